@@ -1,0 +1,2 @@
+//! actors
+pub mod link;

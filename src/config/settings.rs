@@ -1,0 +1,493 @@
+//! Every setting with its default. The text of `config.toml` mirrors this file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{BudgetSettings, Detector, ListeningSettings, Prompts, TurnSettings};
+
+/// The whole configuration. A value of this type that [`super::load`] returned
+/// has been checked and cannot be wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Ports, threads, shutdown.
+    pub server: ServerSettings,
+    /// What the engine refuses to exceed.
+    pub limits: LimitSettings,
+    /// The route of calls that match none of `routes`.
+    pub route: RouteSettings,
+    /// Routes by called number, path or key; each fills what it leaves out from `route`.
+    pub routes: Vec<NamedRoute>,
+    /// The HTTP media callback.
+    pub http_callback: HttpCallbackSettings,
+    /// Dialog platforms.
+    pub dialog: DialogSettings,
+    /// Recognisers.
+    pub stt: SttSettings,
+    /// Synthesisers.
+    pub tts: TtsSettings,
+    /// The event file.
+    pub events: EventSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// HTTP: media callback, stream, metrics, health. Loopback only for now.
+    pub http: SocketAddr,
+    /// Simulator WebSocket. Loopback only for now.
+    pub simulator: SocketAddr,
+    /// Media threads (arbiters) that calls are spread over. 0: one per core.
+    pub media_threads: usize,
+    /// Threads that serve HTTP and WebSocket connections. 0: one per core.
+    pub http_threads: usize,
+    /// Threads that run the providers' requests.
+    pub service_threads: usize,
+    /// How often a media thread looks after its calls, 5 to 40.
+    pub tick_ms: u32,
+    /// How long running calls may go on after SIGTERM.
+    pub drain_ms_max: u32,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Simultaneous calls.
+    pub calls_max: u32,
+    /// Largest WebSocket message or hex chunk message.
+    pub message_bytes_max: usize,
+    /// A connection that has sent nothing for this long is closed as lost.
+    pub idle_ms_max: u32,
+}
+
+/// `[route]`: see [`crate::types::Route`] for what each part means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSettings {
+    /// `cognigy-dialogs`, `cognigy-rest`.
+    pub dialog: String,
+    /// `pocketsphinx`, `openai-http`, `fixed`, `worker`.
+    pub stt: String,
+    /// `flite`, `generic-http`, `worker`.
+    pub tts: String,
+    /// Voice of the synthesiser. Empty: the provider's own default.
+    pub voice: String,
+    /// BCP 47 tag.
+    pub language: String,
+    /// `earshot`.
+    pub detector: Detector,
+    /// What the engine itself says.
+    pub prompts: Prompts,
+    /// How speech is told from silence.
+    pub listening: ListeningSettings,
+    /// How turns are taken.
+    pub turns: TurnSettings,
+    /// Restart budget of each child.
+    pub restarts: BudgetSettings,
+}
+
+/// `[[routes]]`: a partial `[route]` with a name and what it matches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedRoute {
+    /// Name in events.
+    pub name: String,
+    /// Called numbers, paths or keys (`?route=` of a stream, `route` of a call start).
+    pub called: Vec<String>,
+    /// The settings that differ from `[route]`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, toml::Value>,
+}
+
+/// `[http_callback]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpCallbackSettings {
+    /// A media chunk for an unknown call starts it.
+    pub auto_start: bool,
+    /// Largest body of one media post.
+    pub chunk_bytes_max: usize,
+    /// Sequence number of a call's first chunk.
+    pub first_sequence: u64,
+    /// Media posts that may be ahead of the next expected one.
+    pub sequence_ahead_max: u64,
+    /// Reply audio kept for `GET …/audio`.
+    pub reply_ms_max: u32,
+    /// Hosts (`host` or `host:port`) that a playback URL may name. Empty: none.
+    pub playback_hosts: Vec<String>,
+    /// No media post for this long: the media is lost.
+    pub idle_ms_max: u32,
+}
+
+/// `[dialog]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DialogSettings {
+    /// Dialog requests in flight in this process.
+    pub in_flight_max: usize,
+    /// Dialog requests waiting for a permit.
+    pub waiting_max: usize,
+    /// `[dialog.cognigy-dialogs]`
+    #[serde(rename = "cognigy-dialogs")]
+    pub cognigy_dialogs: CognigyDialogsSettings,
+    /// `[dialog.cognigy-rest]`
+    #[serde(rename = "cognigy-rest")]
+    pub cognigy_rest: CognigyRestSettings,
+}
+
+/// When a dialog request is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryOn {
+    /// 429.
+    TooManyRequests,
+    /// 503.
+    Unavailable,
+    /// Any 5xx.
+    ServerError,
+    /// The connection could not be made: the request was never sent.
+    NotSent,
+}
+
+/// `[dialog.cognigy-dialogs]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CognigyDialogsSettings {
+    /// Base URL. Empty: `https://{tenant}.cognigy.ai/api/v2` of `COGNIGY_TENANT`.
+    pub base_url: String,
+    /// The bot to talk to.
+    pub bot_id: String,
+    /// File that holds the API key. Empty: `COGNIGY_API_KEY`.
+    pub api_key_file: PathBuf,
+    /// Longest time for one attempt.
+    pub timeout_ms: u32,
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// What is tried again.
+    pub retry_on: Vec<RetryOn>,
+}
+
+/// `[dialog.cognigy-rest]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CognigyRestSettings {
+    /// File that holds the endpoint URL, which is the credential. Empty: `COGNIGY_ENDPOINT_URL`.
+    pub endpoint_url_file: PathBuf,
+    /// Longest time for one attempt.
+    pub timeout_ms: u32,
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// What is tried again. A turn must not run twice.
+    pub retry_on: Vec<RetryOn>,
+    /// JSON pointer to the intent in the reply's `data`. Empty: none.
+    pub intent_pointer: String,
+    /// JSON pointer to the confidence in the reply's `data`. Empty: none.
+    pub confidence_pointer: String,
+}
+
+/// `[stt]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SttSettings {
+    /// `[stt.pocketsphinx]`
+    pub pocketsphinx: PocketsphinxSettings,
+    /// `[stt.openai-http]`
+    #[serde(rename = "openai-http")]
+    pub openai_http: OpenAiHttpSettings,
+    /// `[stt.fixed]`
+    pub fixed: FixedSettings,
+    /// `[stt.worker]`
+    pub worker: WorkerSettings,
+}
+
+/// `[stt.pocketsphinx]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PocketsphinxSettings {
+    /// Worker processes.
+    pub workers: usize,
+    /// Utterances waiting for a worker.
+    pub waiting_max: usize,
+    /// Acoustic model folder.
+    pub model_dir: PathBuf,
+    /// Pronouncing dictionary.
+    pub dictionary: PathBuf,
+    /// JSGF grammar. Empty: the demo bot's.
+    pub grammar: PathBuf,
+    /// Path score per 10 ms frame under which an utterance is no match.
+    pub score_min: f32,
+}
+
+/// `[stt.openai-http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAiHttpSettings {
+    /// Base URL; `/v1/audio/transcriptions` is appended.
+    pub base_url: String,
+    /// The server's name of the model.
+    pub model: String,
+    /// File that holds the key. Empty: `OPENAI_API_KEY`, and none if that is unset.
+    pub api_key_file: PathBuf,
+    /// Longest time for one request.
+    pub timeout_ms: u32,
+}
+
+/// `[stt.fixed]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FixedSettings {
+    /// What every utterance is taken for.
+    pub text: String,
+}
+
+/// A speech worker of the user's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerSettings {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Worker processes.
+    pub workers: usize,
+    /// Requests waiting for a worker.
+    pub waiting_max: usize,
+}
+
+/// `[tts]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TtsSettings {
+    /// `[tts.flite]`
+    pub flite: FliteSettings,
+    /// `[tts.generic-http]`
+    #[serde(rename = "generic-http")]
+    pub generic_http: GenericHttpSettings,
+    /// `[tts.worker]`
+    pub worker: WorkerSettings,
+}
+
+/// `[tts.flite]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FliteSettings {
+    /// Worker processes.
+    pub workers: usize,
+    /// Sentences waiting for a worker.
+    pub waiting_max: usize,
+}
+
+/// `[tts.generic-http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenericHttpSettings {
+    /// `{endpoint}/tts/synthesize` is posted to.
+    pub endpoint: String,
+    /// File that holds the key. Empty: `ANTIPHON_TTS_API_KEY`.
+    pub api_key_file: PathBuf,
+    /// Longest time for one request.
+    pub timeout_ms: u32,
+}
+
+/// `[events]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventSettings {
+    /// The event file; JSON lines.
+    pub path: PathBuf,
+    /// Events written at once.
+    pub batch_max: usize,
+    /// Longest wait before a smaller batch is written.
+    pub batch_ms_max: u32,
+    /// Events waiting to be written; one more is counted and dropped.
+    pub queue_max: usize,
+    /// Size at which the file is rotated. 0: never.
+    pub rotate_bytes: u64,
+    /// Rotated files kept.
+    pub rotated_files_max: u32,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Filter, for example `info` or `antiphon=debug`.
+    pub filter: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            simulator: SocketAddr::from(([127, 0, 0, 1], 8765)),
+            media_threads: 0,
+            http_threads: 0,
+            service_threads: 1,
+            tick_ms: 10,
+            drain_ms_max: 30_000,
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { calls_max: 1_000, message_bytes_max: 1 << 20, idle_ms_max: 60_000 }
+    }
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            dialog: "cognigy-dialogs".to_owned(),
+            stt: "pocketsphinx".to_owned(),
+            tts: "flite".to_owned(),
+            voice: String::new(),
+            language: "en-US".to_owned(),
+            detector: Detector::Earshot,
+            prompts: Prompts::default(),
+            listening: ListeningSettings::default(),
+            turns: TurnSettings::default(),
+            restarts: BudgetSettings::default(),
+        }
+    }
+}
+
+impl Default for HttpCallbackSettings {
+    fn default() -> Self {
+        Self {
+            auto_start: false,
+            chunk_bytes_max: 64 * 1024,
+            first_sequence: 0,
+            sequence_ahead_max: 256,
+            reply_ms_max: 60_000,
+            playback_hosts: Vec::new(),
+            idle_ms_max: 5_000,
+        }
+    }
+}
+
+impl Default for DialogSettings {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 10,
+            waiting_max: 1_000,
+            cognigy_dialogs: CognigyDialogsSettings::default(),
+            cognigy_rest: CognigyRestSettings::default(),
+        }
+    }
+}
+
+impl Default for CognigyDialogsSettings {
+    fn default() -> Self {
+        Self {
+            base_url: String::new(),
+            bot_id: "hotel".to_owned(),
+            api_key_file: PathBuf::new(),
+            timeout_ms: 10_000,
+            attempts_max: 3,
+            retry_on: vec![RetryOn::TooManyRequests, RetryOn::ServerError, RetryOn::NotSent],
+        }
+    }
+}
+
+impl Default for CognigyRestSettings {
+    fn default() -> Self {
+        Self {
+            endpoint_url_file: PathBuf::new(),
+            timeout_ms: 10_000,
+            attempts_max: 3,
+            retry_on: vec![RetryOn::TooManyRequests, RetryOn::Unavailable, RetryOn::NotSent],
+            intent_pointer: "/intent".to_owned(),
+            confidence_pointer: "/confidence".to_owned(),
+        }
+    }
+}
+
+impl Default for PocketsphinxSettings {
+    fn default() -> Self {
+        let model = PathBuf::from("/usr/share/pocketsphinx/model/en-us");
+        Self {
+            workers: 2,
+            waiting_max: 200,
+            model_dir: model.join("en-us"),
+            dictionary: model.join("cmudict-en-us.dict"),
+            grammar: PathBuf::new(),
+            score_min: -34.0,
+        }
+    }
+}
+
+impl Default for OpenAiHttpSettings {
+    fn default() -> Self {
+        Self {
+            base_url: "http://127.0.0.1:8000".to_owned(),
+            model: "whisper-1".to_owned(),
+            api_key_file: PathBuf::new(),
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Default for FixedSettings {
+    fn default() -> Self {
+        Self { text: "what time is breakfast".to_owned() }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { command: Vec::new(), workers: 1, waiting_max: 100 }
+    }
+}
+
+impl Default for FliteSettings {
+    fn default() -> Self {
+        Self { workers: 1, waiting_max: 200 }
+    }
+}
+
+impl Default for GenericHttpSettings {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://127.0.0.1:8090".to_owned(),
+            api_key_file: PathBuf::new(),
+            timeout_ms: 8_000,
+        }
+    }
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("voice_metrics.jsonl"),
+            batch_max: 50,
+            batch_ms_max: 2_000,
+            queue_max: 1_000,
+            rotate_bytes: 64 << 20,
+            rotated_files_max: 5,
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}

@@ -1,0 +1,82 @@
+//! The three services a call asks, behind traits, and one file per provider.
+//!
+//! A provider is shared by all calls and runs on the service runtime, never on
+//! a media thread. It keeps its wire format to itself, holds no state of a call,
+//! and answers every request within the deadline it was given.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::types::{
+    CallId, CallerText, DialogFailure, DialogReply, DialogRequest, SpeechAudio, SttFailure,
+    Transcript, TtsFailure,
+};
+
+/// A provider's answer in the making.
+pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Turns an utterance into words.
+pub trait SpeechToText: Send + Sync + 'static {
+    /// Recognises one whole utterance.
+    fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>>;
+
+    /// Finds out whether the provider could work now, without side effects.
+    fn check(&self) -> ServiceFuture<'_, Health>;
+}
+
+/// Answers caller turns.
+pub trait DialogBackend: Send + Sync + 'static {
+    /// Runs one turn. Retries inside are the provider's, bounded by `answer_ms_max`.
+    fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>>;
+
+    /// Finds out whether the provider could work now, without side effects.
+    fn check(&self) -> ServiceFuture<'_, Health>;
+}
+
+/// Turns a sentence into speech.
+pub trait TextToSpeech: Send + Sync + 'static {
+    /// Speaks one sentence, at the inner rate.
+    fn synthesize(&self, request: TtsRequest)
+    -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>>;
+
+    /// Finds out whether the provider could work now, without side effects.
+    fn check(&self) -> ServiceFuture<'_, Health>;
+}
+
+/// An utterance to recognise.
+#[derive(Clone, Debug)]
+pub struct SttRequest {
+    /// Whose utterance; for logs only.
+    pub call_id: CallId,
+    /// The audio, 16 kHz mono.
+    pub audio: SpeechAudio,
+    /// BCP 47 tag, for example `en-US`.
+    pub language: String,
+    /// Longest time for the answer.
+    pub answer_ms_max: u32,
+}
+
+/// A sentence to speak.
+#[derive(Clone, Debug)]
+pub struct TtsRequest {
+    /// The words.
+    pub text: CallerText,
+    /// The provider's name of the voice.
+    pub voice: String,
+    /// BCP 47 tag, for example `en-US`.
+    pub language: String,
+    /// Longest time for the answer.
+    pub answer_ms_max: u32,
+}
+
+/// What a provider says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It works. The text says what was found, for people.
+    Ready(String),
+    /// It may come up later; calls would fail now. The text says what to do.
+    Unavailable(String),
+    /// It never will with these settings: wrong key, missing permission, missing
+    /// package. The text says what to do.
+    Refused(String),
+}

@@ -1,0 +1,67 @@
+//! What passes between the call and the three services it asks.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{CallId, TurnId, UserId};
+use super::private::{CallerText, Private};
+
+/// What a recogniser made of an utterance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Transcript {
+    /// The words, for good.
+    Final {
+        /// What the caller said.
+        text: CallerText,
+        /// 0 to 1, where the recogniser tells.
+        confidence: Option<f32>,
+    },
+    /// Speech, but nothing that the recogniser knows: ask again.
+    NoMatch,
+}
+
+/// Opaque state of the dialog platform; it goes back with the next turn.
+pub type SessionData = Private<serde_json::Value>;
+
+/// One caller turn, as asked of the dialog platform.
+#[derive(Clone, Debug)]
+pub struct DialogRequest {
+    /// Also the platform's session: a call that resumes finds its dialog again.
+    pub call_id: CallId,
+    /// Who is calling.
+    pub user_id: UserId,
+    /// Which turn this is.
+    pub turn: TurnId,
+    /// What the caller said.
+    pub text: CallerText,
+    /// What the platform returned last time; null at first.
+    pub session: SessionData,
+    /// Longest time for the answer, retries and waiting for a permit included.
+    pub answer_ms_max: u32,
+}
+
+/// What the dialog platform answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DialogReply {
+    /// What is to be said, in order. May be empty.
+    pub outputs: Vec<ReplyOutput>,
+    /// The recognised intent, where the platform tells.
+    pub intent: Option<String>,
+    /// 0 to 1, where the platform tells.
+    pub confidence: Option<f32>,
+    /// The platform's next state, where it tells.
+    pub next_state: Option<String>,
+    /// State to send back with the next turn.
+    pub session: SessionData,
+    /// The platform wants the call to end once everything is said.
+    pub end_call: bool,
+}
+
+/// One thing to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyOutput {
+    /// The words; one or more sentences.
+    pub text: CallerText,
+    /// Whether the caller may interrupt it. `None`: as the route says.
+    pub interruptible: Option<bool>,
+}

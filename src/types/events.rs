@@ -1,0 +1,143 @@
+//! The facts of a call that are worth telling: to the log, the metrics, the
+//! event file, and the caller's side when it asked for events.
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::{ChildKind, DialogFailure, EndCause, ExitReason, SttFailure, TtsFailure};
+use super::ids::{Epoch, Generation, LegId, SentenceId, TurnId, UtteranceId};
+use super::private::CallerText;
+use super::route::Detector;
+use super::time::MediaTime;
+
+/// One fact, with its place in the call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallEvent {
+    /// Counts the call's events from 1 without a gap.
+    pub sequence: u64,
+    /// The turn it belongs to, if any.
+    pub turn: Option<TurnId>,
+    /// Caller audio heard so far.
+    pub audio_at: MediaTime,
+    /// What happened.
+    pub kind: CallEventKind,
+}
+
+/// How long the stages of an answered turn took, in milliseconds of real time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnTimings {
+    /// From the last speech heard (by audio position) to the end-of-speech decision.
+    pub end_of_speech_ms: u64,
+    /// From that decision to the transcript.
+    pub stt_ms: u64,
+    /// From the transcript to the dialog reply.
+    pub dialog_ms: u64,
+    /// From the dialog reply to the first audio of the first sentence.
+    pub tts_ms: u64,
+    /// From the end-of-speech decision to the first reply audio handed to the carrier.
+    pub response_ms: u64,
+}
+
+/// What happened in a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum CallEventKind {
+    /// The call was admitted.
+    CallStarted { route: String, transport: String, detector: Detector },
+    /// Its media connection was lost; the call waits for the caller.
+    MediaLost { leg: LegId },
+    /// The caller is back on another connection.
+    MediaResumed { leg: LegId, away_ms: u64 },
+    /// The call is over. The last event of every call.
+    CallEnded { cause: EndCause, duration_ms: u64, audio_bytes: u64, turns: u32 },
+
+    /// The detector hears speech.
+    SpeechStarted { at: MediaTime },
+    /// The caller's speech was cut into an utterance.
+    UtteranceSegmented { utterance: UtteranceId, speech_ms: u64, at: MediaTime },
+    /// An utterance was left unanswered because the prompt it fell into may not be interrupted.
+    UtteranceIgnored { utterance: UtteranceId },
+    /// A waiting turn was given up because too many wait.
+    TurnAbandoned { turn: TurnId },
+    /// The recogniser understood.
+    Transcribed { text: CallerText, confidence: Option<f32>, stt_ms: u64, audio_bytes: u64 },
+    /// The recogniser heard nothing it knows.
+    NotUnderstood { stt_ms: u64, audio_bytes: u64 },
+    /// The recogniser failed.
+    SttFailed { failure: SttFailure, stt_ms: u64 },
+    /// The dialog platform answered.
+    DialogReplied {
+        text: CallerText,
+        intent: Option<String>,
+        confidence: Option<f32>,
+        next_state: Option<String>,
+        dialog_ms: u64,
+    },
+    /// The dialog platform failed.
+    DialogFailed { failure: DialogFailure, dialog_ms: u64 },
+    /// A sentence has its audio.
+    SentenceSynthesized { sentence: SentenceId, tts_ms: u64, audio_ms: u64 },
+    /// A sentence will not be heard.
+    TtsFailed { sentence: SentenceId, failure: TtsFailure, tts_ms: u64 },
+    /// The first audio of a turn's answer went out: the turn is answered.
+    TurnAnswered { intent: Option<String>, confidence: Option<f32>, timings: TurnTimings },
+    /// The bot finished speaking.
+    BotTurnStopped { heard: CallerText },
+    /// The caller interrupted the bot.
+    Interruption { epoch: Epoch, heard: CallerText, unheard_ms: u64 },
+    /// The fallback sentence is played.
+    FallbackPlayed {},
+
+    /// Caller audio was dropped because it waited longer than the ceiling.
+    AudioDropped { samples: u64 },
+    /// Caller audio never arrived.
+    AudioGap { samples: u64 },
+    /// Audio arrives at a pace that contradicts its declared rate.
+    RateSuspected { declared_hz: u32, measured_hz: u32 },
+    /// A piece of input was refused. `code` is the error code the sender got.
+    InputRefused { code: String },
+    /// Audio of an old epoch was dropped instead of played.
+    StaleAudioDropped { samples: u64 },
+
+    /// A child ended and is replaced.
+    ChildRestarted { child: ChildKind, generation: Generation, reason: ExitReason },
+    /// A child ended too often; the call gives up.
+    RestartLimitReached { child: ChildKind },
+    /// A message of an old generation was dropped.
+    StaleMessageDropped { child: ChildKind, generation: Generation },
+}
+
+impl CallEventKind {
+    /// The name in records: the variant in snake case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CallStarted { .. } => "call_started",
+            Self::MediaLost { .. } => "media_lost",
+            Self::MediaResumed { .. } => "media_resumed",
+            Self::CallEnded { .. } => "call_ended",
+            Self::SpeechStarted { .. } => "speech_started",
+            Self::UtteranceSegmented { .. } => "utterance_segmented",
+            Self::UtteranceIgnored { .. } => "utterance_ignored",
+            Self::TurnAbandoned { .. } => "turn_abandoned",
+            Self::Transcribed { .. } => "transcribed",
+            Self::NotUnderstood { .. } => "not_understood",
+            Self::SttFailed { .. } => "stt_failed",
+            Self::DialogReplied { .. } => "dialog_replied",
+            Self::DialogFailed { .. } => "dialog_failed",
+            Self::SentenceSynthesized { .. } => "sentence_synthesized",
+            Self::TtsFailed { .. } => "tts_failed",
+            Self::TurnAnswered { .. } => "turn_answered",
+            Self::BotTurnStopped { .. } => "bot_turn_stopped",
+            Self::Interruption { .. } => "interruption",
+            Self::FallbackPlayed {} => "fallback_played",
+            Self::AudioDropped { .. } => "audio_dropped",
+            Self::AudioGap { .. } => "audio_gap",
+            Self::RateSuspected { .. } => "rate_suspected",
+            Self::InputRefused { .. } => "input_refused",
+            Self::StaleAudioDropped { .. } => "stale_audio_dropped",
+            Self::ChildRestarted { .. } => "child_restarted",
+            Self::RestartLimitReached { .. } => "restart_limit_reached",
+            Self::StaleMessageDropped { .. } => "stale_message_dropped",
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The vocabulary of the engine: identifiers, time, audio, text, settings, and
+//! the facts and failures that the other layers exchange.
+//!
+//! Plain data. Nothing here does anything over time, reads a clock, or knows a
+//! wire format; a value that was constructed is valid.
+
+mod audio;
+mod dialog;
+mod events;
+mod failure;
+mod ids;
+mod private;
+mod route;
+mod time;
+
+pub use audio::{
+    Codec, INNER_RATE, MediaFormat, MediaFormatError, SampleRate, SpeechAudio, Utterance,
+    UtteranceEnd,
+};
+pub use dialog::{DialogReply, DialogRequest, ReplyOutput, SessionData, Transcript};
+pub use events::{CallEvent, CallEventKind, TurnTimings};
+pub use failure::{
+    ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,
+};
+pub use ids::{
+    CallId, CallIdError, Epoch, Generation, LegId, SentenceId, TurnId, UserId, UtteranceId,
+};
+pub use private::{CallerText, Private, Secret};
+pub use route::{
+    BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, TurnSettings,
+};
+pub use time::{MediaTime, Now};

@@ -1,0 +1,186 @@
+//! What a call is to be treated with, decided once at its start and never again.
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of one call. Shared, immutable; nothing reads global settings
+/// while a call runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    /// The route's name in the configuration.
+    pub name: String,
+    /// Name of the dialog backend.
+    pub dialog: String,
+    /// Name of the recogniser.
+    pub stt: String,
+    /// Name of the synthesiser.
+    pub tts: String,
+    /// The synthesiser's voice.
+    pub voice: String,
+    /// BCP 47 tag, for example `en-US`.
+    pub language: String,
+    /// What the engine itself says.
+    pub prompts: Prompts,
+    /// How speech is told from silence.
+    pub listening: ListeningSettings,
+    /// How turns are taken.
+    pub turns: TurnSettings,
+    /// How often a child may be restarted.
+    pub restarts: BudgetSettings,
+}
+
+/// Something the engine says by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// The words; one or more sentences.
+    pub text: String,
+    /// Whether the caller may interrupt it. `None`: as the route says.
+    pub interruptible: Option<bool>,
+}
+
+/// The engine's own sentences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prompts {
+    /// Said when the call starts; `None` says nothing.
+    pub greeting: Option<Prompt>,
+    /// Said when the caller was not understood.
+    pub no_match: Prompt,
+    /// Said when the dialog platform or the recogniser failed for this turn.
+    pub turn_failed: Prompt,
+    /// Rendered before the first call; played when the call cannot go on.
+    pub fallback: Prompt,
+}
+
+/// Which voice activity detector hears the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detector {
+    /// Crate `earshot`: cheap, good on clean speech and steady noise.
+    Earshot,
+}
+
+/// How speech is told from silence. Lengths are audio time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListeningSettings {
+    /// The detector.
+    pub detector: Detector,
+    /// Speech probability at which speech may start, 0 to 1.
+    pub start_probability: f32,
+    /// Speech probability under which it may stop; below `start_probability`.
+    pub stop_probability: f32,
+    /// Speech needed before it counts as started.
+    pub speech_ms_min: u32,
+    /// Silence that ends an utterance.
+    pub silence_ms_end: u32,
+    /// Audio kept from before the start.
+    pub pre_roll_ms: u32,
+    /// Longest utterance.
+    pub utterance_ms_max: u32,
+    /// How long audio may wait unprocessed after its arrival; also the reorder window.
+    pub latency_ms_max: u32,
+    /// Audio that may arrive ahead of real time in one burst.
+    pub burst_ms_max: u32,
+}
+
+/// How turns are taken. Lengths are real time unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TurnSettings {
+    /// Whether the caller may interrupt, unless a prompt says otherwise.
+    pub interruptible: bool,
+    /// Caller speech (audio time) that interrupts.
+    pub interrupt_speech_ms_min: u32,
+    /// Longest wait for a transcript.
+    pub stt_ms_max: u32,
+    /// Longest wait for a dialog reply, retries included.
+    pub dialog_ms_max: u32,
+    /// Longest wait for one sentence's audio.
+    pub tts_ms_max: u32,
+    /// Failed turns in a row after which the fallback is played and the call ends.
+    pub failures_max: u32,
+    /// How long a call without media waits for its caller.
+    pub reconnect_ms_max: u32,
+    /// Caller turns waiting for their answer; one more ends the oldest unasked.
+    pub waiting_turns_max: u32,
+}
+
+/// How often one child may be restarted before the call gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetSettings {
+    /// Restarts within the window.
+    pub restarts_max: u32,
+    /// Length of the window.
+    pub window_ms: u32,
+}
+
+impl Default for ListeningSettings {
+    fn default() -> Self {
+        Self {
+            detector: Detector::Earshot,
+            start_probability: 0.5,
+            stop_probability: 0.35,
+            speech_ms_min: 64,
+            silence_ms_end: 500,
+            pre_roll_ms: 300,
+            utterance_ms_max: 30_000,
+            latency_ms_max: 300,
+            burst_ms_max: 2_500,
+        }
+    }
+}
+
+impl Default for TurnSettings {
+    fn default() -> Self {
+        Self {
+            interruptible: true,
+            interrupt_speech_ms_min: 200,
+            stt_ms_max: 10_000,
+            dialog_ms_max: 25_000,
+            tts_ms_max: 10_000,
+            failures_max: 3,
+            reconnect_ms_max: 5_000,
+            waiting_turns_max: 8,
+        }
+    }
+}
+
+impl Default for BudgetSettings {
+    fn default() -> Self {
+        Self { restarts_max: 3, window_ms: 30_000 }
+    }
+}
+
+impl Default for Prompts {
+    fn default() -> Self {
+        let say = |text: &str| Prompt { text: text.to_owned(), interruptible: None };
+        Self {
+            greeting: None,
+            no_match: say("Sorry, I did not understand that. Could you say it again?"),
+            turn_failed: say("Sorry, something went wrong. Could you say that again?"),
+            fallback: Prompt {
+                text: "I experienced a connection interruption. Please hang up and call back."
+                    .to_owned(),
+                interruptible: Some(false),
+            },
+        }
+    }
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            name: "default".to_owned(),
+            dialog: "cognigy-dialogs".to_owned(),
+            stt: "pocketsphinx".to_owned(),
+            tts: "flite".to_owned(),
+            voice: "slt".to_owned(),
+            language: "en-US".to_owned(),
+            prompts: Prompts::default(),
+            listening: ListeningSettings::default(),
+            turns: TurnSettings::default(),
+            restarts: BudgetSettings::default(),
+        }
+    }
+}
