@@ -5,6 +5,10 @@
 //! audio and instants come in as arguments, audio and events go out as values.
 
 pub mod decoder;
+pub mod detector;
 pub mod encoder;
+pub mod finder;
 pub mod g711;
+pub mod reorder;
 pub mod resampler;
+pub mod segmenter;
