@@ -9,6 +9,8 @@ pub mod detector;
 pub mod encoder;
 pub mod finder;
 pub mod g711;
+pub mod pace;
 pub mod reorder;
 pub mod resampler;
 pub mod segmenter;
+pub mod wav;
