@@ -1,2 +1,3 @@
 //! actors
 pub mod link;
+pub mod metrics;
