@@ -92,3 +92,88 @@ impl Handler<Reopen> for MetricsActor {
 
 /// Drains and reopens that may wait; both come from an operator.
 const MAILBOX_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::telemetry::{EngineEvent, QueueLimits, Telemetry};
+
+    /// An actor on a file of its own. The file is removed at the end.
+    struct Bench {
+        telemetry: Telemetry,
+        actor: actix::Addr<MetricsActor>,
+        path: PathBuf,
+    }
+
+    impl Bench {
+        fn new(name: &str, batch_max: usize, batch_ms_max: u32) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("antiphon-{name}-{}.jsonl", std::process::id()));
+            let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max: 10, batch_max });
+            let file =
+                EventFileSettings { path: path.clone(), rotate_bytes: 0, rotated_files_max: 0 };
+            let actor = MetricsActor::new(queue, file, batch_ms_max).start();
+            Self { telemetry, actor, path }
+        }
+
+        fn tell(&self, count: usize) {
+            for _ in 0..count {
+                self.telemetry.engine_event(&EngineEvent::EngineStopped);
+            }
+        }
+
+        /// Waits until the file has so many lines.
+        async fn lines(&self, wanted: usize) {
+            while count_lines(&self.path) < wanted {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+
+    fn count_lines(path: &Path) -> usize {
+        fs::read_to_string(path).map_or(0, |text| text.lines().count())
+    }
+
+    #[actix::test]
+    async fn a_whole_batch_is_written_without_waiting_for_the_interval() {
+        let bench = Bench::new("batch", 3, 3_600_000);
+        bench.tell(3);
+        bench.lines(3).await;
+    }
+
+    #[actix::test]
+    async fn a_smaller_batch_is_written_after_the_interval() {
+        let bench = Bench::new("interval", 10, 5);
+        bench.tell(1);
+        bench.lines(1).await;
+    }
+
+    #[actix::test]
+    async fn a_drain_is_answered_when_everything_is_written() {
+        let bench = Bench::new("drain", 10, 3_600_000);
+        bench.tell(4);
+        let flushed = bench.actor.send(Drain).await.expect("a running actor");
+        assert_eq!(flushed, Flushed { written: 4, dropped: 0, waiting: 0 });
+        assert_eq!(count_lines(&bench.path), 4);
+    }
+
+    #[actix::test]
+    async fn a_reopen_writes_to_the_file_that_the_path_names_now() {
+        let bench = Bench::new("reopen", 10, 3_600_000);
+        bench.tell(1);
+        bench.actor.send(Drain).await.expect("a running actor");
+        fs::remove_file(&bench.path).expect("the file");
+        bench.tell(2);
+        bench.actor.send(Reopen).await.expect("a running actor");
+        assert_eq!(count_lines(&bench.path), 2);
+    }
+}

@@ -41,3 +41,48 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split("::").next() == Some("antiphon");
     ours || *metadata.level() <= Level::INFO
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn crates_of_others_are_never_logged_below_info() {
+        let kept = Lines::default();
+        let copy = kept.clone();
+        let lines = fmt::layer().with_writer(move || copy.clone());
+        let lines = lines.with_filter(filter_fn(may_be_logged));
+        tracing::subscriber::with_default(registry().with(lines), || {
+            tracing::debug!(target: "tungstenite", "their frame");
+            tracing::info!(target: "tungstenite", "their news");
+            tracing::debug!(target: "antiphon::call", "our fact");
+            tracing::debug!(target: "antiphonist", "their namesake");
+        });
+        let text = String::from_utf8(kept.0.lock().clone()).expect("UTF-8");
+        assert!(text.contains("their news") && text.contains("our fact"), "{text}");
+        assert!(!text.contains("their frame") && !text.contains("their namesake"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_is_not_understood_is_named() {
+        let refused = init_text("antiphon=loud").expect_err("no such level").to_string();
+        assert!(refused.starts_with("log filter is not understood"), "{refused}");
+    }
+}
