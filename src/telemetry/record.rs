@@ -152,7 +152,7 @@ impl<'a> Details<'a> {
     pub(super) fn exit(self, reason: &'a ExitReason) -> Self {
         let details = self.text("reason", reason.as_str());
         match reason {
-            ExitReason::Panicked { message } => details.text("message", message),
+            ExitReason::Panicked { at } => details.text("panicked_at", at),
             ExitReason::Completed | ExitReason::Cancelled | ExitReason::Wedged => details,
         }
     }

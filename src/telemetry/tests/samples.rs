@@ -106,7 +106,7 @@ fn trouble_events() -> Vec<CallEventKind> {
         K::ChildRestarted {
             child,
             generation,
-            reason: ExitReason::Panicked { message: "index out of bounds".to_owned() },
+            reason: ExitReason::Panicked { at: "src/turn/speech.rs:7".to_owned() },
         },
         K::RestartLimitReached { child },
         K::StaleMessageDropped { child, generation },
@@ -209,6 +209,6 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
 }
 
 fn exit_reasons() -> [ExitReason; 4] {
-    let panicked = ExitReason::Panicked { message: "index out of bounds".to_owned() };
+    let panicked = ExitReason::Panicked { at: "src/turn/speech.rs:7".to_owned() };
     [ExitReason::Completed, panicked, ExitReason::Cancelled, ExitReason::Wedged]
 }
