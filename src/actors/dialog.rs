@@ -60,9 +60,11 @@ impl Driven for DialogActor {
         board.start(RUNNING_MAX, |request| {
             let provider = Arc::clone(provider);
             let within_ms = request.answer_ms_max;
-            runtime.ask(within_ms, DialogFailure::Timeout, async move {
-                provider.ask(request).await
-            })
+            runtime.ask(
+                within_ms,
+                DialogFailure::Timeout,
+                async move { provider.ask(request).await },
+            )
         });
         while let Some(turn) = board.poll_answered(task) {
             sabotage!(Dialog, "answer");

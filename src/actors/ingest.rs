@@ -10,8 +10,8 @@ use actix::{Actor, Context};
 use super::clock::Clock;
 use super::driver::CallPulses;
 use super::intake::Arrival;
-use super::leg::LegShared;
 use super::lease::Lease;
+use super::leg::LegShared;
 use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
 use crate::media::{Resampler, RingConsumer, RingProducer};
@@ -100,13 +100,16 @@ impl IngestActor {
             self.parts.audio_in.pop(PIECE_SAMPLES, &mut self.scratch);
             self.convert();
             let silence_ms = self.parts.listening.silence_ms_end;
-            self.stalls_at = Some(arrival.covers_until.max(now).plus_ms(silence_ms));
+            let stalls_at = arrival.covers_until.max(now).plus_ms(silence_ms);
+            // The last piece of a long chunk does not cover the whole of it.
+            self.stalls_at = self.stalls_at.max(Some(stalls_at));
         }
     }
 
     fn audio_is_missing(&mut self, samples: u32) {
         self.parts.audio_in.skip_span();
-        let inner = u64::from(samples) * u64::from(INNER_RATE.hz()) / u64::from(self.parts.rate.hz());
+        let inner =
+            u64::from(samples) * u64::from(INNER_RATE.hz()) / u64::from(self.parts.rate.hz());
         self.gap_left = usize::try_from(inner).unwrap_or(0);
         self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples: inner }));
     }

@@ -229,7 +229,8 @@ impl Allowance {
 
     fn available(&mut self, now: Now) -> usize {
         let since = *self.filled_at.get_or_insert(now);
-        let gained = self.rate.samples_in_ms(u32::try_from(now.ms_since(since)).unwrap_or(u32::MAX));
+        let gained =
+            self.rate.samples_in_ms(u32::try_from(now.ms_since(since)).unwrap_or(u32::MAX));
         if gained > 0 {
             self.level = (self.level + gained).min(self.samples_max);
             // Whole milliseconds only, so that no fraction is lost.

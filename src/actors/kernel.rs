@@ -112,7 +112,12 @@ thread_local! {
 pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        std::panic::set_hook(Box::new(|info| {
+        #[cfg(test)]
+        let default_hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // A failing test is to say why.
+            #[cfg(test)]
+            default_hook(info);
             let place = info
                 .location()
                 .map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line()));
@@ -241,8 +246,7 @@ mod tests {
         let system = actix_rt::System::new();
         system.block_on(async move {
             // The address keeps the actor alive; the runtime goes first.
-            let address =
-                spawn_watched(4, |_| Child(Misbehave::Stop), move |r| told.set(Some(r)));
+            let address = spawn_watched(4, |_| Child(Misbehave::Stop), move |r| told.set(Some(r)));
             tokio::task::yield_now().await;
             std::mem::forget(address);
         });

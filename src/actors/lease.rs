@@ -49,12 +49,6 @@ impl<T> Home<T> {
         slot.term += 1;
         slot.value = Some(value);
     }
-
-    /// Changes the value while it is at home.
-    pub fn update(&self, change: impl FnOnce(T) -> T) {
-        let mut slot = self.0.borrow_mut();
-        slot.value = slot.value.take().map(change);
-    }
 }
 
 impl<T> Deref for Lease<T> {

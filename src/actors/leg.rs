@@ -273,10 +273,7 @@ impl LegInput {
         self.take_in(|intake, now| intake.samples(samples, wire_bytes, now))
     }
 
-    fn take_in(
-        &self,
-        take: impl FnOnce(&mut Intake, crate::types::Now) -> bool,
-    ) -> StreamOutcome {
+    fn take_in(&self, take: impl FnOnce(&mut Intake, crate::types::Now) -> bool) -> StreamOutcome {
         if self.0.over.load(Ordering::Acquire) {
             return StreamOutcome::Ended;
         }

@@ -111,8 +111,7 @@ impl Reporter {
     /// Sends what was kept. Returns whether everything is sent.
     pub fn flush(&mut self) -> bool {
         while let Some(report) = self.unsent.pop_front() {
-            let message =
-                ChildReport { child: self.child, generation: self.generation, report };
+            let message = ChildReport { child: self.child, generation: self.generation, report };
             match self.parent.try_send(message) {
                 Ok(()) => {}
                 Err(actix::prelude::SendError::Full(message)) => {

@@ -53,9 +53,10 @@ mod plan {
             let passed = state.passed.entry((child, point)).or_default();
             *passed += 1;
             let nth = *passed;
-            state.plans.iter().any(|plan| {
-                plan.child == child && plan.point == point && plan.nth == nth
-            })
+            state
+                .plans
+                .iter()
+                .any(|plan| plan.child == child && plan.point == point && plan.nth == nth)
         });
         assert!(!due, "planted panic");
     }

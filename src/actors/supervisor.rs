@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, Addr, Context, Handler};
 
 use super::children::{Birth, Children, Keep};
 use super::clock::Clock;
@@ -27,8 +27,8 @@ use crate::services::{
 use crate::telemetry::{CallScope, Telemetry};
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
-    CallEvent, CallEventKind, CallId, CallerText, ChildKind, DialogFailure, DialogRequest,
-    Epoch, ExitReason, Generation, INNER_RATE, MediaTime, Now, Route, SentenceId, SessionData,
+    CallEvent, CallEventKind, CallId, CallerText, ChildKind, DialogFailure, DialogRequest, Epoch,
+    ExitReason, Generation, INNER_RATE, MediaTime, Now, Route, SentenceId, SessionData,
     SpeechAudio, SttFailure, TtsFailure, TurnId, UserId, UtteranceEnd, UtteranceId,
 };
 
@@ -121,7 +121,7 @@ impl CallSupervisor {
         let scope = CallScope {
             call_id: spec.call_id.clone(),
             user_id: spec.user_id.clone(),
-            route: spec.route.name.clone(),
+            route: spec.route.name.as_str().into(),
             transport: leg.transport(),
         };
         Self {

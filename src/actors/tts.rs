@@ -111,9 +111,8 @@ impl Tts {
         }
         let provider = Arc::clone(&self.provider);
         let within_ms = request.answer_ms_max;
-        self.runtime.ask(within_ms, TtsFailure::Timeout, async move {
-            provider.synthesize(request).await
-        })
+        self.runtime
+            .ask(within_ms, TtsFailure::Timeout, async move { provider.synthesize(request).await })
     }
 }
 
