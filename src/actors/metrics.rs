@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, StreamHandler};
 use futures_util::stream;
 
+use crate::config::EventSettings;
 use crate::telemetry::{
     EventFileSettings, EventQueue, EventWriter, Flushed, survive_file_size_limit,
 };
@@ -36,11 +37,16 @@ pub struct Reopen;
 struct BatchWaits;
 
 impl MetricsActor {
-    /// An actor that writes after `batch_ms_max` milliseconds at the latest, and
-    /// as soon as a whole batch waits.
+    /// An actor that writes after `batch_ms_max` at the latest, and as soon as a
+    /// whole batch waits. Opens the file when it has something to write.
     #[must_use]
-    pub fn new(queue: EventQueue, file: EventFileSettings, batch_ms_max: u32) -> Self {
-        Self { queue, writer: EventWriter::new(file), batch_ms_max }
+    pub fn new(queue: EventQueue, settings: &EventSettings) -> Self {
+        let file = EventFileSettings {
+            path: settings.path.clone(),
+            rotate_bytes: settings.rotate_bytes,
+            rotated_files_max: settings.rotated_files_max,
+        };
+        Self { queue, writer: EventWriter::new(file), batch_ms_max: settings.batch_ms_max }
     }
 
     fn flush(&mut self) {
@@ -113,9 +119,9 @@ mod tests {
             let path =
                 std::env::temp_dir().join(format!("antiphon-{name}-{}.jsonl", std::process::id()));
             let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max: 10, batch_max });
-            let file =
-                EventFileSettings { path: path.clone(), rotate_bytes: 0, rotated_files_max: 0 };
-            let actor = MetricsActor::new(queue, file, batch_ms_max).start();
+            let defaults = EventSettings::default();
+            let settings = EventSettings { path: path.clone(), batch_ms_max, ..defaults };
+            let actor = MetricsActor::new(queue, &settings).start();
             Self { telemetry, actor, path }
         }
 
@@ -125,11 +131,14 @@ mod tests {
             }
         }
 
-        /// Waits until the file has so many lines.
+        /// Waits until the file has so many lines; fails when they never come.
         async fn lines(&self, wanted: usize) {
-            while count_lines(&self.path) < wanted {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let come = async {
+                while count_lines(&self.path) < wanted {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), come).await.expect("lines in the file");
         }
     }
 

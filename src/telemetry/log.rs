@@ -44,30 +44,13 @@ fn may_be_logged(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::tests::support::LogLines;
 
     #[test]
     fn crates_of_others_are_never_logged_below_info() {
-        let kept = Lines::default();
-        let copy = kept.clone();
-        let lines = fmt::layer().with_writer(move || copy.clone());
+        let log = LogLines::default();
+        let lines = fmt::layer().with_writer(log.writer());
         let lines = lines.with_filter(filter_fn(may_be_logged));
         tracing::subscriber::with_default(registry().with(lines), || {
             tracing::debug!(target: "tungstenite", "their frame");
@@ -75,7 +58,7 @@ mod tests {
             tracing::debug!(target: "antiphon::call", "our fact");
             tracing::debug!(target: "antiphonist", "their namesake");
         });
-        let text = String::from_utf8(kept.0.lock().clone()).expect("UTF-8");
+        let text = log.text();
         assert!(text.contains("their news") && text.contains("our fact"), "{text}");
         assert!(!text.contains("their frame") && !text.contains("their namesake"), "{text}");
     }

@@ -1,4 +1,5 @@
-//! The table of metrics. Names are `antiphon_<noun>_<unit>[_total]` in base units.
+//! The table of metrics. Names are `antiphon_<noun>_<unit>[_total]` in base units;
+//! what is only counted has no unit.
 //!
 //! Nothing but data: what writes a metric is the event that tells it.
 
@@ -8,7 +9,7 @@ use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
 /// Every metric, in the order of [`Metric`].
 pub(super) const SPECS: &[Spec] = &[
-    gauge(Metric::CallsActive, "antiphon_calls_active_count", "Calls that run now"),
+    gauge(Metric::CallsActive, "antiphon_calls_active", "Calls that run now"),
     counter(Metric::CallsStarted, "antiphon_calls_started_total", "Calls admitted", &[]),
     counter(Metric::CallsEnded, "antiphon_calls_ended_total", "Calls ended, by cause", &[CAUSE]),
     counter(Metric::CallsRefused, "antiphon_calls_refused_total", "Calls not taken", &[REASON]),
@@ -172,12 +173,12 @@ pub(super) const SPECS: &[Spec] = &[
     ),
     gauge(
         Metric::DialogInFlight,
-        "antiphon_dialog_in_flight_count",
+        "antiphon_dialog_requests_in_flight",
         "Dialog requests that hold a permit",
     ),
     gauge(
         Metric::DialogWaiting,
-        "antiphon_dialog_waiting_count",
+        "antiphon_dialog_requests_waiting",
         "Dialog requests that wait for a permit",
     ),
     counter(

@@ -238,6 +238,6 @@ fn seconds(ms: u64) -> f64 {
 
 const LAG_NAME: &str = "antiphon_arbiter_lag_seconds";
 const LAG_HELP: &str = "How late a media thread woke up last";
-const READY_NAME: &str = "antiphon_provider_ready_count";
+const READY_NAME: &str = "antiphon_provider_ready";
 const READY_HELP: &str = "1 while the provider works, 0 while calls to it would fail";
 const METADATA: Metadata<'static> = Metadata::new("antiphon", Level::INFO, None);

@@ -16,7 +16,7 @@ pub struct Prometheus(PrometheusHandle);
 /// Why metrics cannot be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum PrometheusError {
-    /// A histogram has no buckets, or another recorder was installed before.
+    /// The list of metrics has a histogram without buckets.
     #[error("metrics cannot be collected: {0}")]
     Recorder(#[from] BuildError),
     /// Another recorder was installed before.

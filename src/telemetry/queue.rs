@@ -125,7 +125,7 @@ impl EventQueue {
     }
 
     /// Writes what waits. Stops at the first failure and keeps the batch for the
-    /// next flush, up to [`WRITE_ATTEMPTS_MAX`] times.
+    /// next flush; about a minute of failures gives it up.
     pub fn flush<F: AppendFile>(&self, writer: &mut EventWriter<F>) -> Flushed {
         let mut batch = self.batch.lock();
         let mut flushed = Flushed::default();

@@ -3,5 +3,5 @@
 mod events;
 mod queue;
 mod samples;
-mod support;
+pub(super) mod support;
 mod writer;

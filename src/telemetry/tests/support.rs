@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use std::{io, process};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::telemetry::{
@@ -67,6 +68,32 @@ pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).expect("the event file");
     assert!(text.is_empty() || text.ends_with('\n'), "a torn last line");
     text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+}
+
+/// A log kept in memory.
+#[derive(Clone, Default)]
+pub(in crate::telemetry) struct LogLines(Arc<Mutex<Vec<u8>>>);
+
+impl LogLines {
+    /// What a subscriber writes to.
+    pub(in crate::telemetry) fn writer(&self) -> impl Fn() -> Self + use<> {
+        let log = self.clone();
+        move || log.clone()
+    }
+
+    pub(in crate::telemetry) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).expect("UTF-8")
+    }
+}
+
+impl io::Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A real file on a disk with room for so many more bytes.
