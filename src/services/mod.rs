@@ -4,6 +4,11 @@
 //! a media thread. It keeps its wire format to itself, holds no state of a call,
 //! and answers every request within the deadline it was given.
 
+pub mod credentials;
+pub mod governor;
+mod http;
+pub mod jitter;
+
 use std::future::Future;
 use std::pin::Pin;
 
