@@ -38,7 +38,7 @@ pub struct CredentialSource<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// Neither place holds one.
-    #[error("no {what}: set the environment variable {variable}, or name a file with {setting}")]
+    #[error("no {what}: set the environment variable {variable}, or set {setting}")]
     Missing {
         /// What is missing.
         what: &'static str,
@@ -182,7 +182,7 @@ mod tests {
         let error = source(Path::new("")).read(&|_| Some("  ".to_owned())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no API key: set the environment variable COGNIGY_API_KEY, or name a file with \
+            "no API key: set the environment variable COGNIGY_API_KEY, or set \
              dialog.cognigy-dialogs.api_key_file"
         );
         assert_eq!(source(Path::new("")).read_optional(&|_| None), Ok(None));

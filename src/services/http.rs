@@ -9,7 +9,10 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::types::{SttFailure, TtsFailure};
 
 /// Longest time to make a connection, TLS included.
 const CONNECT_MS_MAX: u64 = 3_000;
@@ -125,6 +128,11 @@ pub(super) fn client(setting: &'static str, url: &Url) -> Result<Client, HttpSet
     builder.build().map_err(|_| HttpSetupError::Tls { setting })
 }
 
+/// `value` as the JSON body of a request. The same bytes can be sent again.
+pub(super) fn json_body(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("our requests have text keys and finite numbers").into()
+}
+
 /// Sends `request` and reads a 2xx answer of at most `bytes_max` bytes, all within
 /// `ms_max`. Dropping the future ends the exchange.
 pub(super) async fn exchange(
@@ -171,6 +179,31 @@ impl Answer {
             .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
     }
 }
+
+macro_rules! speech_failure_from_exchange {
+    ($($failure:ident),*) => {$(
+        impl From<ExchangeError> for $failure {
+            fn from(error: ExchangeError) -> Self {
+                let message = error.to_string();
+                match error {
+                    ExchangeError::TimedOut => Self::Timeout,
+                    ExchangeError::Status { status: 429, .. } => Self::Saturated,
+                    ExchangeError::NotSent
+                    | ExchangeError::Broken
+                    | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
+                    ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
+                        message: format!("the key is refused (status {status}): check the key"),
+                    },
+                    ExchangeError::Status { .. }
+                    | ExchangeError::TooLong { .. }
+                    | ExchangeError::Malformed(_) => Self::Failed { message },
+                }
+            }
+        }
+    )*};
+}
+
+speech_failure_from_exchange!(SttFailure, TtsFailure);
 
 async fn within<T>(
     ms_max: u32,

@@ -4,10 +4,22 @@
 //! a media thread. It keeps its wire format to itself, holds no state of a call,
 //! and answers every request within the deadline it was given.
 
+mod cognigy_dialogs;
+mod cognigy_output;
+mod cognigy_rest;
 pub mod credentials;
+mod dialog_attempts;
+mod fixed;
+mod generic_http;
 pub mod governor;
-mod http;
+pub mod http;
 pub mod jitter;
+mod openai_http;
+pub mod providers;
+mod ssml;
+#[cfg(test)]
+mod tests;
+mod wav;
 
 use std::future::Future;
 use std::pin::Pin;

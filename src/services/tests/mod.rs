@@ -1,0 +1,1 @@
+//! Every provider against a real HTTP server on the loopback.
