@@ -1,8 +1,8 @@
 //! Cognigy behind `GET {base}/bots` and `POST {base}/dialogs` with an API key.
 //!
 //! The call's id is the dialog's id. The platform's session data goes back with the
-//! next turn; a reply that holds none leaves it as it was. The reply ends the call
-//! when its `nextState` is `end`, or as [`super::cognigy_output`] says.
+//! next turn; a reply that holds none leaves it as it was. What ends the call is
+//! said in [`super::cognigy_output`].
 //!
 //! It keeps nothing of a call, and writes nothing that a caller said anywhere but
 //! into the request.
@@ -15,7 +15,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::cognigy_output::{confidence, name, read_outputs};
+use super::cognigy_output::{END_STATE, confidence, name, read_outputs};
 use super::credentials::{CredentialError, CredentialSource, Environment};
 use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
@@ -63,9 +63,8 @@ struct TurnInput<'a> {
 }
 
 /// Every field may be missing or of another form.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct ReplyBody {
     outputs: Value,
     next_state: Value,
@@ -229,7 +228,7 @@ fn read_reply(body: ReplyBody, session: &SessionData) -> Result<DialogReply, Exc
         outputs: outputs.spoken,
         intent: intent.and_then(name),
         confidence: confidence(&body.confidence).or_else(|| of_intent.and_then(confidence)),
-        end_call: outputs.end_call || next_state.as_deref() == Some("end"),
+        end_call: outputs.end_call || next_state.as_deref() == Some(END_STATE),
         next_state,
         session: next_session(body.session_data, session)?,
     })

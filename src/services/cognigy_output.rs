@@ -4,9 +4,10 @@
 //! Pure, and lenient: a field of another form than expected counts as absent,
 //! because flows and transformers may put anything there.
 //!
-//! An output ends the call when its `data` holds `{"endCall": true}`, or the hang-up
-//! of a voice node (`_cognigy._voiceGateway2.json.hangup`, also spelt
-//! `_voice-gateway2`). `{"interruptible": false}` in `data` says that the caller may
+//! A reply ends the call when the next state is `end`, or when `data` holds
+//! `{"endCall": true}` or the hang-up of a voice node
+//! (`_cognigy._voiceGateway2.json.hangup`, also spelt `_voice-gateway2`); what it says
+//! is said first. `{"interruptible": false}` in `data` says that the caller may
 //! not interrupt this output, `true` that the caller may.
 
 use serde_json::Value;
@@ -20,6 +21,9 @@ use crate::types::{CallerText, ReplyOutput};
 const NAME_CHARS_MAX: usize = 128;
 /// Most outputs in one reply.
 const OUTPUTS_MAX: usize = 200;
+
+/// The next state that ends the call.
+pub(super) const END_STATE: &str = "end";
 
 const HANGUPS: [&str; 2] =
     ["/_cognigy/_voiceGateway2/json/hangup", "/_cognigy/_voice-gateway2/json/hangup"];

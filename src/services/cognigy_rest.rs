@@ -1,9 +1,10 @@
 //! Cognigy behind its public REST endpoint: one address, which is the credential.
 //!
 //! The platform keeps the dialog's state by user and session; the call's id is the
-//! session. Intent and confidence are no part of this contract: a flow puts them
-//! into `data`, and the settings say where. `data` of the reply or of an output ends
-//! the call as [`super::cognigy_output`] says.
+//! session. Intent, confidence and next state are no part of this contract: a flow
+//! puts them into `data` of the reply or of an output; where the first two are, the
+//! settings say, and the state is its `nextState`. What ends the call is said in
+//! [`super::cognigy_output`].
 //!
 //! A turn has no key by which the platform would notice a repetition, so nothing is
 //! sent again that may have run.
@@ -15,7 +16,7 @@ use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::cognigy_output::{confidence, ends_call, name, read_outputs};
+use super::cognigy_output::{END_STATE, confidence, ends_call, name, read_outputs};
 use super::credentials::{CredentialSource, Environment};
 use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
@@ -152,13 +153,16 @@ fn read_reply(
     let data: Vec<&Value> =
         std::iter::once(&body.data).chain(outputs.iter().map(|output| &output["data"])).collect();
     let read = read_outputs(outputs)?;
+    let next_state = first_at(&data, "/nextState", name);
     Ok(DialogReply {
         outputs: read.spoken,
         intent: first_at(&data, &pointers.intent, name),
         confidence: first_at(&data, &pointers.confidence, confidence),
-        next_state: None,
+        end_call: read.end_call
+            || ends_call(&body.data)
+            || next_state.as_deref() == Some(END_STATE),
+        next_state,
         session: session.clone(),
-        end_call: read.end_call || ends_call(&body.data),
     })
 }
 
@@ -214,10 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn end_call_in_the_reply_or_in_an_output_ends_the_call() {
+    fn end_call_or_the_state_end_in_the_reply_or_in_an_output_ends_the_call() {
         let ends = |body| read(body).unwrap().end_call;
         assert!(ends(json!({"text": "x", "data": {"endCall": true}})));
         assert!(ends(json!({"outputStack": [{"data": {"endCall": true}}]})));
-        assert!(!ends(json!({"text": "x"})));
+        assert!(ends(json!({"outputStack": [{"text": "x", "data": {"nextState": "end"}}]})));
+        assert!(!ends(json!({"text": "x", "data": {"nextState": "open"}})));
     }
 }

@@ -1,14 +1,17 @@
 //! `cognigy-dialogs`: the contract, what is tried again, the key check.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
 use super::{turn, words};
 use crate::config::CognigyDialogsSettings;
+use crate::resilience::permits::Place;
 use crate::services::cognigy_dialogs::CognigyDialogs;
 use crate::services::governor::Governor;
 use crate::services::{DialogBackend, Health};
@@ -16,10 +19,10 @@ use crate::types::{DialogFailure, DialogReply, Private};
 
 const KEY: &str = "key-0123456789-XYZ1";
 
-fn backend_at(addr: std::net::SocketAddr, governor: Arc<Governor>) -> CognigyDialogs {
+fn backend_at(addr: SocketAddr, timeout_ms: u32, governor: Arc<Governor>) -> CognigyDialogs {
     let settings = CognigyDialogsSettings {
         base_url: format!("http://{addr}/api/v2/"),
-        timeout_ms: 500,
+        timeout_ms,
         ..CognigyDialogsSettings::default()
     };
     let environment = |name: &str| (name == "COGNIGY_API_KEY").then(|| KEY.to_owned());
@@ -27,7 +30,7 @@ fn backend_at(addr: std::net::SocketAddr, governor: Arc<Governor>) -> CognigyDia
 }
 
 fn backend(server: &ScriptedServer) -> CognigyDialogs {
-    backend_at(server.addr, Governor::new(10, 1_000))
+    backend_at(server.addr, server.patience_ms(), Governor::new(10, 1_000))
 }
 
 fn hello() -> Step {
@@ -118,7 +121,7 @@ async fn what_may_have_run_is_not_tried_again() {
 #[tokio::test]
 async fn a_connection_that_could_not_be_made_is_tried_again() {
     let port = ReservedPort::new();
-    let backend = backend_at(port.addr, Governor::new(10, 10));
+    let backend = backend_at(port.addr, 10_000, Governor::new(10, 10));
     let (reply, server) = tokio::join!(backend.ask(turn("call-1")), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         port.serve(vec![hello()])
@@ -141,8 +144,9 @@ async fn a_rate_limited_turn_waits_until_the_date_that_the_platform_says() {
     let date = httpdate::fmt_http_date(now + Duration::from_secs(2));
     let server = ScriptedServer::start(vec![Step::retry_after(429, &date), hello()]);
     backend(&server).ask(turn("call-1")).await.unwrap();
-    // A date has whole seconds: two ahead of now are at least one.
-    assert!(now.elapsed().unwrap() >= Duration::from_secs(1));
+    // A date has whole seconds, so it is at least one ahead of now; a millisecond is
+    // lost to rounding.
+    assert!(now.elapsed().unwrap() >= Duration::from_millis(999));
     assert_eq!(server.seen().len(), 2);
 }
 
@@ -152,16 +156,26 @@ async fn an_absurd_retry_after_fails_the_turn_instead_of_holding_it() {
     assert_eq!(ask_for_failure(limited).await, (DialogFailure::RateLimited, 1));
 }
 
+/// Returns when no permit is given any more for the next few milliseconds.
+async fn until_paused(governor: &Arc<Governor>) {
+    let call = turn("probe").call_id;
+    for _ in 0..5_000 {
+        let soon = Instant::now() + Duration::from_millis(5);
+        if governor.acquire(&call, Place::Back, soon).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the platform said 429 and the governor goes on giving permits");
+}
+
 #[tokio::test]
 async fn while_one_call_is_rate_limited_no_other_call_reaches_the_platform() {
     let server = ScriptedServer::start(vec![Step::retry_after(429, "1"), hello()]);
-    let backend = backend(&server);
+    let governor = Governor::new(10, 10);
+    let backend = backend_at(server.addr, server.patience_ms(), Arc::clone(&governor));
     let (first, second) = tokio::join!(backend.ask(turn("call-1")), async {
-        while server.seen().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        // Long enough for the 429 to have been read, much shorter than the pause.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        until_paused(&governor).await;
         backend.ask(turn("call-2")).await
     });
     assert!(first.is_ok() && second.is_ok());
@@ -246,7 +260,7 @@ async fn a_platform_that_is_down_or_busy_is_unavailable_and_not_refused() {
         assert!(matches!(check(step).await, Health::Unavailable(_)));
     }
     let port = ReservedPort::new();
-    let health = backend_at(port.addr, Governor::new(1, 1)).check().await;
+    let health = backend_at(port.addr, 10_000, Governor::new(1, 1)).check().await;
     let Health::Unavailable(text) = health else { panic!("{health:?}") };
     assert!(text.contains("dialog.cognigy-dialogs.base_url"), "{text}");
 }

@@ -1,5 +1,7 @@
 //! `cognigy-rest`: the contract, and that no turn runs twice.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
@@ -12,8 +14,12 @@ use crate::types::DialogFailure;
 
 const TOKEN: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
-fn backend_at(addr: std::net::SocketAddr) -> CognigyRest {
-    let settings = CognigyRestSettings { timeout_ms: 500, ..CognigyRestSettings::default() };
+fn backend(server: &ScriptedServer) -> CognigyRest {
+    backend_at(server.addr, server.patience_ms())
+}
+
+fn backend_at(addr: SocketAddr, timeout_ms: u32) -> CognigyRest {
+    let settings = CognigyRestSettings { timeout_ms, ..CognigyRestSettings::default() };
     let environment =
         |name: &str| (name == "COGNIGY_ENDPOINT_URL").then(|| format!("http://{addr}/{TOKEN}"));
     CognigyRest::new(&settings, &environment, Governor::new(10, 10), || 0.0).unwrap()
@@ -39,7 +45,7 @@ async fn a_turn_is_posted_and_its_reply_read_as_the_contract_says() {
             "sessionId": "call-1",
         }),
     )]);
-    let reply = backend_at(server.addr).ask(turn("call-1")).await.unwrap();
+    let reply = backend(&server).ask(turn("call-1")).await.unwrap();
 
     let seen = &server.seen()[0];
     assert_eq!(seen.target(), format!("POST /{TOKEN}"));
@@ -71,7 +77,7 @@ async fn a_turn_that_may_have_run_is_never_sent_again() {
         Step::typed("application/json", "{"),
     ] {
         let server = ScriptedServer::start(vec![step.clone(), hello()]);
-        let outcome = backend_at(server.addr).ask(turn("call-1")).await;
+        let outcome = backend(&server).ask(turn("call-1")).await;
         assert!(outcome.is_err(), "{step:?}");
         assert_eq!(server.seen().len(), 1, "{step:?}");
     }
@@ -81,7 +87,7 @@ async fn a_turn_that_may_have_run_is_never_sent_again() {
 async fn a_turn_that_the_platform_declined_is_sent_again() {
     for status in [429, 503] {
         let server = ScriptedServer::start(vec![Step::status(status), hello()]);
-        let reply = backend_at(server.addr).ask(turn("call-1")).await.unwrap();
+        let reply = backend(&server).ask(turn("call-1")).await.unwrap();
         assert_eq!((words(&reply), server.seen().len()), (vec!["Hello."], 2));
     }
 }
@@ -89,20 +95,21 @@ async fn a_turn_that_the_platform_declined_is_sent_again() {
 #[tokio::test]
 async fn an_endpoint_that_nobody_serves_is_unreachable_after_three_attempts() {
     let port = ReservedPort::new();
-    let outcome = backend_at(port.addr).ask(turn("call-1")).await;
+    let outcome = backend_at(port.addr, 10_000).ask(turn("call-1")).await;
     assert_eq!(outcome, Err(DialogFailure::Unreachable));
 }
 
 #[tokio::test]
 async fn the_check_makes_a_connection_and_sends_neither_turn_nor_token() {
     let server = ScriptedServer::start(vec![Step::status(404)]);
-    let Health::Ready(found) = backend_at(server.addr).check().await else { panic!("not ready") };
+    let Health::Ready(found) = backend(&server).check().await else { panic!("not ready") };
     let seen = server.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].target(), "HEAD /");
     assert!(!seen[0].head.contains(TOKEN) && !found.contains(TOKEN));
 
-    let health = backend_at(ReservedPort::new().addr).check().await;
+    let port = ReservedPort::new();
+    let health = backend_at(port.addr, 10_000).check().await;
     let Health::Unavailable(text) = health else { panic!("{health:?}") };
     assert!(!text.contains(TOKEN), "{text}");
 }

@@ -19,7 +19,7 @@ pub(super) enum Step {
     Slow { ms: u64, answer: Box<Self> },
     /// Never answers.
     Hang,
-    /// Breaks the connection once the request was read.
+    /// Resets the connection once the request was read.
     Break,
     /// Breaks the connection in the middle of the answer.
     BreakInBody,
@@ -88,6 +88,7 @@ struct Notes {
 pub(super) struct ScriptedServer {
     pub(super) addr: SocketAddr,
     notes: Arc<Mutex<Notes>>,
+    hangs: bool,
 }
 
 /// A port where nobody listens yet, and nobody else can.
@@ -106,7 +107,8 @@ impl ReservedPort {
 
     /// Begins to listen. The last of `steps` is repeated.
     pub(super) fn serve(self, steps: Vec<Step>) -> ScriptedServer {
-        let server = ScriptedServer { addr: self.addr, notes: Arc::default() };
+        let hangs = steps.iter().any(|step| matches!(step, Step::Hang));
+        let server = ScriptedServer { addr: self.addr, notes: Arc::default(), hangs };
         let listener = self.socket.listen(1_024).unwrap();
         tokio::spawn(server.clone().accept(listener, steps.into()));
         server
@@ -120,6 +122,12 @@ impl ScriptedServer {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    /// How long a client should wait: short where it would wait in vain, else long, so
+    /// that a busy machine makes no test fail.
+    pub(super) const fn patience_ms(&self) -> u32 {
+        if self.hangs { 200 } else { 10_000 }
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -174,7 +182,10 @@ impl ScriptedServer {
                 stream.write_all(&[head.as_bytes(), &body].concat()).await.is_ok()
             }
             Step::Hang => std::future::pending().await,
-            Step::Break => false,
+            Step::Break => {
+                stream.set_zero_linger().unwrap();
+                false
+            }
             Step::BreakInBody => {
                 let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"outputs\":";
                 stream.write_all(begun).await.ok();

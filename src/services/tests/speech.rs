@@ -19,7 +19,7 @@ fn recogniser(server: &ScriptedServer) -> OpenAiStt {
     let settings = OpenAiHttpSettings {
         base_url: server.url(""),
         model: "tiny".to_owned(),
-        timeout_ms: 500,
+        timeout_ms: server.patience_ms(),
         ..OpenAiHttpSettings::default()
     };
     OpenAiStt::new(&settings, &with_key).unwrap()
@@ -110,9 +110,12 @@ async fn a_recogniser_without_a_list_of_models_is_ready_and_one_that_refuses_the
     assert!(text.contains("OPENAI_API_KEY") && !text.contains(KEY), "{text}");
 }
 
-fn synthesiser(endpoint: String) -> GenericTts {
-    let settings =
-        GenericHttpSettings { endpoint, timeout_ms: 500, ..GenericHttpSettings::default() };
+fn synthesiser(server: &ScriptedServer) -> GenericTts {
+    synthesiser_at(server.url("/voice/"), server.patience_ms())
+}
+
+fn synthesiser_at(endpoint: String, timeout_ms: u32) -> GenericTts {
+    let settings = GenericHttpSettings { endpoint, timeout_ms, ..GenericHttpSettings::default() };
     GenericTts::new(&settings, &with_key).unwrap()
 }
 
@@ -127,14 +130,14 @@ fn sentence() -> TtsRequest {
 
 async fn synthesize(step: Step) -> Result<SpeechAudio, TtsFailure> {
     let server = ScriptedServer::start(vec![step]);
-    synthesiser(server.url("")).synthesize(sentence()).await
+    synthesiser(&server).synthesize(sentence()).await
 }
 
 #[tokio::test]
 async fn a_sentence_is_posted_as_the_contract_says_with_a_default_voice() {
     let raw = Step::typed("application/octet-stream", [1, 0, 2, 0]);
     let server = ScriptedServer::start(vec![raw]);
-    let audio = synthesiser(server.url("/voice/")).synthesize(sentence()).await.unwrap();
+    let audio = synthesiser(&server).synthesize(sentence()).await.unwrap();
     assert_eq!(audio.samples(), [1, 2]);
 
     let seen = &server.seen()[0];
@@ -155,7 +158,7 @@ async fn a_sentence_is_posted_as_the_contract_says_with_a_default_voice() {
 async fn the_voice_of_the_route_is_asked_for() {
     let server = ScriptedServer::start(vec![Step::typed("audio/l16", [0, 0])]);
     let request = TtsRequest { voice: "en-GB-Neural-B".to_owned(), ..sentence() };
-    synthesiser(server.url("")).synthesize(request).await.unwrap();
+    synthesiser(&server).synthesize(request).await.unwrap();
     assert_eq!(server.seen()[0].json()["voice"], "en-GB-Neural-B");
 }
 
@@ -186,10 +189,11 @@ async fn a_synthesiser_that_fails_says_how() {
 #[tokio::test]
 async fn the_check_of_the_synthesiser_makes_a_connection_and_costs_no_sentence() {
     let server = ScriptedServer::start(vec![Step::status(404)]);
-    assert!(matches!(synthesiser(server.url("")).check().await, Health::Ready(_)));
-    assert_eq!(server.seen()[0].target(), "HEAD /");
+    assert!(matches!(synthesiser(&server).check().await, Health::Ready(_)));
+    assert_eq!(server.seen()[0].target(), "HEAD /voice");
     assert_eq!(server.seen()[0].header("authorization"), None);
 
-    let nobody = synthesiser(format!("http://{}", ReservedPort::new().addr)).check().await;
+    let port = ReservedPort::new();
+    let nobody = synthesiser_at(format!("http://{}", port.addr), 10_000).check().await;
     assert!(matches!(nobody, Health::Unavailable(_)));
 }
