@@ -13,9 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::governor::Governor;
 use super::http::ExchangeError;
 use super::jitter::Jitter;
-use crate::resilience::backoff::Backoff;
-use crate::resilience::permits::Place;
-use crate::resilience::retry::{AttemptFailure, Progress, RetryDecision, RetryPolicy};
+use crate::resilience::{AttemptFailure, Backoff, Place, Progress, RetryDecision, RetryPolicy};
 use crate::types::{CallId, DialogFailure, DialogReply, DialogRequest, RetryOn};
 
 /// Longest wait after the first attempt, when the platform asks for none.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::resilience::permits::{LineFull, PermitQueue, Place, Ticket};
+use crate::resilience::{LineFull, PermitQueue, Place, Ticket};
 use crate::types::{CallId, DialogFailure, Now};
 
 /// Gives out the permits to talk to the dialog platform.

@@ -7,19 +7,25 @@
 mod cognigy_dialogs;
 mod cognigy_output;
 mod cognigy_rest;
-pub mod credentials;
+mod credentials;
 mod dialog_attempts;
 mod fixed;
 mod generic_http;
-pub mod governor;
-pub mod http;
-pub mod jitter;
+mod governor;
+mod http;
+mod jitter;
 mod openai_http;
-pub mod providers;
+mod prompts;
+mod providers;
 mod ssml;
 #[cfg(test)]
 mod tests;
 mod wav;
+
+pub use credentials::{CredentialError, Environment, process_environment};
+pub use http::HttpSetupError;
+pub use prompts::PromptCache;
+pub use providers::{ProviderError, Providers};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
 use super::{turn, words};
 use crate::config::CognigyDialogsSettings;
-use crate::resilience::permits::Place;
+use crate::resilience::Place;
 use crate::services::cognigy_dialogs::CognigyDialogs;
 use crate::services::governor::Governor;
 use crate::services::{DialogBackend, Health};
