@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{BudgetSettings, ListeningSettings, Prompts, TurnSettings};
+use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
 /// The whole configuration. A value of this type that [`super::load`] returned
 /// has been checked and cannot be wrong.
@@ -136,20 +136,6 @@ pub struct DialogSettings {
     /// `[dialog.cognigy-rest]`
     #[serde(rename = "cognigy-rest")]
     pub cognigy_rest: CognigyRestSettings,
-}
-
-/// When a dialog request is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetryOn {
-    /// 429.
-    TooManyRequests,
-    /// 503.
-    Unavailable,
-    /// Any 5xx.
-    ServerError,
-    /// The connection could not be made: the request was never sent.
-    NotSent,
 }
 
 /// `[dialog.cognigy-dialogs]`
