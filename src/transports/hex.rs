@@ -110,7 +110,7 @@ mod tests {
     fn a_refused_text_leaves_no_samples_behind() {
         let mut samples = vec![1, 2, 3];
         assert!(decode_samples(b"0100 000", &mut samples).is_err());
-        assert_eq!(samples, []);
+        assert!(samples.is_empty());
     }
 
     proptest! {

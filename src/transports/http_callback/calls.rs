@@ -103,6 +103,8 @@ pub(super) struct CallbackCall {
     leg: Mutex<LegSlot>,
     /// Held while the call is being connected, so that two posts connect it once.
     connecting: tokio::sync::Mutex<()>,
+    /// Number that the next leg begins with.
+    next_sequence: AtomicU64,
     heard_at: Mutex<Instant>,
     reply: Mutex<ReplyBuffer>,
     changed: watch::Sender<Change>,
@@ -141,6 +143,7 @@ impl CallbackCall {
     pub(super) fn new(request: CallRequest, settings: &HttpCallbackSettings) -> Self {
         let reply = ReplyBuffer::new(request.format_out, settings.reply_ms_max);
         Self {
+            next_sequence: AtomicU64::new(request.first_sequence),
             request,
             leg: Mutex::new(LegSlot { state: LegState::Away, legs: 0 }),
             connecting: tokio::sync::Mutex::new(()),
@@ -204,7 +207,7 @@ impl CallbackCall {
             }
             LegCommand::Flush { epoch } => self.reply.lock().flush(epoch),
             // The callback has no channel for events.
-            LegCommand::Event(_) | LegCommand::End { .. } => return,
+            LegCommand::Event(_) | LegCommand::Superseded | LegCommand::End { .. } => return,
         }
         self.changed.send_replace(Change::Reply);
     }
@@ -246,7 +249,9 @@ async fn connect(
         LegState::Ended(_) => return Err(RefusalReason::Ended),
         LegState::Away => {}
     }
-    match switchboard.connect(call.request.clone()).await {
+    let first_sequence = call.next_sequence.load(Ordering::Relaxed);
+    let request = CallRequest { first_sequence, ..call.request.clone() };
+    match switchboard.connect(request).await {
         Ok(leg) => Ok(attach(calls, call, leg, idle_ms_max)),
         Err(reason) => {
             let has_ended = reason == RefusalReason::Ended;
@@ -303,6 +308,8 @@ impl LegWatch {
     async fn run(self, output: LegOutput) {
         let left = self.carry(output).await;
         let has_ended = matches!(left, LegState::Ended(_));
+        let next_sequence = self.input.state().next_sequence;
+        self.call.next_sequence.store(next_sequence, Ordering::Relaxed);
         self.call.leg.lock().state = left;
         if has_ended {
             self.call.close();

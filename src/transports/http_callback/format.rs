@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::wav::{self, WavError};
+use crate::media::wav::{self, WavError};
 use crate::types::{Codec, MediaFormat, MediaFormatError};
 
 /// The rate of 16-bit audio that names none, in hertz.
@@ -94,7 +94,7 @@ impl BodyFormat {
     pub(super) fn format_of_new_call(self, body: &[u8]) -> Result<MediaFormat, FormatError> {
         match self {
             Self::Samples(format) => Ok(format),
-            Self::Wav => Ok(wav::parse(body)?.format),
+            Self::Wav => Ok(wav::locate(body)?.0),
             Self::OfCall => Ok(MediaFormat::new(Codec::Pcm16, PCM16_RATE_HZ, 1)?),
         }
     }
@@ -104,10 +104,7 @@ impl BodyFormat {
         let (format, samples) = match self {
             Self::OfCall => return Ok(body),
             Self::Samples(format) => (format, body),
-            Self::Wav => {
-                let wav = wav::parse(body)?;
-                (wav.format, wav.samples)
-            }
+            Self::Wav => wav::locate(body)?,
         };
         if format == call {
             Ok(samples)
@@ -190,6 +187,17 @@ mod tests {
         assert_eq!(samples(Codec::Pcm16, 8_000, 1).samples(b"ab", call), Ok(&b"ab"[..]));
         let error = samples(Codec::Mulaw, 8_000, 1).samples(b"ab", call).expect_err("differs");
         assert!(error.to_string().contains("audio/l16;rate=8000;channels=1"), "{error}");
+    }
+
+    #[test]
+    fn a_wav_body_names_its_format_itself() {
+        let rate = crate::types::SampleRate::new(8_000).expect("supported");
+        let file = wav::write_mono(rate, &[1, -1]);
+        let format = BodyFormat::Wav.format_of_new_call(&file).expect("valid");
+        assert_eq!(format, MediaFormat::pcm16(rate));
+        assert_eq!(BodyFormat::Wav.samples(&file, format), Ok(&[1, 0, 0xff, 0xff][..]));
+        let error = BodyFormat::Wav.samples(b"no file", format).expect_err("no WAV");
+        assert_eq!(error, FormatError::Wav(WavError::NotWav));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::actors::link::{CallRequest, ChunkOutcome, Delivery, LegInput, Switchb
 use crate::config::HttpCallbackSettings;
 use crate::transports::query::anonymous;
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, EndCause, MediaFormat, RefusalReason, UserId};
+use crate::types::{CallId, EndCause, MediaFormat, RefusalReason};
 
 /// Length of a piece of reply audio.
 const FRAME_MS: u32 = 20;
@@ -89,15 +89,23 @@ async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
         Some(url) => Some(playback::check_url(url, &state.settings.playback_hosts)?),
         None => None,
     };
-    let request = state.request(start.call_id, start.user_id, start.route, start.format);
+    let playback = match playback_url {
+        Some(url) => Some((url, worker.client()?)),
+        None => None,
+    };
+    let request = CallRequest {
+        call_id: start.call_id,
+        user_id: start.user_id,
+        called: start.route,
+        ..state.request(start.format)
+    };
+    let format_out = request.format_out;
     let leg = state.switchboard.connect(request.clone()).await?;
     let (call_id, resumed) = (leg.call_id.clone(), leg.resumed);
     let request = CallRequest { call_id: Some(call_id.clone()), ..request };
-    let format_out = request.format_out;
     let call = Arc::new(CallbackCall::new(request, &state.settings));
     let input = attach(&state.calls, &call, leg, state.settings.idle_ms_max);
-    if let Some(url) = playback_url {
-        let client = worker.client()?;
+    if let Some((url, client)) = playback {
         let playback = Playback { call_id: call_id.clone(), url, format: format_out, client };
         actix_web::rt::spawn(playback.run(call.playback_reader()));
     }
@@ -138,12 +146,12 @@ async fn media(
         Err(refusal) => return Err(told(refusal, known.as_deref())),
     };
     let call = known.unwrap_or_else(|| {
-        let request = state.request(Some(id.clone()), anonymous(), None, chunk.format);
+        let request = chunk.first_request(&id, state);
         state.calls.find_or_add(&id, || CallbackCall::new(request, &state.settings))
     });
     let idle_ms_max = state.settings.idle_ms_max;
     let input = connected(&state.calls, &call, &state.switchboard, idle_ms_max).await?;
-    let duplicate = state.hand_over(&input, &chunk)?;
+    let duplicate = chunk.hand_over(&input)?;
     Ok(media_answer(&input, &call, &chunk.head, duplicate))
 }
 
@@ -175,31 +183,40 @@ impl Chunk {
 }
 
 impl HttpCallback {
-    fn request(
-        &self,
-        call_id: Option<CallId>,
-        user_id: UserId,
-        called: Option<String>,
-        format_in: MediaFormat,
-    ) -> CallRequest {
+    /// A call of nobody in particular, with audio in `format_in`.
+    fn request(&self, format_in: MediaFormat) -> CallRequest {
         CallRequest {
-            call_id,
-            user_id,
-            called,
+            call_id: None,
+            user_id: anonymous(),
+            called: None,
             transport: "http_callback",
             format_in,
             format_out: MediaFormat { channels: 1, ..format_in },
             delivery: Delivery::Paced { frame_ms: FRAME_MS, lead_ms: LEAD_MS },
+            first_sequence: self.settings.first_sequence,
+            sequence_ahead_max: self.settings.sequence_ahead_max,
+        }
+    }
+}
+
+impl Chunk {
+    /// The call that this chunk starts by itself. It counts from this chunk on when
+    /// that is further from the configured beginning than the window allows.
+    fn first_request(&self, id: &CallId, state: &HttpCallback) -> CallRequest {
+        let request = state.request(self.format);
+        let ahead = self.head.sequence.saturating_sub(request.first_sequence);
+        let is_within = ahead <= request.sequence_ahead_max;
+        CallRequest {
+            call_id: Some(id.clone()),
+            first_sequence: if is_within { request.first_sequence } else { self.head.sequence },
+            ..request
         }
     }
 
     /// Gives the chunk to the call; whether it was a duplicate.
-    fn hand_over(&self, input: &LegInput, chunk: &Chunk) -> Result<bool, Refusal> {
-        let sequence = chunk.head.sequence;
-        if sequence < self.settings.first_sequence {
-            return Ok(true);
-        }
-        let refusal = match input.chunk(sequence, &chunk.samples) {
+    fn hand_over(&self, input: &LegInput) -> Result<bool, Refusal> {
+        let sequence = self.head.sequence;
+        let refusal = match input.chunk(sequence, &self.samples) {
             ChunkOutcome::Accepted => return Ok(false),
             ChunkOutcome::Duplicate => return Ok(true),
             ChunkOutcome::Ended => return Err(RefusalReason::Ended.into()),

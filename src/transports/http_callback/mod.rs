@@ -56,6 +56,5 @@ mod handlers;
 mod messages;
 mod playback;
 mod reply;
-mod wav;
 
 pub use handlers::{HttpCallback, routes};

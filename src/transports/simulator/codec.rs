@@ -196,7 +196,7 @@ impl Encoder for SimulatorEncoder {
                 self.sentence(sentence.0, intent.as_deref(), bytes)
             }
             // Only legs that asked for paced audio get it; this one asks for sentences.
-            LegCommand::Audio { .. } => Vec::new(),
+            LegCommand::Audio { .. } | LegCommand::Superseded => Vec::new(),
             LegCommand::Flush { epoch } => {
                 self.epoch = *epoch;
                 self.event(&Message::Flush { epoch: *epoch })

@@ -50,6 +50,8 @@ async fn connect(
             format_in: format,
             format_out: format,
             delivery: Delivery::WholeSentences,
+            first_sequence: 0,
+            sequence_ahead_max: 0,
         })
         .await?;
     let encoder = SimulatorEncoder::new(query.rate, query.events.unwrap_or(false));

@@ -77,9 +77,10 @@ impl Encoder for StreamEncoder {
             LegCommand::End { cause } => Outbound::json(&Message::End { cause: cause.as_str() }),
             // Audio that came too late, events nobody asked for, and whole
             // sentences, which only legs get that asked for them.
-            LegCommand::Audio { .. } | LegCommand::Event(_) | LegCommand::Sentence { .. } => {
-                return Vec::new();
-            }
+            LegCommand::Audio { .. }
+            | LegCommand::Event(_)
+            | LegCommand::Sentence { .. }
+            | LegCommand::Superseded => return Vec::new(),
         };
         vec![message]
     }
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn audio_of_any_size_passes_as_it_is() {
         for bytes in [&b""[..], b"\x01", b"\x01\x02\x03"] {
-            let decoded = StreamDecoder.decode(WireMessage::Binary(bytes)).ok();
+            let mut decoder = StreamDecoder;
+            let decoded = decoder.decode(WireMessage::Binary(bytes)).ok();
             assert_eq!(decoded, Some(Inbound::Bytes(bytes)));
         }
     }

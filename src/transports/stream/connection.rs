@@ -57,6 +57,8 @@ async fn connect(
             format_in: format,
             format_out: format,
             delivery: Delivery::Paced { frame_ms: FRAME_MS, lead_ms: LEAD_MS },
+            first_sequence: 0,
+            sequence_ahead_max: 0,
         })
         .await?;
     let mut encoder = StreamEncoder::new(query.events.unwrap_or(true));

@@ -1,8 +1,11 @@
 //! Joins a WebSocket to a leg until one of them ends. Reading and writing go on
-//! side by side, so that a peer that reads slowly is still heard. The loop knows
-//! no protocol and no call.
+//! side by side, so that a peer that reads slowly is still heard. It knows no
+//! protocol and no call.
+
+use std::time::Duration;
 
 use actix_ws::{AggregatedMessage, CloseCode};
+use tokio::time::{Instant, sleep};
 
 use super::socket::{Incoming, Outgoing, Received, SendError};
 use super::{Decoder, Encoder, Inbound, Outbound, Rejection, Socket, WireMessage};
@@ -11,6 +14,14 @@ use crate::types::EndCause;
 
 /// Refused messages in a row after which the peer is sent away.
 const BAD_MESSAGES_MAX: u32 = 20;
+
+/// How long a message may wait for room in a call that has more audio than a burst
+/// may hold. Meanwhile nothing is read, so that a peer ahead of real time is slowed
+/// down by its own connection; one that is too far ahead has its message refused.
+const ROOM_MS_MAX: u64 = 5_000;
+
+/// How often room is looked for.
+const ROOM_STEP_MS: u64 = 20;
 
 /// Carries the call until the socket or the leg ends, then ends the other.
 /// `first` is sent before anything else.
@@ -88,7 +99,7 @@ async fn read(
                 };
             }
         };
-        let rejection = match take(decoder, &message, input) {
+        let rejection = match take(decoder, &message, input).await {
             Taken::Audio => {
                 bad_messages = 0;
                 continue;
@@ -122,25 +133,36 @@ enum Taken {
     Bad(Rejection),
 }
 
-fn take(decoder: &mut impl Decoder, message: &AggregatedMessage, input: &LegInput) -> Taken {
+async fn take(decoder: &mut impl Decoder, message: &AggregatedMessage, input: &LegInput) -> Taken {
     let message = match message {
         AggregatedMessage::Text(text) => WireMessage::Text(text),
         AggregatedMessage::Binary(bytes) => WireMessage::Binary(bytes),
         // The socket keeps control frames to itself.
         _ => return Taken::Audio,
     };
-    let outcome = match decoder.decode(message) {
-        Ok(Inbound::Samples(samples)) => input.samples(samples),
-        Ok(Inbound::Bytes(bytes)) => input.stream(bytes),
+    let audio = match decoder.decode(message) {
         Ok(Inbound::HangUp) => return Taken::HangUp,
+        Ok(audio) => audio,
         Err(rejection) => return Taken::Bad(rejection),
     };
-    match outcome {
-        StreamOutcome::Accepted => decoder.accepted(),
-        StreamOutcome::Full => return Taken::Early(too_fast(decoder.seq())),
-        // The leg says so itself in a moment.
-        StreamOutcome::Ended => {}
+    let deadline = Instant::now() + Duration::from_millis(ROOM_MS_MAX);
+    loop {
+        let outcome = match audio {
+            Inbound::Samples(samples) => input.samples(samples, size_of_val(samples) as u64),
+            Inbound::Bytes(bytes) => input.stream(bytes),
+            Inbound::HangUp => return Taken::HangUp,
+        };
+        match outcome {
+            StreamOutcome::Accepted => break,
+            // The leg says so itself in a moment.
+            StreamOutcome::Ended => return Taken::Audio,
+            StreamOutcome::Full if Instant::now() < deadline => {
+                sleep(Duration::from_millis(ROOM_STEP_MS)).await;
+            }
+            StreamOutcome::Full => return Taken::Early(too_fast(decoder.seq())),
+        }
     }
+    decoder.accepted();
     Taken::Audio
 }
 
@@ -161,8 +183,10 @@ async fn write(
                 return error.into();
             }
         }
-        if let LegCommand::End { cause } = command {
-            return Ending::Over(cause);
+        match command {
+            LegCommand::End { cause } => return Ending::Over(cause),
+            LegCommand::Superseded => return Ending::Replaced,
+            _ => {}
         }
     }
     Ending::Replaced
