@@ -59,7 +59,7 @@ enum Ending {
     HungUp,
     /// The connection is gone.
     Lost,
-    /// The peer may not go on.
+    /// The peer may not or cannot go on.
     Refused(CloseCode, &'static str),
     /// The call ended.
     Over(EndCause),
@@ -88,6 +88,10 @@ async fn read(
             Received::Message(message) => message,
             Received::Closed => return Ending::HungUp,
             Received::Lost => return Ending::Lost,
+            Received::Failed => return Ending::Refused(CloseCode::Normal, "closed by the peer"),
+            Received::Silent => {
+                return Ending::Refused(CloseCode::Error, "nothing was heard for too long");
+            }
             Received::Violation(code) => return Ending::Refused(code, "bad websocket frame"),
             Received::TooLarge => {
                 let rejection = too_large();

@@ -2,6 +2,7 @@
 //! answers pings, sends its own, and tells an orderly close from a lost
 //! connection. It never reads or writes what the messages say.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +34,7 @@ const BACKLOG_BYTES_MAX: usize = 1 << 20;
 const SEND_MS_MAX: u64 = 5_000;
 
 /// How long the peer may take to answer a close.
-const CLOSE_MS_MAX: u64 = 1_000;
+const CLOSE_MS_MAX: u64 = 2_000;
 
 /// Pings within the idle time: two may be lost.
 const PINGS_PER_IDLE_TIME: u32 = 3;
@@ -68,7 +69,7 @@ pub(in crate::transports) fn accept(
     payload: Payload,
     limits: SocketLimits,
 ) -> Result<(HttpResponse, Socket), Refusal> {
-    let payload = guarded(request, payload, limits.message_bytes_max)?;
+    let (payload, overflow) = guarded(request, payload, limits.message_bytes_max)?;
     let (response, session, stream) =
         actix_ws::handle(request, payload).map_err(|error| not_a_websocket(&error))?;
     let backlog = Arc::new(Backlog::default());
@@ -83,6 +84,7 @@ pub(in crate::transports) fn accept(
             .max_frame_size(limits.message_bytes_max)
             .aggregate_continuations()
             .max_continuation_size(limits.message_bytes_max),
+        overflow,
         outgoing: outgoing.clone(),
         idle,
         heard_at: Instant::now(),
@@ -114,10 +116,14 @@ impl Socket {
 pub(super) enum Received {
     /// A whole text or binary message.
     Message(AggregatedMessage),
-    /// The peer closed in an orderly way.
+    /// The peer closed because it is done.
     Closed,
-    /// The connection is gone, or its peer is silent for too long.
+    /// The peer closed because it cannot go on.
+    Failed,
+    /// The connection is gone.
     Lost,
+    /// The peer has been silent for too long.
+    Silent,
     /// A message over the limit is coming.
     TooLarge,
     /// The peer broke the WebSocket protocol.
@@ -127,6 +133,8 @@ pub(super) enum Received {
 /// The receiving half.
 pub(super) struct Incoming {
     stream: AggregatedMessageStream,
+    /// Fires when the frame guard says no.
+    overflow: oneshot::Receiver<TooLarge>,
     outgoing: Outgoing,
     idle: Duration,
     heard_at: Instant,
@@ -138,11 +146,16 @@ impl Incoming {
     pub(super) async fn next(&mut self) -> Received {
         loop {
             let wake_at = self.ping_at.min(self.heard_at + self.idle);
-            let Ok(message) = timeout_at(wake_at, self.stream.recv()).await else {
-                if self.keep_alive().await.is_err() {
-                    return Received::Lost;
+            let message = tokio::select! {
+                biased;
+                Ok(TooLarge) = &mut self.overflow => return Received::TooLarge,
+                message = timeout_at(wake_at, self.stream.recv()) => message,
+            };
+            let Ok(message) = message else {
+                match self.keep_alive().await {
+                    Ok(()) => continue,
+                    Err(received) => return received,
                 }
-                continue;
             };
             self.heard_at = Instant::now();
             match message {
@@ -161,13 +174,13 @@ impl Incoming {
     }
 
     /// Pings a silent peer; gives up one that has been silent for too long.
-    async fn keep_alive(&mut self) -> Result<(), SendError> {
+    async fn keep_alive(&mut self) -> Result<(), Received> {
         let now = Instant::now();
         if now >= self.heard_at + self.idle {
-            return Err(SendError::Gone);
+            return Err(Received::Silent);
         }
         self.ping_at = now + self.idle / PINGS_PER_IDLE_TIME;
-        self.outgoing.ping().await
+        self.outgoing.ping().await.map_err(|_| Received::Lost)
     }
 }
 
@@ -275,22 +288,36 @@ impl MessageBody for SocketBody {
     }
 }
 
-/// Puts the frame guard in front of the library.
+/// Puts the frame guard in front of the library. What follows a message that is
+/// too large is swallowed, so that the peer gets to read why it is sent away.
 fn guarded(
     request: &HttpRequest,
     payload: Payload,
     message_bytes_max: usize,
-) -> Result<Payload, Refusal> {
+) -> Result<(Payload, oneshot::Receiver<TooLarge>), Refusal> {
     let mut guard = FrameGuard::new(message_bytes_max);
-    let stream = payload.into_inner().map(move |bytes| {
-        let bytes = bytes?;
-        guard.check(&bytes).map_err(|TooLarge| PayloadError::Overflow)?;
-        Ok(bytes)
+    let (sender, overflow) = oneshot::channel();
+    let mut sender = Some(sender);
+    let stream = payload.into_inner().filter_map(move |bytes| {
+        let passed = match bytes {
+            Ok(_) if sender.is_none() => None,
+            Ok(bytes) => match guard.check(&bytes) {
+                Ok(()) => Some(Ok(bytes)),
+                Err(too_large) => {
+                    // Nobody listens any more when the socket is closing.
+                    let _unheard = sender.take().map(|sender| sender.send(too_large));
+                    None
+                }
+            },
+            Err(error) => Some(Err(error)),
+        };
+        ready(passed)
     });
     let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
-    Payload::from_request(request, &mut payload)
+    let payload = Payload::from_request(request, &mut payload)
         .into_inner()
-        .map_err(|error| not_a_websocket(&error))
+        .map_err(|error| not_a_websocket(&error))?;
+    Ok((payload, overflow))
 }
 
 fn not_a_websocket(error: &actix_web::Error) -> Refusal {
@@ -304,7 +331,7 @@ fn not_a_websocket(error: &actix_web::Error) -> Refusal {
 fn closed(reason: Option<&CloseReason>) -> Received {
     match reason.map(|reason| reason.code) {
         None | Some(CloseCode::Normal | CloseCode::Away) => Received::Closed,
-        Some(_) => Received::Lost,
+        Some(_) => Received::Failed,
     }
 }
 
@@ -314,7 +341,6 @@ fn failure(error: &ProtocolError) -> Received {
     };
     let cause = error.get_ref();
     match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
-        Some(PayloadError::Overflow) => Received::TooLarge,
         Some(_) => Received::Lost,
         None if cause.is_some_and(|cause| cause.is::<std::str::Utf8Error>()) => {
             Received::Violation(CloseCode::Invalid)
