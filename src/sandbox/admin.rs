@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Stand;
 use super::faults::FaultProfiles;
-use super::problem::{BodyResult, bad_request, problem, read_json};
+use super::problem::{BodyResult, Problem, read_json};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -31,10 +31,10 @@ async fn stats(stand: web::Data<Stand>) -> HttpResponse {
 async fn set_faults(body: BodyResult, stand: web::Data<Stand>) -> HttpResponse {
     let faults: FaultProfiles = match read_json(body) {
         Ok(faults) => faults,
-        Err(refusal) => return refusal,
+        Err(problem) => return problem.into(),
     };
     if let Err(error) = faults.check() {
-        return bad_request(&error.to_string());
+        return Problem::bad_request(error.to_string()).into();
     }
     let answer = HttpResponse::Ok().json(&faults);
     stand.dialog.set_profile(faults.dialog);
@@ -44,9 +44,10 @@ async fn set_faults(body: BodyResult, stand: web::Data<Stand>) -> HttpResponse {
 }
 
 pub(super) async fn nothing_here() -> HttpResponse {
-    problem(
+    Problem::new(
         StatusCode::NOT_FOUND,
         "nothing is here: the stand-ins are GET /api/v2/bots, POST /api/v2/dialogs, \
          POST /{URLToken}, POST /tts/synthesize and POST /v1/audio/transcriptions",
     )
+    .into()
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Stand;
 use super::hotel::{HotelReply, HotelState, Step, answer};
-use super::problem::{BodyResult, bad_request, credential, problem, read_json};
+use super::problem::{BodyResult, Problem, credential, read_json};
 
 /// The bot that answers.
 pub const BOT_ID: &str = "hotel";
@@ -39,7 +39,7 @@ async fn bots(request: HttpRequest, stand: web::Data<Stand>) -> HttpResponse {
             "items": [{"_id": BOT_ID, "name": "Hotel"}],
             "total": 1,
         })),
-        Err(refusal) => refusal,
+        Err(problem) => problem.into(),
     }
 }
 
@@ -53,7 +53,7 @@ async fn dialogs(request: HttpRequest, body: BodyResult, stand: web::Data<Stand>
         stand.turn_ran(&turn.dialog_id);
         Ok(dialogs_reply(&turn.dialog_id, &reply, session))
     };
-    stand.dialog.serve(async { turn.await.unwrap_or_else(|refusal: HttpResponse| refusal) }).await
+    stand.dialog.serve(turn).await
 }
 
 async fn endpoint(
@@ -63,7 +63,7 @@ async fn endpoint(
 ) -> HttpResponse {
     let turn = async {
         if !url_token.eq_ignore_ascii_case(stand.url_token.expose()) {
-            return Err(problem(StatusCode::NOT_FOUND, "no endpoint has this URL token"));
+            return Err(Problem::new(StatusCode::NOT_FOUND, "no endpoint has this URL token"));
         }
         let turn: EndpointTurn = read_json(body)?;
         turn.check()?;
@@ -72,7 +72,7 @@ async fn endpoint(
             turn.text.as_deref().map(|text| stand.answer_in_session(&turn.session_id, text));
         Ok(endpoint_reply(&turn, reply.as_ref()))
     };
-    stand.dialog.serve(async { turn.await.unwrap_or_else(|refusal: HttpResponse| refusal) }).await
+    stand.dialog.serve(turn).await
 }
 
 /// A turn of the dialogs contract.
@@ -96,18 +96,20 @@ struct DialogsInput {
 
 impl DialogsTurn {
     /// The text of the turn, if it is one this bot takes.
-    fn check(&self) -> Result<String, HttpResponse> {
+    fn check(&self) -> Result<String, Problem> {
         if self.bot_id != BOT_ID {
             let detail = format!("no bot has this botId: this sandbox knows {BOT_ID}");
-            return Err(problem(StatusCode::NOT_FOUND, &detail));
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
         check_id("dialogId", &self.dialog_id)?;
         check_id("userId", &self.user_id)?;
         if self.inputs.is_empty() || self.inputs.len() > INPUTS_MAX {
-            return Err(bad_request(&format!("inputs must hold 1 to {INPUTS_MAX} entries")));
+            return Err(Problem::bad_request(format!(
+                "inputs must hold 1 to {INPUTS_MAX} entries"
+            )));
         }
         if self.inputs.iter().any(|input| input.kind != "text") {
-            return Err(bad_request("an input's type must be text"));
+            return Err(Problem::bad_request("an input's type must be text"));
         }
         let texts: Vec<&str> = self.inputs.iter().map(|input| input.text.as_str()).collect();
         Ok(texts.join(" "))
@@ -127,45 +129,48 @@ struct EndpointTurn {
 }
 
 impl EndpointTurn {
-    fn check(&self) -> Result<(), HttpResponse> {
+    fn check(&self) -> Result<(), Problem> {
         check_id("userId", &self.user_id)?;
         check_id("sessionId", &self.session_id)?;
         if self.text.is_none() && self.data.is_none() {
-            return Err(bad_request("text or data must be given"));
+            return Err(Problem::bad_request("text or data must be given"));
         }
         Ok(())
     }
 }
 
-fn check_id(name: &str, id: &str) -> Result<(), HttpResponse> {
+fn check_id(name: &str, id: &str) -> Result<(), Problem> {
     if id.is_empty() || id.len() > ID_BYTES_MAX {
-        return Err(bad_request(&format!("{name} must have 1 to {ID_BYTES_MAX} bytes")));
+        return Err(Problem::bad_request(format!("{name} must have 1 to {ID_BYTES_MAX} bytes")));
     }
     Ok(())
 }
 
-fn check_key(request: &HttpRequest, stand: &Stand) -> Result<(), HttpResponse> {
+fn check_key(request: &HttpRequest, stand: &Stand) -> Result<(), Problem> {
     match credential(request.headers(), "ApiKey") {
         Some(key) if key == stand.key.expose() => Ok(()),
-        Some(super::FORBIDDEN_KEY) => {
-            Err(problem(StatusCode::FORBIDDEN, "the API key lacks the permission dialog:execute"))
-        }
-        _ => Err(problem(StatusCode::UNAUTHORIZED, "the API key is missing or not known")),
+        Some(super::FORBIDDEN_KEY) => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "the API key lacks the permission dialog:execute",
+        )),
+        _ => Err(Problem::new(StatusCode::UNAUTHORIZED, "the API key is missing or not known")),
     }
 }
 
 /// The hotel's state, and the session data without it.
 fn split_session(
     data: Option<Map<String, Value>>,
-) -> Result<(HotelState, Map<String, Value>), HttpResponse> {
+) -> Result<(HotelState, Map<String, Value>), Problem> {
     let mut data = data.unwrap_or_default();
     let state = data.remove(STATE_KEY).map_or_else(|| Ok(HotelState::default()), from_json);
     Ok((state?, data))
 }
 
-fn from_json(state: Value) -> Result<HotelState, HttpResponse> {
+fn from_json(state: Value) -> Result<HotelState, Problem> {
     serde_json::from_value(state).map_err(|error| {
-        bad_request(&format!("sessionData.{STATE_KEY} is not what this bot returned: {error}"))
+        Problem::bad_request(format!(
+            "sessionData.{STATE_KEY} is not what this bot returned: {error}"
+        ))
     })
 }
 

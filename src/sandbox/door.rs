@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::faults::{Fault, FaultProfile};
-use super::problem::problem;
+use super::problem::Problem;
 
 /// What a door saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,23 +49,28 @@ impl Door {
     }
 
     /// Lets one request in. `answer` runs only if the profile lets it.
-    pub(super) async fn serve(&self, answer: impl Future<Output = HttpResponse>) -> HttpResponse {
+    pub(super) async fn serve(
+        &self,
+        answer: impl Future<Output = Result<HttpResponse, Problem>>,
+    ) -> HttpResponse {
         let visit = self.enter();
         let profile = self.profile.lock().clone();
         wait_ms(profile.latency_ms).await;
         let Some(fault) = profile.fault(visit.number) else {
-            return self.note(answer.await);
+            return self.note(answer.await.unwrap_or_else(HttpResponse::from));
         };
         self.counts.lock().faults += 1;
         if profile.after_effect {
-            answer.await;
+            // The effect is all that is wanted: this answer gets lost.
+            drop(answer.await);
         }
         match fault {
+            Fault::Status => failed(&profile),
             Fault::Hang => {
                 wait_ms(FaultProfile::HANG_MS).await;
-                problem(StatusCode::GATEWAY_TIMEOUT, "the fault profile let this request hang")
+                let detail = "the fault profile let this request hang";
+                Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into()
             }
-            Fault::Status => profile_status(&profile),
         }
     }
 
@@ -97,9 +102,10 @@ impl Drop for Visit<'_> {
     }
 }
 
-fn profile_status(profile: &FaultProfile) -> HttpResponse {
+fn failed(profile: &FaultProfile) -> HttpResponse {
     let status = StatusCode::from_u16(profile.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = problem(status, "the fault profile let this request fail");
+    let detail = "the fault profile let this request fail";
+    let mut response = HttpResponse::from(Problem::new(status, detail));
     let retry_after = profile.retry_after.as_deref().and_then(|text| text.parse().ok());
     if let Some(value) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, value);

@@ -8,24 +8,40 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// A refusal with its reason.
-pub(super) fn problem(status: StatusCode, detail: &str) -> HttpResponse {
-    let title = status.canonical_reason().unwrap_or("Error");
-    HttpResponse::build(status).content_type("application/problem+json").json(json!({
-        "type": format!("{}Error", title.replace(' ', "")),
-        "title": title,
-        "status": status.as_u16(),
-        "detail": detail,
-        "details": {},
-    }))
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    /// 400.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+}
+
+impl From<Problem> for HttpResponse {
+    fn from(problem: Problem) -> Self {
+        let title = problem.status.canonical_reason().unwrap_or("Error");
+        Self::build(problem.status).content_type("application/problem+json").json(json!({
+            "type": format!("{}Error", title.replace(' ', "")),
+            "title": title,
+            "status": problem.status.as_u16(),
+            "detail": problem.detail,
+            "details": {},
+        }))
+    }
 }
 
 /// A body as it came out of the extractor, read as `T`.
-pub(super) fn read_json<T: DeserializeOwned>(body: BodyResult) -> Result<T, HttpResponse> {
+pub(super) fn read_json<T: DeserializeOwned>(body: BodyResult) -> Result<T, Problem> {
     serde_json::from_slice(&read_bytes(body)?).map_err(|error| {
-        problem(
-            StatusCode::BAD_REQUEST,
-            &format!("the body is not what the contract says: {error}"),
-        )
+        Problem::bad_request(format!("the body is not what the contract says: {error}"))
     })
 }
 
@@ -33,9 +49,10 @@ pub(super) fn read_json<T: DeserializeOwned>(body: BodyResult) -> Result<T, Http
 pub(super) type BodyResult = Result<Bytes, error::Error>;
 
 /// The body, or 413 when it was larger than the server takes.
-pub(super) fn read_bytes(body: BodyResult) -> Result<Bytes, HttpResponse> {
+pub(super) fn read_bytes(body: BodyResult) -> Result<Bytes, Problem> {
     body.map_err(|error| {
-        problem(error.as_response_error().status_code(), &format!("the body is refused: {error}"))
+        let status = error.as_response_error().status_code();
+        Problem::new(status, format!("the body is refused: {error}"))
     })
 }
 
@@ -43,9 +60,4 @@ pub(super) fn read_bytes(body: BodyResult) -> Result<Bytes, HttpResponse> {
 pub(super) fn credential<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let (given, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then_some(key.trim())
-}
-
-/// 400 with its reason.
-pub(super) fn bad_request(detail: &str) -> HttpResponse {
-    problem(StatusCode::BAD_REQUEST, detail)
 }

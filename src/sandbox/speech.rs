@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::Stand;
 use super::multipart::{self, Part};
-use super::problem::{BodyResult, bad_request, credential, problem, read_bytes, read_json};
+use super::problem::{BodyResult, Problem, credential, read_bytes, read_json};
 
 /// Speaks a text in a voice: 16 kHz mono, or why not.
 pub type Synthesiser = Arc<dyn Fn(SpeechOrder) -> SpeechFuture + Send + Sync>;
@@ -65,15 +65,17 @@ struct SynthesizeOrder {
 }
 
 impl SynthesizeOrder {
-    fn check(&self) -> Result<(), HttpResponse> {
+    fn check(&self) -> Result<(), Problem> {
         if self.text.trim().is_empty() || self.text.chars().count() > TEXT_CHARS_MAX {
-            return Err(bad_request(&format!("text must have 1 to {TEXT_CHARS_MAX} characters")));
+            return Err(Problem::bad_request(format!(
+                "text must have 1 to {TEXT_CHARS_MAX} characters"
+            )));
         }
         if self.sample_rate_hertz != RATE_HZ {
-            return Err(bad_request(&format!("sampleRateHertz must be {RATE_HZ}")));
+            return Err(Problem::bad_request(format!("sampleRateHertz must be {RATE_HZ}")));
         }
         if self.audio_encoding != ENCODING {
-            return Err(bad_request(&format!("audioEncoding must be {ENCODING}")));
+            return Err(Problem::bad_request(format!("audioEncoding must be {ENCODING}")));
         }
         Ok(())
     }
@@ -92,12 +94,12 @@ async fn synthesize(
             None => tones(&order.text),
             Some(speak) => speak(SpeechOrder { text: order.text, voice: order.voice })
                 .await
-                .map_err(|reason| problem(StatusCode::SERVICE_UNAVAILABLE, &reason))?,
+                .map_err(|reason| Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason))?,
         };
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         Ok(HttpResponse::Ok().content_type("audio/l16;rate=16000;channels=1").body(bytes))
     };
-    stand.tts.serve(async { order.await.unwrap_or_else(|refusal: HttpResponse| refusal) }).await
+    stand.tts.serve(order).await
 }
 
 async fn transcribe(
@@ -108,36 +110,36 @@ async fn transcribe(
     let recording = async {
         check_key(&request, &stand)?;
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-        let boundary = content_type
-            .and_then(multipart::boundary)
-            .ok_or_else(|| bad_request("the body must be multipart/form-data with a boundary"))?;
+        let boundary = content_type.and_then(multipart::boundary).ok_or_else(|| {
+            Problem::bad_request("the body must be multipart/form-data with a boundary")
+        })?;
         let bytes = read_bytes(body)?;
         check_recording(&multipart::parts(&bytes, boundary))?;
         Ok(HttpResponse::Ok().json(json!({"text": stand.phrase})))
     };
-    stand.stt.serve(async { recording.await.unwrap_or_else(|refusal: HttpResponse| refusal) }).await
+    stand.stt.serve(recording).await
 }
 
-fn check_recording(parts: &[Part<'_>]) -> Result<(), HttpResponse> {
+fn check_recording(parts: &[Part<'_>]) -> Result<(), Problem> {
     let part = |name: &str| parts.iter().find(|part| part.name == name);
-    let file = part("file").ok_or_else(|| bad_request("no file part in the request"))?;
+    let file = part("file").ok_or_else(|| Problem::bad_request("no file part in the request"))?;
     if !file.body.starts_with(b"RIFF") {
-        return Err(bad_request("the file part is not a WAV recording"));
+        return Err(Problem::bad_request("the file part is not a WAV recording"));
     }
     if part("model").is_none_or(|model| model.body.is_empty()) {
-        return Err(bad_request("no model part in the request"));
+        return Err(Problem::bad_request("no model part in the request"));
     }
     if part("response_format").is_some_and(|format| format.body != b"json") {
-        return Err(bad_request("response_format must be json"));
+        return Err(Problem::bad_request("response_format must be json"));
     }
     Ok(())
 }
 
-fn check_key(request: &HttpRequest, stand: &Stand) -> Result<(), HttpResponse> {
+fn check_key(request: &HttpRequest, stand: &Stand) -> Result<(), Problem> {
     if credential(request.headers(), "Bearer") == Some(stand.key.expose()) {
         Ok(())
     } else {
-        Err(problem(StatusCode::UNAUTHORIZED, "the API key is missing or not known"))
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "the API key is missing or not known"))
     }
 }
 
