@@ -1,2 +1,6 @@
 //! actors
+mod clock;
+mod kernel;
 pub mod link;
+pub use kernel::{install_panic_hook, spawn_watched};
+pub use clock::Clock;

@@ -1,0 +1,317 @@
+//! Cuts a call's audio into utterances, given how probable speech is.
+//!
+//! Windows of any length come in with their probability; speech edges and whole
+//! utterances come out. While the caller is quiet only the pre-roll is held;
+//! while he speaks, no more than the longest utterance.
+//!
+//! It runs no detector and no clock: an input that stays away is told to it by
+//! [`Segmenter::end_input`].
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::types::{INNER_RATE, ListeningSettings, MediaTime, SpeechAudio, UtteranceEnd};
+
+/// The buffer of an utterance grows by this much at a time (0.5 s): doubling would
+/// hold up to twice the memory that a long utterance needs.
+const GROWTH_SAMPLES: usize = 8_000;
+
+/// What the segmenter takes the caller to be doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VadState {
+    /// Nothing that could be speech.
+    #[default]
+    Quiet,
+    /// It sounds like speech, but not for long enough yet.
+    Starting,
+    /// The caller speaks.
+    Speaking,
+    /// The caller spoke and is silent, but not for long enough yet.
+    Stopping,
+}
+
+/// What the segmenter found. Every utterance begins with one `SpeechStarted` and
+/// ends with one `UtteranceReady`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmenterEvent {
+    /// The caller speaks, and has since `at`.
+    SpeechStarted {
+        /// Where speech was first heard.
+        at: MediaTime,
+    },
+    /// The speech of this utterance, pauses not counted, has become long enough to
+    /// interrupt the bot. At most once in an utterance.
+    SpeechSustained {
+        /// Where it became long enough.
+        at: MediaTime,
+    },
+    /// The caller stopped, or has to be cut.
+    UtteranceReady {
+        /// Pre-roll, speech, and trailing silence up to the configured end of speech.
+        audio: SpeechAudio,
+        /// Where speech was first heard.
+        started_at: MediaTime,
+        /// Where speech was last heard.
+        ended_at: MediaTime,
+        /// What closed it.
+        end: UtteranceEnd,
+    },
+}
+
+/// The segmenter of one call.
+#[derive(Debug)]
+pub struct Segmenter {
+    rules: Rules,
+    parts: SegmenterParts,
+}
+
+/// All that a segmenter knows of its call, as a plain value: what the next
+/// generation continues with when a detector crashed in mid-utterance.
+#[derive(Clone, Default)]
+pub struct SegmenterParts {
+    state: VadState,
+    /// All audio taken so far ends here.
+    heard: MediaTime,
+    /// The audio before `heard` that may still be needed.
+    held: VecDeque<i16>,
+    /// Audio before this belongs to an earlier utterance.
+    floor: MediaTime,
+    /// Where speech was first heard. Of no meaning when quiet.
+    started_at: MediaTime,
+    /// Where speech was last heard. Of no meaning when quiet.
+    voiced_until: MediaTime,
+    /// Speech in this utterance, pauses not counted.
+    voiced_samples: usize,
+    /// `SpeechSustained` was told.
+    sustained: bool,
+    /// Found, but not polled yet.
+    events: VecDeque<SegmenterEvent>,
+}
+
+/// The settings of a call in samples.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    start_probability: f32,
+    stop_probability: f32,
+    speech_min: usize,
+    silence_end: usize,
+    pre_roll: usize,
+    utterance_max: usize,
+    sustain: usize,
+}
+
+impl Segmenter {
+    /// A segmenter at the beginning of a call. `sustain_ms` of speech in one
+    /// utterance are reported as [`SegmenterEvent::SpeechSustained`].
+    #[must_use]
+    pub fn new(settings: &ListeningSettings, sustain_ms: u32) -> Self {
+        Self::resume(settings, sustain_ms, SegmenterParts::default())
+    }
+
+    /// A segmenter that goes on where another one ended.
+    #[must_use]
+    pub fn resume(settings: &ListeningSettings, sustain_ms: u32, parts: SegmenterParts) -> Self {
+        Self { rules: Rules::new(settings, sustain_ms), parts }
+    }
+
+    /// What another segmenter needs to go on. This one is back at the beginning.
+    #[must_use]
+    pub fn take_parts(&mut self) -> SegmenterParts {
+        std::mem::take(&mut self.parts)
+    }
+
+    /// What the caller is doing.
+    #[must_use]
+    pub fn state(&self) -> VadState {
+        self.parts.state
+    }
+
+    /// The end of the audio taken so far.
+    #[must_use]
+    pub fn position(&self) -> MediaTime {
+        self.parts.heard
+    }
+
+    /// Takes the next samples of the call and how probable speech is in them.
+    pub fn handle_window(&mut self, window: &[i16], probability: f32) {
+        let mut rest = window;
+        // Every round takes a sample at least; more than one only at the length limit.
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.len().min(self.room()));
+            self.hold(piece);
+            self.advance(piece.len(), probability);
+            rest = behind;
+        }
+    }
+
+    /// Closes the utterance in progress, if there is one: the caller stopped sending
+    /// or the media ended. Speech too short to have started is dropped.
+    pub fn end_input(&mut self, end: UtteranceEnd) {
+        match self.parts.state {
+            VadState::Speaking | VadState::Stopping => self.close(end),
+            VadState::Starting => self.parts.state = VadState::Quiet,
+            VadState::Quiet => {}
+        }
+        self.trim_pre_roll();
+    }
+
+    /// The next event. Ask until there is none.
+    pub fn poll_event(&mut self) -> Option<SegmenterEvent> {
+        self.parts.events.pop_front()
+    }
+
+    /// Samples that may come before an utterance has to be cut.
+    fn room(&self) -> usize {
+        self.rules.utterance_max.saturating_sub(self.parts.held.len()).max(1)
+    }
+
+    fn hold(&mut self, samples: &[i16]) {
+        let held = &mut self.parts.held;
+        if held.capacity() - held.len() < samples.len() {
+            held.reserve_exact(samples.len().max(GROWTH_SAMPLES));
+        }
+        held.extend(samples);
+        self.parts.heard = self.parts.heard.plus_samples(samples.len() as u64);
+    }
+
+    /// Moves the state on by samples that are held already.
+    fn advance(&mut self, samples: usize, probability: f32) {
+        match self.parts.state {
+            VadState::Quiet if probability >= self.rules.start_probability => {
+                self.parts.started_at = self.parts.heard.minus_samples(samples as u64);
+                self.begin();
+                self.count_voiced(samples);
+            }
+            VadState::Starting | VadState::Speaking
+                if probability >= self.rules.stop_probability =>
+            {
+                self.count_voiced(samples);
+            }
+            VadState::Stopping if probability >= self.rules.start_probability => {
+                self.parts.state = VadState::Speaking;
+                self.count_voiced(samples);
+            }
+            VadState::Starting => self.parts.state = VadState::Quiet,
+            VadState::Speaking => self.parts.state = VadState::Stopping,
+            VadState::Quiet | VadState::Stopping => {}
+        }
+        self.close_if_due();
+        if self.parts.state == VadState::Quiet {
+            self.trim_pre_roll();
+        }
+    }
+
+    fn begin(&mut self) {
+        self.parts.state = VadState::Starting;
+        self.parts.voiced_samples = 0;
+        self.parts.sustained = false;
+    }
+
+    fn count_voiced(&mut self, samples: usize) {
+        self.parts.voiced_samples += samples;
+        self.parts.voiced_until = self.parts.heard;
+        let voiced = self.parts.voiced_samples;
+        if self.parts.state == VadState::Starting && voiced >= self.rules.speech_min {
+            self.parts.state = VadState::Speaking;
+            let at = self.parts.started_at;
+            self.parts.events.push_back(SegmenterEvent::SpeechStarted { at });
+        }
+        let started = self.parts.state == VadState::Speaking;
+        if started && !self.parts.sustained && voiced >= self.rules.sustain {
+            self.parts.sustained = true;
+            let at = self.parts.heard;
+            self.parts.events.push_back(SegmenterEvent::SpeechSustained { at });
+        }
+    }
+
+    fn close_if_due(&mut self) {
+        let silence = self.parts.heard.samples_since(self.parts.voiced_until);
+        let silent = silence >= self.rules.silence_end as u64;
+        let full = self.parts.held.len() >= self.rules.utterance_max;
+        match self.parts.state {
+            VadState::Stopping if silent => self.close(UtteranceEnd::Silence),
+            VadState::Stopping if full => self.close(UtteranceEnd::MaxLength),
+            VadState::Speaking if full => {
+                self.close(UtteranceEnd::MaxLength);
+                // The caller speaks on: what follows begins right here. A rest that is
+                // too short to be speech is dropped like any other.
+                self.parts.started_at = self.parts.heard;
+                self.parts.voiced_until = self.parts.heard;
+                self.begin();
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives out what is held as an utterance and keeps what may be the pre-roll
+    /// of the next one: nothing that was speech.
+    fn close(&mut self, end: UtteranceEnd) {
+        let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;
+        let surplus = silence.saturating_sub(self.rules.silence_end);
+        let kept = self.parts.held.len().saturating_sub(surplus);
+        let audio = SpeechAudio::new(&self.parts.held.make_contiguous()[..kept]);
+        self.parts.events.push_back(SegmenterEvent::UtteranceReady {
+            audio,
+            started_at: self.parts.started_at,
+            ended_at: self.parts.voiced_until,
+            end,
+        });
+        self.parts.state = VadState::Quiet;
+        self.parts.floor = match end {
+            UtteranceEnd::MaxLength => self.parts.heard,
+            _ => self.parts.voiced_until,
+        };
+        self.trim_pre_roll();
+        self.parts.held.shrink_to(GROWTH_SAMPLES);
+    }
+
+    /// Holds no more than the pre-roll, and nothing of an earlier utterance.
+    fn trim_pre_roll(&mut self) {
+        let parts = &mut self.parts;
+        let kept = parts.heard.samples_since(parts.floor).min(self.rules.pre_roll as u64);
+        let surplus = parts.held.len().saturating_sub(kept as usize);
+        parts.held.drain(..surplus);
+    }
+}
+
+impl Rules {
+    fn new(settings: &ListeningSettings, sustain_ms: u32) -> Self {
+        let speech_min = INNER_RATE.samples_in_ms(settings.speech_ms_min);
+        let pre_roll = INNER_RATE.samples_in_ms(settings.pre_roll_ms);
+        Self {
+            start_probability: settings.start_probability,
+            stop_probability: settings.stop_probability,
+            speech_min,
+            silence_end: INNER_RATE.samples_in_ms(settings.silence_ms_end),
+            pre_roll,
+            // Room for what an utterance begins with, and one sample more.
+            utterance_max: INNER_RATE
+                .samples_in_ms(settings.utterance_ms_max)
+                .max(pre_roll + speech_min + 1),
+            sustain: INNER_RATE.samples_in_ms(sustain_ms),
+        }
+    }
+}
+
+impl SegmenterParts {
+    /// The end of the audio taken so far.
+    #[must_use]
+    pub fn position(&self) -> MediaTime {
+        self.heard
+    }
+}
+
+impl fmt::Debug for SegmenterParts {
+    /// Without the audio.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmenterParts")
+            .field("state", &self.state)
+            .field("heard", &self.heard)
+            .field("held_samples", &self.held.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/segmenter.rs"]
+mod tests;

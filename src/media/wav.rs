@@ -1,0 +1,278 @@
+//! WAV files as byte slices: read what callers and recorders write, write PCM16.
+//!
+//! Reads 16-bit PCM, µ-law and A-law, one or two channels, at the rates that the
+//! engine converts. Chunks that say nothing about the audio are skipped, and sizes
+//! of writers that never came back to fill them in are taken for "to the end".
+//! It opens no file and converts no rate.
+
+use super::decoder::Decoder;
+use crate::types::{Codec, MediaFormat, MediaFormatError, SampleRate};
+
+const TAG_PCM: u16 = 1;
+const TAG_ALAW: u16 = 6;
+const TAG_MULAW: u16 = 7;
+/// The real tag stands at the beginning of the sub-format then.
+const TAG_EXTENSIBLE: u16 = 0xfffe;
+
+const HEADER_BYTES: usize = 44;
+
+/// A recording, channel by channel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Wav {
+    /// Samples a second of each channel.
+    pub rate: SampleRate,
+    /// One or two channels of the same length.
+    pub channels: Vec<Vec<i16>>,
+}
+
+/// Why a file is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WavError {
+    /// It does not begin like a WAV file.
+    #[error("this is no WAV file: it does not begin with RIFF and WAVE")]
+    NotWav,
+    /// There is no usable `fmt ` chunk before the audio.
+    #[error("the WAV file does not say how its audio is written: no whole fmt chunk before data")]
+    NoFormat,
+    /// There is no `data` chunk.
+    #[error("the WAV file holds no audio: no data chunk")]
+    NoData,
+    /// Written in a way that is not read.
+    #[error("WAV format {tag} with {bits} bits is not supported: use 16-bit PCM, µ-law or A-law")]
+    Codec {
+        /// The format tag.
+        tag: u16,
+        /// Bits of a sample.
+        bits: u16,
+    },
+    /// A rate or a channel count that is not supported.
+    #[error(transparent)]
+    Format(#[from] MediaFormatError),
+}
+
+/// Reads a file. A sample cut by its end is left out.
+pub fn read(file: &[u8]) -> Result<Wav, WavError> {
+    let mut rest = match file.split_at_checked(12) {
+        Some((head, rest)) if head.starts_with(b"RIFF") && head.ends_with(b"WAVE") => rest,
+        _ => return Err(WavError::NotWav),
+    };
+    let mut format = None;
+    while let Some((id, size, body)) = next_chunk(rest) {
+        match id {
+            b"fmt " => format = Some(parse_format(&body[..size.min(body.len())])?),
+            b"data" => {
+                let format = format.ok_or(WavError::NoFormat)?;
+                // 0 and the largest number are left by writers of a stream.
+                let size = if size == 0 { body.len() } else { size.min(body.len()) };
+                return Ok(decode(format, &body[..size]));
+            }
+            _ => {}
+        }
+        // Chunks begin at even places.
+        rest = body.get(size.saturating_add(size % 2)..).unwrap_or_default();
+    }
+    Err(if format.is_some() { WavError::NoData } else { WavError::NoFormat })
+}
+
+/// A one-channel file.
+#[must_use]
+pub fn write_mono(rate: SampleRate, samples: &[i16]) -> Vec<u8> {
+    let mut file = header(rate, 1, samples.len());
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    file
+}
+
+/// A two-channel file. The shorter channel is filled up with silence.
+#[must_use]
+pub fn write_stereo(rate: SampleRate, left: &[i16], right: &[i16]) -> Vec<u8> {
+    let frames = left.len().max(right.len());
+    let mut file = header(rate, 2, frames);
+    for frame in 0..frames {
+        for channel in [left, right] {
+            let sample = channel.get(frame).copied().unwrap_or_default();
+            file.extend_from_slice(&sample.to_le_bytes());
+        }
+    }
+    file
+}
+
+/// The id and the declared size of the next chunk, and all that follows its head.
+fn next_chunk(rest: &[u8]) -> Option<(&[u8], usize, &[u8])> {
+    let (head, body) = rest.split_at_checked(8)?;
+    Some((&head[..4], u32_at(head, 4)? as usize, body))
+}
+
+fn parse_format(body: &[u8]) -> Result<MediaFormat, WavError> {
+    let field = |at| u16_at(body, at).ok_or(WavError::NoFormat);
+    let (tag, channels, bits) = (field(0)?, field(2)?, field(14)?);
+    let rate_hz = u32_at(body, 4).ok_or(WavError::NoFormat)?;
+    let tag = if tag == TAG_EXTENSIBLE { field(24)? } else { tag };
+    let codec = match (tag, bits) {
+        (TAG_PCM, 16) => Codec::Pcm16,
+        (TAG_MULAW, 8) => Codec::Mulaw,
+        (TAG_ALAW, 8) => Codec::Alaw,
+        _ => return Err(WavError::Codec { tag, bits }),
+    };
+    let channels = u8::try_from(channels).unwrap_or(u8::MAX);
+    Ok(MediaFormat::new(codec, rate_hz, channels)?)
+}
+
+fn decode(format: MediaFormat, data: &[u8]) -> Wav {
+    let frames = data.len() / format.bytes_per_frame();
+    let mut interleaved = Vec::with_capacity(frames * usize::from(format.channels));
+    let whole = &data[..frames * format.bytes_per_frame()];
+    // As one channel: the decoder would mix two.
+    Decoder::new(MediaFormat { channels: 1, ..format }).decode_stream(whole, &mut interleaved);
+    let count = usize::from(format.channels);
+    let channel = |first| interleaved.iter().skip(first).step_by(count).copied().collect();
+    Wav { rate: format.rate, channels: (0..count).map(channel).collect() }
+}
+
+fn header(rate: SampleRate, channels: u16, frames: usize) -> Vec<u8> {
+    let frame_bytes = channels * 2;
+    // Longer than 4 GB: "to the end", which every reader takes.
+    let data_bytes = u32::try_from(frames * usize::from(frame_bytes)).unwrap_or(u32::MAX);
+    let riff_bytes = data_bytes.saturating_add(HEADER_BYTES as u32 - 8);
+    let mut file = Vec::with_capacity(HEADER_BYTES + frames * usize::from(frame_bytes));
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&riff_bytes.to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt ");
+    file.extend_from_slice(&16_u32.to_le_bytes());
+    file.extend_from_slice(&TAG_PCM.to_le_bytes());
+    file.extend_from_slice(&channels.to_le_bytes());
+    file.extend_from_slice(&rate.hz().to_le_bytes());
+    file.extend_from_slice(&(rate.hz() * u32::from(frame_bytes)).to_le_bytes());
+    file.extend_from_slice(&frame_bytes.to_le_bytes());
+    file.extend_from_slice(&16_u16.to_le_bytes());
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&data_bytes.to_le_bytes());
+    file
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+impl std::fmt::Debug for Wav {
+    /// Without the audio.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let frames = self.channels.first().map_or(0, Vec::len);
+        write!(f, "Wav({} Hz, {} × {frames})", self.rate.hz(), self.channels.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rate(hz: u32) -> SampleRate {
+        SampleRate::new(hz).unwrap()
+    }
+
+    fn chunk(id: &[u8; 4], size: u32, body: &[u8]) -> Vec<u8> {
+        [id, &size.to_le_bytes()[..], body].concat()
+    }
+
+    fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
+        [&b"RIFF\0\0\0\0WAVE"[..], &chunks.concat()].concat()
+    }
+
+    fn fmt(tag: u16, channels: u16, rate_hz: u32, bits: u16) -> Vec<u8> {
+        let mut body = [tag.to_le_bytes(), channels.to_le_bytes()].concat();
+        body.extend(rate_hz.to_le_bytes());
+        body.extend([0; 6]);
+        body.extend(bits.to_le_bytes());
+        chunk(b"fmt ", 16, &body)
+    }
+
+    fn channels(file: &[u8]) -> Result<Vec<Vec<i16>>, WavError> {
+        read(file).map(|wav| wav.channels)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mono = read(&write_mono(rate(8_000), &[1, -2, 3])).unwrap();
+        assert_eq!(mono, Wav { rate: rate(8_000), channels: vec![vec![1, -2, 3]] });
+        let stereo = read(&write_stereo(rate(16_000), &[1, 2, 3], &[4])).unwrap();
+        assert_eq!(stereo.channels, [[1, 2, 3], [4, 0, 0]]);
+    }
+
+    #[test]
+    fn the_header_is_the_canonical_one() {
+        let file = write_stereo(rate(16_000), &[0; 10], &[]);
+        assert_eq!(file.len(), 44 + 40);
+        assert_eq!(u32_at(&file, 4), Some(36 + 40));
+        assert_eq!(u32_at(&file, 28), Some(64_000));
+        assert_eq!(u32_at(&file, 40), Some(40));
+    }
+
+    #[test]
+    fn g711_is_read_by_channel() {
+        let data = chunk(b"data", 4, &[0x80, 0xff, 0x00, 0xff]);
+        let mulaw = file(&[fmt(TAG_MULAW, 2, 8_000, 8), data.clone()]);
+        assert_eq!(channels(&mulaw), Ok(vec![vec![32_124, -32_124], vec![0, 0]]));
+        let alaw = file(&[fmt(TAG_ALAW, 1, 8_000, 8), chunk(b"data", 1, &[0xd5])]);
+        assert_eq!(channels(&alaw), Ok(vec![vec![8]]));
+    }
+
+    #[test]
+    fn an_extensible_format_names_its_codec_in_the_sub_format() {
+        let mut body = fmt(TAG_EXTENSIBLE, 1, 16_000, 16)[8..].to_vec();
+        body.extend([22, 0, 16, 0, 4, 0, 0, 0, 1, 0]);
+        let file = file(&[chunk(b"fmt ", 26, &body), chunk(b"data", 2, &[5, 0])]);
+        assert_eq!(channels(&file), Ok(vec![vec![5]]));
+    }
+
+    #[test]
+    fn other_chunks_are_skipped_with_their_padding() {
+        let list = chunk(b"LIST", 3, b"abc\0");
+        let data = chunk(b"data", 2, &[7, 0]);
+        let file = file(&[list.clone(), fmt(TAG_PCM, 1, 16_000, 16), list, data]);
+        assert_eq!(channels(&file), Ok(vec![vec![7]]));
+    }
+
+    #[test]
+    fn sizes_that_were_never_filled_in_mean_to_the_end() {
+        for size in [0, u32::MAX, 1_000] {
+            let data = chunk(b"data", size, &[7, 0, 8, 0, 9]);
+            let file = file(&[fmt(TAG_PCM, 1, 16_000, 16), data]);
+            assert_eq!(channels(&file), Ok(vec![vec![7, 8]]), "size {size}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_refused_with_the_reason() {
+        let data = chunk(b"data", 2, &[7, 0]);
+        let refused = |chunks: &[Vec<u8>]| channels(&file(chunks)).unwrap_err();
+        assert_eq!(read(b"RIFF"), Err(WavError::NotWav));
+        assert_eq!(read(b"OggS\0\0\0\0WAVEfmt "), Err(WavError::NotWav));
+        assert_eq!(refused(std::slice::from_ref(&data)), WavError::NoFormat);
+        assert_eq!(refused(&[chunk(b"fmt ", 4, &[1, 0, 1, 0])]), WavError::NoFormat);
+        assert_eq!(refused(&[fmt(TAG_PCM, 1, 16_000, 16)]), WavError::NoData);
+        let float = refused(&[fmt(3, 1, 16_000, 32), data.clone()]);
+        assert_eq!(float, WavError::Codec { tag: 3, bits: 32 });
+        let rate = refused(&[fmt(TAG_PCM, 1, 11_025, 16), data.clone()]);
+        assert_eq!(rate, WavError::Format(MediaFormatError::Rate(11_025)));
+        let surround = refused(&[fmt(TAG_PCM, 258, 16_000, 16), data]);
+        assert_eq!(surround, WavError::Format(MediaFormatError::Channels(255)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_the_reader_fail_otherwise(
+            head in 0_usize..60,
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let whole = write_mono(rate(8_000), &[1; 20]);
+            let file = [&whole[..head], &noise].concat();
+            if let Ok(wav) = read(&file) {
+                prop_assert!(wav.channels.iter().map(Vec::len).sum::<usize>() <= file.len());
+            }
+        }
+    }
+}
