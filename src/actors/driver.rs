@@ -14,17 +14,58 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::Pulse;
+use crate::types::{ChildKind, Now};
 
 /// The pulses of one call and its current media connection.
 pub struct CallPulses {
     /// The supervisor's.
     pub supervisor: Rc<Pulse>,
-    /// Ingest's: woken when audio arrived.
-    pub ingest: Rc<Pulse>,
-    /// The other children's.
-    pub others: [Rc<Pulse>; 4],
+    /// The children's current ones, by kind.
+    children: RefCell<[Rc<Pulse>; ChildKind::ALL.len()]>,
     /// The connection whose rings are looked after.
-    pub leg: RefCell<Arc<LegShared>>,
+    leg: RefCell<Arc<LegShared>>,
+}
+
+impl CallPulses {
+    /// Pulses of a call without children yet.
+    #[must_use]
+    pub fn new(leg: Arc<LegShared>) -> Self {
+        Self {
+            supervisor: Pulse::new(),
+            children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
+            leg: RefCell::new(leg),
+        }
+    }
+
+    /// Replaces a child's pulse by that of its next generation.
+    pub fn set(&self, child: ChildKind, pulse: Rc<Pulse>) {
+        self.children.borrow_mut()[child as usize] = pulse;
+    }
+
+    /// Looks after another connection from now on.
+    pub fn set_leg(&self, leg: Arc<LegShared>) {
+        self.leg.replace(leg);
+    }
+
+    /// Has a child driven soon.
+    pub fn wake(&self, child: ChildKind) {
+        self.children.borrow()[child as usize].wake();
+    }
+
+    fn tick(&self, now: Now) {
+        let leg = self.leg.borrow();
+        leg.refill(now);
+        if leg.take_audio_waiting() {
+            self.wake(ChildKind::Ingest);
+        }
+        if leg.take_signal() {
+            self.supervisor.wake();
+        }
+        self.supervisor.wake_if_due(now);
+        for pulse in self.children.borrow().iter() {
+            pulse.wake_if_due(now);
+        }
+    }
 }
 
 /// The calls of one media thread.
@@ -83,24 +124,6 @@ impl Driver {
         let now = self.clock.now();
         for call in self.calls.borrow().iter() {
             call.tick(now);
-        }
-    }
-}
-
-impl CallPulses {
-    fn tick(&self, now: crate::types::Now) {
-        let leg = self.leg.borrow();
-        leg.refill(now);
-        if leg.take_audio_waiting() {
-            self.ingest.wake();
-        }
-        if leg.take_signal() {
-            self.supervisor.wake();
-        }
-        self.supervisor.wake_if_due(now);
-        self.ingest.wake_if_due(now);
-        for pulse in &self.others {
-            pulse.wake_if_due(now);
         }
     }
 }

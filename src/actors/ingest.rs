@@ -8,13 +8,14 @@ use std::task::Context as TaskContext;
 use actix::{Actor, Context};
 
 use super::clock::Clock;
+use super::driver::CallPulses;
 use super::intake::Arrival;
 use super::leg::LegShared;
 use super::lease::Lease;
 use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
 use crate::media::{Resampler, RingConsumer, RingProducer};
-use crate::types::{CallEventKind, INNER_RATE, ListeningSettings, Now, SampleRate};
+use crate::types::{CallEventKind, ChildKind, INNER_RATE, ListeningSettings, Now, SampleRate};
 
 /// Samples moved at once, at the carrier's rate.
 const PIECE_SAMPLES: usize = 960;
@@ -42,7 +43,7 @@ pub struct Ingest {
     pub(super) inner: Lease<RingProducer<Inner>>,
     pub(super) reporter: Reporter,
     pub(super) pulse: Rc<Pulse>,
-    pub(super) vad_pulse: Rc<Pulse>,
+    pub(super) pulses: Rc<CallPulses>,
 }
 
 /// The child.
@@ -168,7 +169,7 @@ impl Driven for IngestActor {
         self.report_drops();
         self.check_stall(now);
         let sent = self.parts.reporter.flush();
-        self.parts.vad_pulse.wake();
+        self.parts.pulses.wake(ChildKind::Vad);
         self.parts.pulse.set_due(if blocked || !sent { Some(now) } else { self.stalls_at });
     }
 }

@@ -183,9 +183,11 @@ impl Intake {
 
     fn offer(&mut self, samples: &[i16], now: Now) {
         self.chunk_samples_last = samples.len();
-        if let Some((declared, measured_hz)) = self.pace.handle_audio(now, samples.len()) {
-            let declared_hz = declared.hz();
-            self.note = Some(CallEventKind::RateSuspected { declared_hz, measured_hz });
+        if let Some(suspicion) = self.pace.handle_arrival(now, samples.len()) {
+            self.note = Some(CallEventKind::RateSuspected {
+                declared_hz: suspicion.declared_hz,
+                measured_hz: suspicion.measured_hz,
+            });
         }
         let taken = if self.backlog.is_empty() { self.feed(samples, now) } else { 0 };
         if taken < samples.len() {

@@ -75,6 +75,7 @@ pub(super) fn connect(
     let shared = Arc::new(LegShared {
         leg,
         clock,
+        format_in: request.format_in,
         format_out: request.format_out,
         delivery: request.delivery,
         transport: request.transport,
@@ -110,6 +111,7 @@ fn playout_samples(delivery: Delivery, rate: SampleRate) -> usize {
 pub struct LegShared {
     leg: LegId,
     clock: Clock,
+    format_in: MediaFormat,
     format_out: MediaFormat,
     delivery: Delivery,
     transport: &'static str,
@@ -159,6 +161,11 @@ impl LegShared {
     /// How reply audio is handed over.
     pub(super) fn delivery(&self) -> Delivery {
         self.delivery
+    }
+
+    /// What the caller's audio is written in.
+    pub(super) fn format_in(&self) -> MediaFormat {
+        self.format_in
     }
 
     /// What the reply is written in.

@@ -66,6 +66,8 @@ pub enum Job {
 pub enum CallOutput {
     /// Start a child. A child of an older generation is gone.
     StartChild { child: ChildKind, generation: Generation },
+    /// Stop a child; its exit will have a new one started.
+    StopChild { child: ChildKind },
     /// Have the utterance recognised.
     Transcribe { utterance: UtteranceId },
     /// Ask the dialog platform.
@@ -103,6 +105,8 @@ pub struct CallCore {
 struct Child {
     generation: Generation,
     budget: RestartBudget,
+    /// It was told to stop, so that its successor works with another connection.
+    replacing: bool,
 }
 
 impl CallCore {
@@ -110,8 +114,11 @@ impl CallCore {
     /// from the sink to the source.
     #[must_use]
     pub fn new(now: Now, route: Arc<Route>) -> Self {
-        let child =
-            || Child { generation: Generation(1), budget: RestartBudget::new(route.restarts) };
+        let child = || Child {
+            generation: Generation(1),
+            budget: RestartBudget::new(route.restarts),
+            replacing: false,
+        };
         let mut core = Self {
             conversation: Conversation::new(Arc::clone(&route)),
             children: ChildKind::ALL.into_iter().map(|kind| (kind, child())).collect(),
@@ -215,12 +222,23 @@ impl CallCore {
         if let Some(lost_at) = self.lost_at.take() {
             let away_ms = now.ms_since(lost_at);
             self.tell(None, CallEventKind::MediaResumed { leg, away_ms });
+            self.replace_media_children();
             self.handle_turn(now, TurnInput::MediaResumed);
         } else if self.events_told == 0 {
             let route = self.route.name.clone();
             let detector = self.route.listening.detector;
             self.tell(None, CallEventKind::CallStarted { route, transport, detector });
             self.handle_turn(now, TurnInput::CallBegan);
+        }
+    }
+
+    /// Those that hold an end of the old connection's rings.
+    fn replace_media_children(&mut self) {
+        for kind in [ChildKind::Ingest, ChildKind::Tts] {
+            if let Some(child) = self.children.get_mut(&kind) {
+                child.replacing = true;
+                self.outputs.push_back(CallOutput::StopChild { child: kind });
+            }
         }
     }
 
@@ -379,14 +397,16 @@ impl CallCore {
         if child.generation != generation {
             return;
         }
-        if child.budget.spend(now) {
-            child.generation = generation.next();
-            let generation = child.generation;
-            self.tell(None, CallEventKind::ChildRestarted { child: kind, generation, reason });
-            self.outputs.push_back(CallOutput::StartChild { child: kind, generation });
-        } else {
-            self.give_up_on(now, kind);
+        let generation = generation.next();
+        let replaced = std::mem::take(&mut child.replacing);
+        if !replaced && !child.budget.spend(now) {
+            return self.give_up_on(now, kind);
         }
+        child.generation = generation;
+        if !replaced {
+            self.tell(None, CallEventKind::ChildRestarted { child: kind, generation, reason });
+        }
+        self.outputs.push_back(CallOutput::StartChild { child: kind, generation });
     }
 
     /// A child cannot be kept alive. Without a voice there is no fallback to say.

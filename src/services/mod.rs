@@ -4,6 +4,10 @@
 //! a media thread. It keeps its wire format to itself, holds no state of a call,
 //! and answers every request within the deadline it was given.
 
+mod prompts;
+
+pub use prompts::PromptCache;
+
 use std::future::Future;
 use std::pin::Pin;
 
