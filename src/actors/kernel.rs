@@ -241,8 +241,7 @@ mod tests {
         let system = actix_rt::System::new();
         system.block_on(async move {
             // The address keeps the actor alive; the runtime goes first.
-            let address =
-                spawn_watched(4, |_| Child(Misbehave::Stop), move |r| told.set(Some(r)));
+            let address = spawn_watched(4, |_| Child(Misbehave::Stop), move |r| told.set(Some(r)));
             tokio::task::yield_now().await;
             std::mem::forget(address);
         });
