@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::leg::{Leg, LegInput, LegOutput};
+pub use super::registry::Switchboard;
+
 use crate::types::{CallEvent, CallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
 
 /// What a transport knows of a call that it wants to start or to resume.

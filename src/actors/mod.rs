@@ -46,9 +46,8 @@ mod voice;
 
 pub use clock::Clock;
 pub use kernel::{install_panic_hook, spawn_watched};
-pub use leg::{Leg, LegInput, LegOutput};
 pub use metrics::{Drain as DrainEvents, MetricsActor, Reopen as ReopenEvents};
 pub use placement::MediaThreads;
-pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts, Switchboard};
+pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts};
 pub use service_runtime::ServiceRuntime;
 pub use supervisor::CallKit;

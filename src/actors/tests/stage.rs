@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::actors::link::{CallRequest, Delivery, LegCommand};
+use crate::actors::link::{
+    CallRequest, Delivery, Leg, LegCommand, LegInput, LegOutput, Switchboard,
+};
 use crate::actors::{
-    CallKit, CallPlanner, CallRegistry, Clock, Leg, LegInput, LegOutput, MediaThreads,
-    RegistryParts, ServiceRuntime, Switchboard,
+    CallKit, CallPlanner, CallRegistry, Clock, MediaThreads, RegistryParts, ServiceRuntime,
 };
 use crate::services::{
     DialogBackend, Health, PromptCache, ServiceFuture, SpeechToText, SttRequest, TextToSpeech,
