@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::leg::{Leg, LegInput, LegOutput};
+pub use super::registry::Switchboard;
+
 use crate::types::{CallEvent, CallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
 
 /// What a transport knows of a call that it wants to start or to resume.
@@ -24,6 +27,10 @@ pub struct CallRequest {
     pub format_out: MediaFormat,
     /// How the reply is handed over.
     pub delivery: Delivery,
+    /// Number of the first chunk, for carriers that number them.
+    pub first_sequence: u64,
+    /// How far ahead of the next expected number a chunk may be.
+    pub sequence_ahead_max: u64,
 }
 
 /// How reply audio is handed to a transport.
@@ -65,6 +72,8 @@ pub enum LegCommand {
     },
     /// Something happened; for carriers that asked for events.
     Event(Arc<CallEvent>),
+    /// Another connection has taken the call over. Nothing follows.
+    Superseded,
     /// The call is over. Nothing follows.
     End {
         /// Why.
@@ -82,6 +91,18 @@ pub enum ChunkOutcome {
     /// Further ahead than the window allows.
     TooFarAhead,
     /// More audio is waiting than a burst may hold. Try again later.
+    Full,
+    /// The call is over.
+    Ended,
+}
+
+/// What became of a piece of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOutcome {
+    /// Taken.
+    Accepted,
+    /// Nothing of it was taken: more audio is waiting than a burst may hold. Offer
+    /// it again a little later.
     Full,
     /// The call is over.
     Ended,

@@ -1,2 +1,53 @@
-//! actors
+//! The only place that knows actix: thin shells around the pure cores.
+//!
+//! ```text
+//! CallRegistry ── CallSupervisor ──┬─ Ingest   ring → inner rate
+//!                                  ├─ Vad      samples → utterances
+//!                                  ├─ Stt      utterances → words
+//!                                  ├─ Dialog   words → replies
+//!                                  └─ Tts      replies → playout ring
+//! MetricsActor    writes the event file, on a thread of its own
+//! ```
+//!
+//! `actors.md` describes each actor, message, limit and life. Reading order here:
+//! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
+//! `supervisor`, `children`, then the five children; below them `kernel`
+//! (supervision), `lease` and `board` (what survives a child), `pulse`, `driver`
+//! and `placement` (who runs when and where). An actor that decides something
+//! about speech or dialog is in the wrong file.
+
+#[macro_use]
+mod sabotage;
+
+mod board;
+mod children;
+mod clock;
+mod dialog;
+mod driver;
+mod ingest;
+mod intake;
+mod kernel;
+mod lease;
+mod leg;
 pub mod link;
+mod messages;
+mod metrics;
+mod placement;
+mod pulse;
+mod registry;
+mod service_runtime;
+mod stt;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod tts;
+mod vad;
+mod voice;
+
+pub use clock::Clock;
+pub use kernel::{install_panic_hook, spawn_watched};
+pub use metrics::{Drain as DrainEvents, MetricsActor, Reopen as ReopenEvents};
+pub use placement::MediaThreads;
+pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts};
+pub use service_runtime::ServiceRuntime;
+pub use supervisor::CallKit;

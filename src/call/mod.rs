@@ -1,1 +1,12 @@
-//! placeholder
+//! One call as a value: turns, timers, restarts and events joined.
+//!
+//! [`CallCore`] takes what happened and says what is to be done. It can be
+//! serialised at any moment between two inputs. It touches no audio sample,
+//! actor, provider or clock, so that a call can be run in virtual time, written
+//! down and run again.
+
+mod core;
+mod timers;
+
+pub use self::core::{AudioProgress, CallCore, CallInput, CallOutput, Job};
+pub use self::timers::{CallTimer, TimerTable};

@@ -1,12 +1,11 @@
 //! Every setting with its default. The text of `config.toml` mirrors this file.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{BudgetSettings, Detector, ListeningSettings, Prompts, TurnSettings};
+use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
 /// The whole configuration. A value of this type that [`super::load`] returned
 /// has been checked and cannot be wrong.
@@ -81,8 +80,6 @@ pub struct RouteSettings {
     pub voice: String,
     /// BCP 47 tag.
     pub language: String,
-    /// `earshot`.
-    pub detector: Detector,
     /// What the engine itself says.
     pub prompts: Prompts,
     /// How speech is told from silence.
@@ -101,9 +98,8 @@ pub struct NamedRoute {
     pub name: String,
     /// Called numbers, paths or keys (`?route=` of a stream, `route` of a call start).
     pub called: Vec<String>,
-    /// The settings that differ from `[route]`.
-    #[serde(default)]
-    pub settings: BTreeMap<String, toml::Value>,
+    /// All its settings: what the file leaves out is filled in from `[route]`.
+    pub settings: RouteSettings,
 }
 
 /// `[http_callback]`
@@ -140,20 +136,6 @@ pub struct DialogSettings {
     /// `[dialog.cognigy-rest]`
     #[serde(rename = "cognigy-rest")]
     pub cognigy_rest: CognigyRestSettings,
-}
-
-/// When a dialog request is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RetryOn {
-    /// 429.
-    TooManyRequests,
-    /// 503.
-    Unavailable,
-    /// Any 5xx.
-    ServerError,
-    /// The connection could not be made: the request was never sent.
-    NotSent,
 }
 
 /// `[dialog.cognigy-dialogs]`
@@ -360,7 +342,6 @@ impl Default for RouteSettings {
             tts: "flite".to_owned(),
             voice: String::new(),
             language: "en-US".to_owned(),
-            detector: Detector::Earshot,
             prompts: Prompts::default(),
             listening: ListeningSettings::default(),
             turns: TurnSettings::default(),

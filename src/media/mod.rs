@@ -1,8 +1,8 @@
-//! The sound of a call, as pure values: formats, resampling, reordering, speech
-//! detection, pace, and the recordings that tests and reports are made of.
+//! The sound of a call as pure code: bytes to samples, samples to utterances, and
+//! sentences to a paced stream.
 //!
-//! Nothing here reads a clock, locks, waits, or touches a file or a network:
-//! audio and instants come in as arguments, audio and events go out as values.
+//! Time is an argument, audio a slice. Nothing here locks, sleeps, reads a clock
+//! or a file, or knows what a turn is.
 
 pub mod decoder;
 pub mod detector;
@@ -10,7 +10,19 @@ pub mod encoder;
 pub mod finder;
 pub mod g711;
 pub mod pace;
+pub mod playout;
 pub mod reorder;
 pub mod resampler;
+pub mod ring;
 pub mod segmenter;
 pub mod wav;
+
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+pub use finder::{FinderParts, SpeechFinder};
+pub use pace::PaceWatch;
+pub use playout::{Heard, Playout, PlayoutStep};
+pub use reorder::{Insertion, Ordered, ReorderWindow};
+pub use resampler::Resampler;
+pub use ring::{RingConsumer, RingProducer, audio_ring};
+pub use segmenter::{SegmenterEvent, VadState};

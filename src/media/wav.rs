@@ -52,6 +52,12 @@ pub enum WavError {
 
 /// Reads a file. A sample cut by its end is left out.
 pub fn read(file: &[u8]) -> Result<Wav, WavError> {
+    let (format, data) = locate(file)?;
+    Ok(decode(format, data))
+}
+
+/// Finds the audio in a file: its format and its bytes as they are written.
+pub fn locate(file: &[u8]) -> Result<(MediaFormat, &[u8]), WavError> {
     let mut rest = match file.split_at_checked(12) {
         Some((head, rest)) if head.starts_with(b"RIFF") && head.ends_with(b"WAVE") => rest,
         _ => return Err(WavError::NotWav),
@@ -64,7 +70,7 @@ pub fn read(file: &[u8]) -> Result<Wav, WavError> {
                 let format = format.ok_or(WavError::NoFormat)?;
                 // 0 and the largest number are left by writers of a stream.
                 let size = if size == 0 { body.len() } else { size.min(body.len()) };
-                return Ok(decode(format, &body[..size]));
+                return Ok((format, &body[..size]));
             }
             _ => {}
         }

@@ -4,6 +4,29 @@
 //! a media thread. It keeps its wire format to itself, holds no state of a call,
 //! and answers every request within the deadline it was given.
 
+mod cognigy_dialogs;
+mod cognigy_output;
+mod cognigy_rest;
+mod credentials;
+mod dialog_attempts;
+mod fixed;
+mod generic_http;
+mod governor;
+mod http;
+mod jitter;
+mod openai_http;
+mod prompts;
+mod providers;
+mod ssml;
+#[cfg(test)]
+mod tests;
+mod wav;
+
+pub use credentials::{CredentialError, Environment, process_environment};
+pub use http::HttpSetupError;
+pub use prompts::PromptCache;
+pub use providers::{ProviderError, Providers};
+
 use std::future::Future;
 use std::pin::Pin;
 

@@ -1,1 +1,160 @@
-//! placeholder
+//! What the engine tells of itself: the log, the metrics and the event file.
+//!
+//! One event per thing worth telling. [`Telemetry::call_event`] and
+//! [`Telemetry::engine_event`] write the log line, the metrics and the record
+//! together, so that the three cannot disagree and nobody writes only one.
+//!
+//! ```text
+//! any thread ── call_event ──▶ log line, metrics, [event queue] ──▶ MetricsActor ──▶ EventWriter ──▶ voice_metrics.jsonl
+//! ```
+//!
+//! Telling never blocks, never fails and never waits for a disk: what does not
+//! fit into the queue is counted, and the count is written later. No transcript,
+//! no reply, no audio and no credential goes into any of the three; the user's
+//! id goes into the event file only. `docs/events.md` lists the event types.
+
+mod call;
+mod engine;
+pub mod log;
+mod metric_list;
+mod metrics;
+mod prometheus;
+mod queue;
+mod record;
+mod repair;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tracing::Level;
+
+pub use engine::{EngineEvent, ProviderHealth, Service};
+pub use metrics::LagGauge;
+pub use prometheus::{Prometheus, PrometheusError, Upkeep};
+pub use queue::{EventQueue, Flushed, QueueLimits};
+pub use writer::{
+    AppendFile, EventFileError, EventFileSettings, EventWriter, FileIdentity, LockedFile, Opened,
+    survive_file_size_limit,
+};
+
+use crate::types::{CallEvent, CallId, UserId};
+use metrics::{Metric, Metrics};
+use queue::Intake;
+use record::Facts;
+
+/// Tells what happens. Cheap to clone; every clone tells the same log, metrics
+/// and event file.
+#[derive(Clone)]
+pub struct Telemetry {
+    intake: Intake,
+    metrics: Arc<Metrics>,
+    clock: WallClock,
+}
+
+/// Where timestamps come from. The only wall clock of the engine: everything
+/// else counts in [`crate::types::Now`] or in audio.
+pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// What all events of one call have in common.
+#[derive(Clone, Debug)]
+pub struct CallScope {
+    /// The call.
+    pub call_id: CallId,
+    /// Who is calling; written to the event file, never to the log or a metric.
+    pub user_id: UserId,
+    /// Name of its route.
+    pub route: Arc<str>,
+    /// Name of the transport it came in on.
+    pub transport: &'static str,
+}
+
+impl Telemetry {
+    /// Telemetry by the computer's clock, and the queue whose events are to be
+    /// written. Install [`Prometheus`] first: what is registered before a
+    /// recorder exists counts nowhere.
+    #[must_use]
+    pub fn new(limits: QueueLimits) -> (Self, EventQueue) {
+        Self::with_clock(limits, Arc::new(SystemTime::now))
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn with_clock(limits: QueueLimits, clock: WallClock) -> (Self, EventQueue) {
+        let metrics = Arc::new(Metrics::register());
+        let (intake, queue) = queue::channel(limits, Arc::clone(&metrics), Arc::clone(&clock));
+        (Self { intake, metrics, clock }, queue)
+    }
+
+    /// Tells one fact of a call.
+    pub fn call_event(&self, scope: &CallScope, event: &CallEvent) {
+        let facts = call::facts(&event.kind);
+        log_call(scope, event, &facts);
+        call::measure(&event.kind, &self.metrics);
+        self.intake.put(record::line((self.clock)(), &facts, Some((scope, event))));
+    }
+
+    /// Tells one fact of the engine.
+    pub fn engine_event(&self, event: &EngineEvent) {
+        let facts = event.facts();
+        log_engine(&facts);
+        event.measure(&self.metrics);
+        self.intake.put(record::line((self.clock)(), &facts, None));
+    }
+
+    /// How many dialog requests hold a permit, and how many wait for one.
+    pub fn dialog_load(&self, in_flight: u32, waiting: u32) {
+        self.metrics.set(Metric::DialogInFlight, f64::from(in_flight));
+        self.metrics.set(Metric::DialogWaiting, f64::from(waiting));
+    }
+
+    /// The gauge for the lag of one media thread, to be kept by its driver.
+    #[must_use]
+    pub fn lag_gauge(&self, arbiter: usize) -> LagGauge {
+        LagGauge::register(arbiter)
+    }
+}
+
+fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
+    let (call_id, route, transport) = (&scope.call_id, &scope.route, scope.transport);
+    let (turn, audio_ms) = (event.turn.map(|turn| turn.0), event.audio_at.as_ms());
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::event!(
+                target: CALL_TARGET, Level::$level,
+                %call_id, %route, transport, turn, audio_ms, details = %facts, "{}", facts.name
+            )
+        };
+    }
+    match facts.level {
+        Level::ERROR => tell!(ERROR),
+        Level::WARN => tell!(WARN),
+        Level::INFO => tell!(INFO),
+        _ => tell!(DEBUG),
+    }
+}
+
+fn log_engine(facts: &Facts<'_>) {
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::event!(
+                target: ENGINE_TARGET, Level::$level, details = %facts, "{}", facts.name
+            )
+        };
+    }
+    match facts.level {
+        Level::ERROR => tell!(ERROR),
+        Level::WARN => tell!(WARN),
+        _ => tell!(INFO),
+    }
+}
+
+/// Log target of the facts of calls, for filters such as `antiphon::call=debug`.
+const CALL_TARGET: &str = "antiphon::call";
+/// Log target of the facts of the engine.
+const ENGINE_TARGET: &str = "antiphon::engine";
+/// How often histograms are folded when nobody scrapes.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);

@@ -1,1 +1,23 @@
-//! placeholder
+//! Carriers: how audio comes in and goes out, one folder per protocol.
+//!
+//! Each protocol is a pure codec (bytes to events and back, no IO) and a thin
+//! connection that carries it over actix-web. All they know of a call is
+//! [`crate::actors::link`]: they connect a leg, give it bytes and carry out its
+//! commands. A transport decides nothing about the conversation, keeps no state
+//! of a call beyond its own connection, and never waits for one call while
+//! serving another.
+//!
+//! | protocol | where | for |
+//! |---|---|---|
+//! | [`simulator`] | WebSocket, a port of its own | JSON with hex audio, whole sentences back |
+//! | [`http_callback`] | `/v1/calls` | numbered audio posts, reply by body, stream or callback |
+//! | [`stream`] | `/v1/stream` | WebSocket, raw audio both ways, paced |
+
+pub mod hex;
+pub mod http_callback;
+pub mod simulator;
+pub mod stream;
+
+mod query;
+mod refusal;
+mod websocket;

@@ -1,1 +1,13 @@
-//! placeholder
+//! Who speaks when: the conversation of one call as a state machine.
+//!
+//! It knows utterances, turns and sentences by number, and the words that go
+//! with them. It does not know audio samples, actors, providers or clocks; time
+//! comes in with each input, and whoever drives it watches the deadlines.
+
+mod conversation;
+mod sentences;
+mod speech;
+
+pub use conversation::{Conversation, TurnInput, TurnOutput, UtteranceFacts};
+pub use sentences::{SENTENCE_CHARS_MAX, sentences, words_heard};
+pub use speech::{CutShort, Purpose};

@@ -41,10 +41,10 @@ impl ChildKind {
 pub enum ExitReason {
     /// It was told to stop, or its work was done.
     Completed,
-    /// It panicked. The text is the panic's message, without caller data.
+    /// It panicked.
     Panicked {
-        /// Message of the panic.
-        message: String,
+        /// File and line. Not the message, which may quote the caller.
+        at: String,
     },
     /// Its arbiter stopped or its future was dropped.
     Cancelled,

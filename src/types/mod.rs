@@ -10,6 +10,7 @@ mod events;
 mod failure;
 mod ids;
 mod private;
+mod retry;
 mod route;
 mod time;
 
@@ -26,6 +27,7 @@ pub use ids::{
     CallId, CallIdError, Epoch, Generation, LegId, SentenceId, TurnId, UserId, UtteranceId,
 };
 pub use private::{CallerText, Private, Secret};
+pub use retry::RetryOn;
 pub use route::{
     BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, TurnSettings,
 };

@@ -28,8 +28,10 @@ pub struct Route {
     pub restarts: BudgetSettings,
 }
 
-/// Something the engine says by itself.
+/// Something the engine says by itself. Written as its text alone, or as a table
+/// of text and `interruptible`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenPrompt", into = "WrittenPrompt")]
 pub struct Prompt {
     /// The words; one or more sentences.
     pub text: String,
@@ -41,7 +43,8 @@ pub struct Prompt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prompts {
-    /// Said when the call starts; `None` says nothing.
+    /// Said when the call starts; `None`, written as an empty text, says nothing.
+    #[serde(with = "greeting")]
     pub greeting: Option<Prompt>,
     /// Said when the caller was not understood.
     pub no_match: Prompt,
@@ -49,6 +52,58 @@ pub struct Prompts {
     pub turn_failed: Prompt,
     /// Rendered before the first call; played when the call cannot go on.
     pub fallback: Prompt,
+}
+
+/// The two ways to write a prompt.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenPrompt {
+    Text(String),
+    Table { text: String, interruptible: bool },
+}
+
+impl From<WrittenPrompt> for Prompt {
+    fn from(written: WrittenPrompt) -> Self {
+        match written {
+            WrittenPrompt::Text(text) => Self { text, interruptible: None },
+            WrittenPrompt::Table { text, interruptible } => {
+                Self { text, interruptible: Some(interruptible) }
+            }
+        }
+    }
+}
+
+impl From<Prompt> for WrittenPrompt {
+    fn from(prompt: Prompt) -> Self {
+        match prompt.interruptible {
+            None => Self::Text(prompt.text),
+            Some(interruptible) => Self::Table { text: prompt.text, interruptible },
+        }
+    }
+}
+
+/// A prompt that may be missing, so that the configuration can name it and say no.
+mod greeting {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Prompt;
+
+    pub(super) fn serialize<S: Serializer>(
+        prompt: &Option<Prompt>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match prompt {
+            Some(prompt) => prompt.serialize(serializer),
+            None => "".serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Prompt>, D::Error> {
+        let prompt = Prompt::deserialize(deserializer)?;
+        Ok((!prompt.text.is_empty()).then_some(prompt))
+    }
 }
 
 /// Which voice activity detector hears the caller.

@@ -1,0 +1,242 @@
+//! The children of a call: how each is started, and what is kept for the next
+//! generation of each.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context};
+
+use super::dialog::{Dialog, DialogActor, DialogBoard};
+use super::driver::CallPulses;
+use super::ingest::{Ingest, IngestActor, Inner};
+use super::intake::Arrival;
+use super::kernel::spawn_watched;
+use super::lease::Home;
+use super::leg::{LegEnds, LegShared};
+use super::messages::{ChildExited, Report, Reporter, WorkAdded};
+use super::pulse::Pulse;
+use super::stt::{Stt, SttActor, SttBoard};
+use super::supervisor::{CallKit, CallSupervisor};
+use super::tts::{Tts, TtsActor, TtsBoard};
+use super::vad::{Vad, VadActor};
+use super::voice::Voice;
+use crate::media::{FinderParts, RingConsumer, RingProducer, audio_ring};
+use crate::types::{ChildKind, Epoch, ExitReason, Generation, INNER_RATE, Route};
+
+/// Orders waiting for a child; there are never more than a few.
+const MAILBOX_MAX: usize = 16;
+
+/// Length of the ring between Ingest and Vad.
+const INNER_RING_MS: u32 = 320;
+
+/// Spans in that ring.
+const INNER_SPANS_MAX: usize = 64;
+
+/// Everything that outlives a child.
+pub(super) struct Keep {
+    audio_in: Home<RingConsumer<Arrival>>,
+    inner_in: Home<RingProducer<Inner>>,
+    inner_out: Home<RingConsumer<Inner>>,
+    finder: Home<FinderParts>,
+    voice: Home<Voice>,
+    unsent: [Home<VecDeque<Report>>; 5],
+    pub stt: SttBoard,
+    pub dialog: DialogBoard,
+    pub tts: TtsBoard,
+}
+
+impl Keep {
+    pub fn new(ends: LegEnds, epoch: Epoch) -> Self {
+        let (inner_in, inner_out) =
+            audio_ring(INNER_RATE.samples_in_ms(INNER_RING_MS), INNER_SPANS_MAX);
+        let LegEnds { shared, audio_in, playout, commands } = ends;
+        Self {
+            audio_in: Home::new(audio_in),
+            inner_in: Home::new(inner_in),
+            inner_out: Home::new(inner_out),
+            finder: Home::new(FinderParts::default()),
+            voice: Home::new(Voice::new(shared, playout, commands, epoch)),
+            unsent: std::array::from_fn(|_| Home::new(VecDeque::new())),
+            stt: SttBoard::default(),
+            dialog: DialogBoard::default(),
+            tts: TtsBoard::default(),
+        }
+    }
+
+    /// Takes over another connection's ends; children that hold the old ones keep
+    /// them until they end.
+    pub fn change_leg(&self, ends: LegEnds, epoch: Epoch) {
+        let LegEnds { shared, audio_in, playout, commands } = ends;
+        self.audio_in.replace(audio_in);
+        self.voice.replace(Voice::new(shared, playout, commands, epoch));
+    }
+}
+
+/// A running child. Dropping it stops the actor.
+pub(super) struct Child<A: Actor> {
+    pub address: Addr<A>,
+    pulse: Rc<Pulse>,
+}
+
+impl<A: Actor> Drop for Child<A> {
+    fn drop(&mut self) {
+        self.pulse.stop();
+    }
+}
+
+/// The running children.
+#[derive(Default)]
+pub(super) struct Children {
+    ingest: Option<Child<IngestActor>>,
+    pub vad: Option<Child<VadActor>>,
+    stt: Option<Child<SttActor>>,
+    dialog: Option<Child<DialogActor>>,
+    pub tts: Option<Child<TtsActor>>,
+}
+
+impl Children {
+    /// Stops a child; its exit is reported as that of any other.
+    pub fn stop(&mut self, child: ChildKind) {
+        match child {
+            ChildKind::Ingest => self.ingest = None,
+            ChildKind::Vad => self.vad = None,
+            ChildKind::Stt => self.stt = None,
+            ChildKind::Dialog => self.dialog = None,
+            ChildKind::Tts => self.tts = None,
+        }
+    }
+
+    /// Tells a child that there is work on its board. A nudge that is lost with a
+    /// dying child is not missed: the next generation looks at the board.
+    pub fn nudge(&self, child: ChildKind) {
+        let _dying = match child {
+            ChildKind::Stt => self.stt.as_ref().map(|stt| stt.address.try_send(WorkAdded).is_ok()),
+            ChildKind::Dialog => {
+                self.dialog.as_ref().map(|dialog| dialog.address.try_send(WorkAdded).is_ok())
+            }
+            ChildKind::Tts => self.tts.as_ref().map(|tts| tts.address.try_send(WorkAdded).is_ok()),
+            ChildKind::Ingest | ChildKind::Vad => None,
+        };
+    }
+
+    /// Starts a child. One that needs what its predecessor still holds is not
+    /// started; its predecessor's exit will ask for it again.
+    pub fn start(&mut self, child: ChildKind, birth: &Birth<'_>) {
+        match child {
+            ChildKind::Ingest => self.ingest = birth.ingest(),
+            ChildKind::Vad => self.vad = birth.vad(),
+            ChildKind::Stt => self.stt = birth.stt(),
+            ChildKind::Dialog => self.dialog = birth.dialog(),
+            ChildKind::Tts => self.tts = birth.tts(),
+        }
+    }
+}
+
+/// What a child is made of.
+pub(super) struct Birth<'a> {
+    pub generation: Generation,
+    pub keep: &'a Keep,
+    pub kit: &'a CallKit,
+    pub route: &'a Arc<Route>,
+    pub leg: &'a Arc<LegShared>,
+    pub parent: &'a Addr<CallSupervisor>,
+    pub pulses: &'a Rc<CallPulses>,
+}
+
+impl Birth<'_> {
+    fn ingest(&self) -> Option<Child<IngestActor>> {
+        let parts = Ingest {
+            clock: self.kit.clock,
+            listening: self.route.listening.clone(),
+            rate: self.leg.format_in().rate,
+            leg: Arc::clone(self.leg),
+            audio_in: self.keep.audio_in.lend()?,
+            inner: self.keep.inner_in.lend()?,
+            reporter: self.reporter(ChildKind::Ingest)?,
+            pulse: Pulse::new(),
+            pulses: Rc::clone(self.pulses),
+        };
+        let pulse = Rc::clone(&parts.pulse);
+        Some(self.spawn(ChildKind::Ingest, pulse, move || IngestActor::new(parts)))
+    }
+
+    fn vad(&self) -> Option<Child<VadActor>> {
+        let parts = Vad {
+            inner: self.keep.inner_out.lend()?,
+            finder: self.keep.finder.lend()?,
+            reporter: self.reporter(ChildKind::Vad)?,
+            pulse: Pulse::new(),
+        };
+        let pulse = Rc::clone(&parts.pulse);
+        let route = Arc::clone(self.route);
+        Some(self.spawn(ChildKind::Vad, pulse, move || VadActor::new(parts, &route)))
+    }
+
+    fn stt(&self) -> Option<Child<SttActor>> {
+        let parts = Stt {
+            board: self.keep.stt.clone(),
+            provider: Arc::clone(&self.kit.stt),
+            runtime: self.kit.runtime.clone(),
+            reporter: self.reporter(ChildKind::Stt)?,
+            pulse: Pulse::new(),
+        };
+        let pulse = Rc::clone(&parts.pulse);
+        Some(self.spawn(ChildKind::Stt, pulse, move || SttActor::new(parts)))
+    }
+
+    fn dialog(&self) -> Option<Child<DialogActor>> {
+        let parts = Dialog {
+            board: self.keep.dialog.clone(),
+            provider: Arc::clone(&self.kit.dialog),
+            runtime: self.kit.runtime.clone(),
+            reporter: self.reporter(ChildKind::Dialog)?,
+            pulse: Pulse::new(),
+        };
+        let pulse = Rc::clone(&parts.pulse);
+        Some(self.spawn(ChildKind::Dialog, pulse, move || DialogActor::new(parts)))
+    }
+
+    fn tts(&self) -> Option<Child<TtsActor>> {
+        let parts = Tts {
+            clock: self.kit.clock,
+            board: self.keep.tts.clone(),
+            provider: Arc::clone(&self.kit.tts),
+            prompts: Arc::clone(&self.kit.prompts),
+            provider_name: self.route.tts.clone(),
+            runtime: self.kit.runtime.clone(),
+            voice: self.keep.voice.lend()?,
+            reporter: self.reporter(ChildKind::Tts)?,
+            pulse: Pulse::new(),
+        };
+        let pulse = Rc::clone(&parts.pulse);
+        Some(self.spawn(ChildKind::Tts, pulse, move || TtsActor::new(parts)))
+    }
+
+    fn reporter(&self, child: ChildKind) -> Option<Reporter> {
+        let unsent = self.keep.unsent[child as usize].lend()?;
+        let parent = self.parent.clone().recipient();
+        Some(Reporter::new(child, self.generation, parent, unsent))
+    }
+
+    fn spawn<A: Actor<Context = Context<A>>>(
+        &self,
+        child: ChildKind,
+        pulse: Rc<Pulse>,
+        make: impl FnOnce() -> A,
+    ) -> Child<A> {
+        self.pulses.set(child, Rc::clone(&pulse));
+        let (parent, generation) = (self.parent.downgrade(), self.generation);
+        let on_exit = move |reason: ExitReason| {
+            if let Some(parent) = parent.upgrade() {
+                tell_exit(&parent, ChildExited { child, generation, reason });
+            }
+        };
+        Child { address: spawn_watched(MAILBOX_MAX, |_| make(), on_exit), pulse }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "must arrive, and is sent once in a life")]
+fn tell_exit(parent: &Addr<CallSupervisor>, exit: ChildExited) {
+    parent.do_send(exit);
+}

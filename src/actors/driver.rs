@@ -1,0 +1,135 @@
+//! One driver per media thread looks after all calls of the thread.
+//!
+//! Every tick it wakes the actors whose time has come and those whose ring has
+//! new audio, and moves audio that waited for room into the rings. It runs no
+//! actor's code itself: waking only marks an actor to be polled.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::{Duration, MissedTickBehavior, interval};
+
+use super::clock::Clock;
+use super::leg::LegShared;
+use super::pulse::Pulse;
+use crate::types::{ChildKind, Now};
+
+/// The pulses of one call and its current media connection.
+pub struct CallPulses {
+    /// The supervisor's.
+    pub supervisor: Rc<Pulse>,
+    /// The children's current ones, by kind.
+    children: RefCell<[Rc<Pulse>; ChildKind::ALL.len()]>,
+    /// The connection whose rings are looked after.
+    leg: RefCell<Arc<LegShared>>,
+}
+
+impl CallPulses {
+    /// Pulses of a call without children yet.
+    #[must_use]
+    pub fn new(leg: Arc<LegShared>) -> Self {
+        Self {
+            supervisor: Pulse::new(),
+            children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
+            leg: RefCell::new(leg),
+        }
+    }
+
+    /// Replaces a child's pulse by that of its next generation.
+    pub fn set(&self, child: ChildKind, pulse: Rc<Pulse>) {
+        self.children.borrow_mut()[child as usize] = pulse;
+    }
+
+    /// Looks after another connection from now on.
+    pub fn set_leg(&self, leg: Arc<LegShared>) {
+        self.leg.replace(leg);
+    }
+
+    /// Has a child driven soon.
+    pub fn wake(&self, child: ChildKind) {
+        self.children.borrow()[child as usize].wake();
+    }
+
+    fn tick(&self, now: Now) {
+        let leg = self.leg.borrow();
+        leg.refill(now);
+        if leg.take_audio_waiting() {
+            self.wake(ChildKind::Ingest);
+        }
+        if leg.take_signal() {
+            self.supervisor.wake();
+        }
+        self.supervisor.wake_if_due(now);
+        for pulse in self.children.borrow().iter() {
+            pulse.wake_if_due(now);
+        }
+    }
+}
+
+/// The calls of one media thread.
+pub struct Driver {
+    clock: Clock,
+    tick: Duration,
+    calls: RefCell<Vec<Rc<CallPulses>>>,
+    running: Cell<bool>,
+    /// Nanoseconds by which the latest tick was late; read by other threads.
+    lag: Arc<AtomicU64>,
+}
+
+/// Keeps a call in the driver's list until it is dropped.
+pub struct Registration {
+    driver: Rc<Driver>,
+    pulses: Rc<CallPulses>,
+}
+
+impl Driver {
+    /// A driver for the current thread that ticks every `tick_ms`.
+    #[must_use]
+    pub fn new(clock: Clock, tick_ms: u32, lag: Arc<AtomicU64>) -> Rc<Self> {
+        Rc::new(Self {
+            clock,
+            tick: Duration::from_millis(u64::from(tick_ms.max(1))),
+            calls: RefCell::new(Vec::new()),
+            running: Cell::new(false),
+            lag,
+        })
+    }
+
+    /// Adds a call. The driver ticks as long as there is one.
+    pub fn register(self: &Rc<Self>, pulses: Rc<CallPulses>) -> Registration {
+        self.calls.borrow_mut().push(Rc::clone(&pulses));
+        if !self.running.replace(true) {
+            actix_rt::spawn(Rc::clone(self).run());
+        }
+        Registration { driver: Rc::clone(self), pulses }
+    }
+
+    async fn run(self: Rc<Self>) {
+        let mut ticks = interval(self.tick);
+        // What is due follows from elapsed time, so a missed tick needs no repeat.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.calls.borrow().is_empty() {
+            let due = ticks.tick().await;
+            let late = due.elapsed();
+            self.lag.store(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.tick();
+        }
+        self.lag.store(0, Ordering::Relaxed);
+        self.running.set(false);
+    }
+
+    fn tick(&self) {
+        let now = self.clock.now();
+        for call in self.calls.borrow().iter() {
+            call.tick(now);
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.driver.calls.borrow_mut().retain(|call| !Rc::ptr_eq(call, &self.pulses));
+    }
+}

@@ -1,0 +1,315 @@
+//! CallRegistry: admits calls, finds them again by their id, and lets them end.
+//!
+//! It knows which connection a call has, not what is said on it. A call is found
+//! by its id, never by its socket: a socket may die and the call goes on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
+
+use super::clock::Clock;
+use super::leg::{Leg, LegEnds, LegShared, connect};
+use super::link::CallRequest;
+use super::placement::MediaThreads;
+use super::supervisor::{CallKit, CallSpec, CallSupervisor};
+use crate::telemetry::{EngineEvent, Telemetry};
+use crate::types::{CallId, EndCause, ExitReason, LegId, RefusalReason, Route};
+
+/// Requests of transports waiting for the registry. More wait in their own tasks.
+const MAILBOX_MAX: usize = 1_024;
+
+/// Longest wait of a transport for the registry's answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Decides what a call gets: its route and the providers that go with it.
+pub trait CallPlanner: Send {
+    /// The route for a called number, path or key.
+    fn route(&self, called: Option<&str>) -> Arc<Route>;
+
+    /// What a call of this route works with. `None` when a provider is missing.
+    fn kit(&self, route: &Route) -> Option<CallKit>;
+}
+
+/// The actor.
+pub struct CallRegistry {
+    clock: Clock,
+    calls: HashMap<CallId, Entry>,
+    planner: Box<dyn CallPlanner>,
+    threads: MediaThreads,
+    telemetry: Telemetry,
+    calls_max: u32,
+    draining: bool,
+    /// Tells calls without a carrier's id apart from those of an earlier run.
+    run_id: u32,
+    calls_begun: u64,
+    address: Addr<Self>,
+}
+
+struct Entry {
+    /// Which of the calls that had this id.
+    incarnation: u64,
+    route: Arc<Route>,
+    leg: LegId,
+    shared: Arc<LegShared>,
+}
+
+/// What the registry is made of.
+pub struct RegistryParts {
+    /// Time.
+    pub clock: Clock,
+    /// Routes and providers.
+    pub planner: Box<dyn CallPlanner>,
+    /// Where calls run.
+    pub threads: MediaThreads,
+    /// Where facts are told.
+    pub telemetry: Telemetry,
+    /// Simultaneous calls.
+    pub calls_max: u32,
+    /// Any number that differs from run to run.
+    pub run_id: u32,
+}
+
+impl CallRegistry {
+    /// Starts the registry on the current thread.
+    #[must_use]
+    pub fn start(parts: RegistryParts) -> Switchboard {
+        let on_exit = |reason: ExitReason| {
+            if !matches!(reason, ExitReason::Completed | ExitReason::Cancelled) {
+                tracing::error!(reason = reason.as_str(), "the call registry ended");
+            }
+        };
+        let registry = super::kernel::spawn_watched(
+            MAILBOX_MAX,
+            |address| Self::new(parts, address.clone()),
+            on_exit,
+        );
+        Switchboard { registry }
+    }
+
+    fn new(parts: RegistryParts, address: Addr<Self>) -> Self {
+        Self {
+            clock: parts.clock,
+            calls: HashMap::new(),
+            planner: parts.planner,
+            threads: parts.threads,
+            telemetry: parts.telemetry,
+            calls_max: parts.calls_max,
+            draining: false,
+            run_id: parts.run_id,
+            calls_begun: 0,
+            address,
+        }
+    }
+
+    fn connect(&mut self, request: CallRequest) -> Result<Leg, RefusalReason> {
+        match &request.call_id {
+            Some(call_id) if self.calls.contains_key(call_id) => {
+                let call_id = call_id.clone();
+                self.resume(&call_id, &request)
+            }
+            _ => self.admit(&request),
+        }
+    }
+
+    /// Gives a running call a new connection. The newest one wins: an old socket
+    /// that died is often noticed later than its caller is back.
+    fn resume(&mut self, call_id: &CallId, request: &CallRequest) -> Result<Leg, RefusalReason> {
+        let entry = self.calls.get_mut(call_id).ok_or(RefusalReason::Internal)?;
+        entry.leg = entry.leg.next();
+        let (mut leg, ends) =
+            connect(call_id, entry.leg, request, &entry.route.listening, self.clock);
+        let shared = Arc::clone(&ends.shared);
+        std::mem::replace(&mut entry.shared, shared).succeed(ends);
+        leg.resumed = true;
+        Ok(leg)
+    }
+
+    fn admit(&mut self, request: &CallRequest) -> Result<Leg, RefusalReason> {
+        if self.draining {
+            return Err(RefusalReason::Draining);
+        }
+        if self.calls.len() >= self.calls_max as usize {
+            return Err(RefusalReason::Full { calls_max: self.calls_max });
+        }
+        let route = self.planner.route(request.called.as_deref());
+        let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
+        self.calls_begun += 1;
+        let call_id = request.call_id.clone().map_or_else(|| self.make_call_id(), Ok)?;
+        let first_leg = LegId(1);
+        let (leg, ends) = connect(&call_id, first_leg, request, &route.listening, self.clock);
+        let entry = Entry {
+            incarnation: self.calls_begun,
+            route: Arc::clone(&route),
+            leg: first_leg,
+            shared: Arc::clone(&ends.shared),
+        };
+        let spec = CallSpec { call_id: call_id.clone(), user_id: request.user_id.clone(), route };
+        if !self.place(spec, kit, ends) {
+            return Err(RefusalReason::Internal);
+        }
+        self.calls.insert(call_id, entry);
+        Ok(leg)
+    }
+
+    fn make_call_id(&self) -> Result<CallId, RefusalReason> {
+        CallId::new(&format!("call-{:08x}-{}", self.run_id, self.calls_begun))
+            .map_err(|_| RefusalReason::Internal)
+    }
+
+    fn place(&self, spec: CallSpec, kit: CallKit, ends: LegEnds) -> bool {
+        let over = CallOver { call_id: spec.call_id.clone(), incarnation: self.calls_begun };
+        let registry = self.address.clone();
+        self.threads.place(move |driver, place| {
+            CallSupervisor::start(spec, kit, ends, driver, move |reason| {
+                drop(place);
+                tell_over(&registry, over, &reason);
+            });
+        })
+    }
+}
+
+impl Actor for CallRegistry {
+    type Context = Context<Self>;
+}
+
+/// From a transport: start a call, or go on with one.
+#[derive(Message)]
+#[rtype(result = "Result<Leg, RefusalReason>")]
+struct Connect(CallRequest);
+
+impl Handler<Connect> for CallRegistry {
+    type Result = MessageResult<Connect>;
+
+    fn handle(&mut self, Connect(request): Connect, _: &mut Context<Self>) -> Self::Result {
+        let transport = request.transport;
+        let outcome = self.connect(request);
+        if let Err(reason) = &outcome {
+            let reason = reason.clone();
+            self.telemetry.engine_event(&EngineEvent::CallRefused { transport, reason });
+        }
+        MessageResult(outcome)
+    }
+}
+
+/// From the kernel: a call's supervisor is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CallOver {
+    call_id: CallId,
+    incarnation: u64,
+}
+
+#[expect(clippy::disallowed_methods, reason = "must arrive, and is sent once per call")]
+fn tell_over(registry: &Addr<CallRegistry>, over: CallOver, reason: &ExitReason) {
+    if let ExitReason::Panicked { at } = reason {
+        tracing::error!(call_id = %over.call_id, %at, "a call's supervisor panicked; the call ends");
+    }
+    registry.do_send(over);
+}
+
+impl Handler<CallOver> for CallRegistry {
+    type Result = ();
+
+    fn handle(&mut self, over: CallOver, _: &mut Context<Self>) {
+        if self.calls.get(&over.call_id).is_some_and(|call| call.incarnation == over.incarnation) {
+            self.calls.remove(&over.call_id);
+        }
+    }
+}
+
+/// From the server: take no new calls. Answers how many run.
+#[derive(Message)]
+#[rtype(result = "usize")]
+struct Drain {
+    /// End the running ones, too.
+    hang_up: bool,
+}
+
+impl Handler<Drain> for CallRegistry {
+    type Result = usize;
+
+    fn handle(&mut self, Drain { hang_up }: Drain, _: &mut Context<Self>) -> usize {
+        self.draining = true;
+        if hang_up {
+            self.calls.values().for_each(|call| call.shared.hang_up(EndCause::Drained));
+        }
+        self.calls.len()
+    }
+}
+
+/// From the server: how things stand.
+#[derive(Message)]
+#[rtype(result = "Load")]
+struct TakeLoad;
+
+impl Handler<TakeLoad> for CallRegistry {
+    type Result = MessageResult<TakeLoad>;
+
+    fn handle(&mut self, _: TakeLoad, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(Load {
+            calls: self.calls.len(),
+            draining: self.draining,
+            lag_nanos: self.threads.lags().collect(),
+        })
+    }
+}
+
+/// From the server: stop the media threads. Nothing is placed afterwards.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StopThreads;
+
+impl Handler<StopThreads> for CallRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: StopThreads, ctx: &mut Context<Self>) {
+        self.draining = true;
+        self.threads.stop();
+        ctx.stop();
+    }
+}
+
+/// How things stand in the registry.
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    /// Calls running.
+    pub calls: usize,
+    /// No new calls are taken.
+    pub draining: bool,
+    /// Lateness of each media thread's latest tick, in nanoseconds.
+    pub lag_nanos: Vec<u64>,
+}
+
+/// The transports' and the server's handle on the registry.
+#[derive(Clone)]
+pub struct Switchboard {
+    registry: Addr<CallRegistry>,
+}
+
+impl Switchboard {
+    /// Starts a call, or gives a running one with the same id a new connection.
+    pub async fn connect(&self, request: CallRequest) -> Result<Leg, RefusalReason> {
+        let answer = self.registry.send(Connect(request)).timeout(ANSWER_WITHIN).await;
+        answer.unwrap_or(Err(RefusalReason::Internal))
+    }
+
+    /// Takes no new calls from now on; with `hang_up`, ends the running ones.
+    /// Returns how many run.
+    pub async fn drain(&self, hang_up: bool) -> usize {
+        self.registry.send(Drain { hang_up }).timeout(ANSWER_WITHIN).await.unwrap_or(0)
+    }
+
+    /// How things stand. `None` when the registry does not answer.
+    pub async fn load(&self) -> Option<Load> {
+        self.registry.send(TakeLoad).timeout(ANSWER_WITHIN).await.ok()
+    }
+
+    /// Stops the media threads and waits for them; for the end of the process.
+    pub async fn stop(&self) {
+        if self.registry.send(StopThreads).await.is_err() {
+            tracing::warn!("the call registry was gone before the media threads were stopped");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Where providers' requests run: threads of their own, so that no TLS handshake
+//! and no large answer makes a call's audio late, and one runtime, because an HTTP
+//! client's connections belong to the runtime that opened them.
+
+use std::future::Future;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Duration, timeout};
+
+/// A handle on the service runtime.
+#[derive(Clone, Debug)]
+pub struct ServiceRuntime(Handle);
+
+impl ServiceRuntime {
+    /// Wraps the runtime that the providers were made for.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        Self(handle)
+    }
+
+    /// Runs a request. The receiver yields its answer, `too_late` after `within_ms`,
+    /// or an error if the request panicked. Dropping the receiver cancels nothing:
+    /// what was asked may have had its effect already.
+    pub fn ask<A, F>(
+        &self,
+        within_ms: u32,
+        too_late: F,
+        request: impl Future<Output = Result<A, F>> + Send + 'static,
+    ) -> oneshot::Receiver<Result<A, F>>
+    where
+        A: Send + 'static,
+        F: Send + 'static,
+    {
+        let (answer, receiver) = oneshot::channel();
+        self.0.spawn(async move {
+            let within = Duration::from_millis(u64::from(within_ms));
+            let outcome = timeout(within, request).await.unwrap_or(Err(too_late));
+            // Nobody waits any more: the call ended or gave the request up.
+            let _nobody = answer.send(outcome);
+        });
+        receiver
+    }
+}

@@ -1,0 +1,462 @@
+//! CallSupervisor: one call. It owns the children, keeps what they need to be
+//! started again, drives the call's core, and carries out what the core says.
+//!
+//! It makes no decision about speech, turns or restarts; those are the core's.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+
+use actix::{Actor, ActorContext, Addr, Context, Handler};
+
+use super::children::{Birth, Children, Keep};
+use super::clock::Clock;
+use super::driver::{CallPulses, Driver, Registration};
+use super::leg::{CommandSender, LegEnds, LegShared, Signals};
+use super::link::LegCommand;
+use super::messages::{ChildExited, ChildReport, CloseUtterance, Report, StopSpeaking};
+use super::pulse::{Driven, Pulse, start_driving};
+use super::service_runtime::ServiceRuntime;
+use super::tts::SentenceRequest;
+use crate::call::{AudioProgress, CallCore, CallInput, CallOutput, Job};
+use crate::media::SegmenterEvent;
+use crate::services::{
+    DialogBackend, PromptCache, SpeechToText, SttRequest, TextToSpeech, TtsRequest,
+};
+use crate::telemetry::{CallScope, Telemetry};
+use crate::turn::{TurnInput, UtteranceFacts};
+use crate::types::{
+    CallEvent, CallEventKind, CallId, CallerText, ChildKind, DialogFailure, DialogRequest, Epoch,
+    ExitReason, Generation, INNER_RATE, MediaTime, Now, Route, SentenceId, SessionData,
+    SpeechAudio, SttFailure, TtsFailure, TurnId, UserId, UtteranceEnd, UtteranceId,
+};
+
+/// Reports waiting for the supervisor; children keep what does not fit.
+const MAILBOX_MAX: usize = 64;
+
+/// What a call gets from the engine.
+#[derive(Clone)]
+pub struct CallKit {
+    /// Time.
+    pub clock: Clock,
+    /// Where providers' requests run.
+    pub runtime: ServiceRuntime,
+    /// The route's recogniser.
+    pub stt: Arc<dyn SpeechToText>,
+    /// The route's dialog platform.
+    pub dialog: Arc<dyn DialogBackend>,
+    /// The route's synthesiser.
+    pub tts: Arc<dyn TextToSpeech>,
+    /// The engine's own sentences.
+    pub prompts: Arc<PromptCache>,
+    /// Where facts are told.
+    pub telemetry: Telemetry,
+}
+
+/// What a call is.
+pub struct CallSpec {
+    /// Its id.
+    pub call_id: CallId,
+    /// Who is calling.
+    pub user_id: UserId,
+    /// How it is treated.
+    pub route: Arc<Route>,
+}
+
+/// The actor.
+pub struct CallSupervisor {
+    spec: CallSpec,
+    kit: CallKit,
+    scope: CallScope,
+    core: CallCore,
+    keep: Keep,
+    children: Children,
+    address: Addr<Self>,
+    pulses: Rc<CallPulses>,
+    /// Keeps the thread's driver looking after this call.
+    _registration: Registration,
+    leg: Arc<LegShared>,
+    commands: CommandSender,
+    /// Utterances that are not on the board yet.
+    utterances: BTreeMap<UtteranceId, SpeechAudio>,
+    utterance_last: UtteranceId,
+    /// The open utterance has been long enough to interrupt.
+    sustained: bool,
+    position: MediaTime,
+    /// Bytes received on earlier legs.
+    bytes_before: u64,
+}
+
+impl CallSupervisor {
+    /// Starts a call on the current thread. `on_exit` is called when it is over.
+    pub(super) fn start(
+        spec: CallSpec,
+        kit: CallKit,
+        ends: LegEnds,
+        driver: &Rc<Driver>,
+        on_exit: impl FnOnce(ExitReason) + 'static,
+    ) {
+        super::kernel::spawn_watched(
+            MAILBOX_MAX,
+            |address| Self::new(spec, kit, ends, driver, address.clone()),
+            on_exit,
+        );
+    }
+
+    fn new(
+        spec: CallSpec,
+        kit: CallKit,
+        ends: LegEnds,
+        driver: &Rc<Driver>,
+        address: Addr<Self>,
+    ) -> Self {
+        let leg = Arc::clone(&ends.shared);
+        let commands = ends.commands.clone();
+        let core = CallCore::new(kit.clock.now(), Arc::clone(&spec.route));
+        let keep = Keep::new(ends, core.epoch());
+        let children = Children::default();
+        let pulses = Rc::new(CallPulses::new(Arc::clone(&leg)));
+        let registration = driver.register(Rc::clone(&pulses));
+        let scope = CallScope {
+            call_id: spec.call_id.clone(),
+            user_id: spec.user_id.clone(),
+            route: spec.route.name.as_str().into(),
+            transport: leg.transport(),
+        };
+        Self {
+            spec,
+            kit,
+            scope,
+            core,
+            keep,
+            children,
+            address,
+            pulses,
+            _registration: registration,
+            leg,
+            commands,
+            utterances: BTreeMap::new(),
+            utterance_last: UtteranceId::default(),
+            sustained: false,
+            position: MediaTime::default(),
+            bytes_before: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.kit.clock.now()
+    }
+
+    fn input(&mut self, input: CallInput) {
+        let bytes = self.bytes_before + self.leg.bytes_in();
+        self.core.set_audio_progress(AudioProgress { at: self.position, bytes });
+        self.core.handle_input(self.now(), input);
+    }
+
+    fn turn(&mut self, turn: TurnInput) {
+        self.input(CallInput::Turn { turn });
+    }
+
+    fn attach_leg(&mut self) {
+        let (leg, transport) = (self.leg.leg(), self.leg.transport().to_owned());
+        self.input(CallInput::LegAttached { leg, transport });
+    }
+}
+
+impl Actor for CallSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        start_driving(ctx);
+        self.attach_leg();
+    }
+}
+
+impl Driven for CallSupervisor {
+    fn pulse(&self) -> &Rc<Pulse> {
+        &self.pulses.supervisor
+    }
+
+    fn drive(&mut self, ctx: &mut Context<Self>, _: &mut TaskContext<'_>) {
+        self.take_signals();
+        self.core.handle_timeout(self.now());
+        while let Some(output) = self.core.poll_output() {
+            self.carry_out(output);
+        }
+        if self.core.is_ended() {
+            ctx.stop();
+        }
+        self.pulses.supervisor.set_due(self.core.poll_timeout());
+    }
+}
+
+impl Drop for CallSupervisor {
+    fn drop(&mut self) {
+        self.leg.close();
+    }
+}
+
+// === What the leg and the registry signal ===
+
+impl CallSupervisor {
+    fn take_signals(&mut self) {
+        let leg = Arc::clone(&self.leg);
+        let Signals { hang_up, lost, output_gone, successor, notes } = leg.take_signals();
+        for fact in notes {
+            self.input(CallInput::Noted { fact });
+        }
+        if let Some(ends) = successor {
+            self.change_leg(ends);
+        } else if lost {
+            self.close_utterance();
+            self.input(CallInput::LegLost { leg: leg.leg(), can_hear: !output_gone });
+        }
+        if let Some(cause) = hang_up {
+            self.input(CallInput::HungUp { cause });
+        }
+    }
+
+    /// Goes on with another connection. What the old one still holds is closed.
+    fn change_leg(&mut self, ends: LegEnds) {
+        self.close_utterance();
+        self.input(CallInput::LegLost { leg: self.leg.leg(), can_hear: false });
+        self.bytes_before += self.leg.bytes_in();
+        self.leg.close();
+        self.commands.send(LegCommand::Superseded);
+        self.leg = Arc::clone(&ends.shared);
+        self.commands = ends.commands.clone();
+        self.scope.transport = self.leg.transport();
+        self.pulses.set_leg(Arc::clone(&self.leg));
+        self.keep.change_leg(ends, self.core.epoch());
+        self.attach_leg();
+    }
+
+    fn close_utterance(&mut self) {
+        if let Some(vad) = &self.children.vad {
+            // A full mailbox or a dying Vad costs the end of an utterance that
+            // silence would have ended as well.
+            let _busy = vad.address.try_send(CloseUtterance(UtteranceEnd::MediaEnded));
+        }
+    }
+}
+
+// === What the core says ===
+
+impl CallSupervisor {
+    fn carry_out(&mut self, output: CallOutput) {
+        match output {
+            CallOutput::StartChild { child, generation } => self.start_child(child, generation),
+            CallOutput::StopChild { child } => self.children.stop(child),
+            CallOutput::Transcribe { utterance } => self.transcribe(utterance),
+            CallOutput::Ask { turn, text, session } => self.ask(turn, text, session),
+            CallOutput::Speak { sentence, text, intent } => self.speak(sentence, text, intent),
+            CallOutput::StopSpeaking { epoch } => self.stop_speaking(epoch),
+            CallOutput::Abandon { job } => self.abandon(job),
+            CallOutput::Tell(event) => self.tell(event),
+            CallOutput::End { cause } => self.commands.send(LegCommand::End { cause }),
+        }
+    }
+
+    fn start_child(&mut self, child: ChildKind, generation: Generation) {
+        let birth = Birth {
+            generation,
+            keep: &self.keep,
+            kit: &self.kit,
+            route: &self.spec.route,
+            leg: &self.leg,
+            parent: &self.address,
+            pulses: &self.pulses,
+        };
+        self.children.start(child, &birth);
+        if child == ChildKind::Tts
+            && let Some(epoch) = self.core.stop_pending()
+        {
+            // Its predecessor may not have heard it.
+            self.order_silence(epoch);
+        }
+    }
+
+    fn transcribe(&mut self, utterance: UtteranceId) {
+        let Some(audio) = self.utterances.remove(&utterance) else { return };
+        let request = SttRequest {
+            call_id: self.spec.call_id.clone(),
+            audio,
+            language: self.spec.route.language.clone(),
+            answer_ms_max: self.spec.route.turns.stt_ms_max,
+        };
+        self.keep.stt.put(utterance, request, self.now());
+        self.children.nudge(ChildKind::Stt);
+    }
+
+    fn ask(&mut self, turn: TurnId, text: CallerText, session: SessionData) {
+        let request = DialogRequest {
+            call_id: self.spec.call_id.clone(),
+            user_id: self.spec.user_id.clone(),
+            turn,
+            text,
+            session,
+            answer_ms_max: self.spec.route.turns.dialog_ms_max,
+        };
+        self.keep.dialog.put(turn, request, self.now());
+        self.children.nudge(ChildKind::Dialog);
+    }
+
+    fn speak(&mut self, sentence: SentenceId, text: CallerText, intent: Option<String>) {
+        let route = &self.spec.route;
+        let tts = TtsRequest {
+            text,
+            voice: route.voice.clone(),
+            language: route.language.clone(),
+            answer_ms_max: route.turns.tts_ms_max,
+        };
+        self.keep.tts.put(sentence, SentenceRequest { tts, intent }, self.now());
+        self.children.nudge(ChildKind::Tts);
+    }
+
+    fn stop_speaking(&mut self, epoch: Epoch) {
+        self.keep.tts.clear();
+        self.order_silence(epoch);
+    }
+
+    fn order_silence(&self, epoch: Epoch) {
+        if let Some(tts) = &self.children.tts {
+            // If it does not arrive, the next generation is told when it starts.
+            let _dying = tts.address.try_send(StopSpeaking(epoch));
+        }
+    }
+
+    fn abandon(&mut self, job: Job) {
+        match job {
+            Job::Utterance(utterance) => {
+                self.utterances.remove(&utterance);
+                self.keep.stt.remove(utterance);
+            }
+            Job::Turn(turn) => self.keep.dialog.remove(turn),
+            Job::Sentence(sentence) => self.keep.tts.remove(sentence),
+        }
+    }
+
+    fn tell(&self, event: CallEvent) {
+        self.kit.telemetry.call_event(&self.scope, &event);
+        self.commands.offer(LegCommand::Event(Arc::new(event)));
+    }
+}
+
+// === What the children say ===
+
+impl Handler<ChildReport> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: ChildReport, _: &mut Context<Self>) {
+        let ChildReport { child, generation, report } = message;
+        if self.core.generation(child) != generation {
+            let fact = CallEventKind::StaleMessageDropped { child, generation };
+            return self.input(CallInput::Noted { fact });
+        }
+        match report {
+            Report::Noted(fact) => self.input(CallInput::Noted { fact }),
+            Report::Speech { event, position } => self.handle_speech(event, position),
+            Report::Transcribed(utterance) => self.handle_transcript(utterance),
+            Report::Replied(turn) => self.handle_reply(turn),
+            Report::SentenceReady { sentence, tts_ms, audio_ms } => {
+                self.turn(TurnInput::SentenceReady { sentence, tts_ms, audio_ms });
+            }
+            Report::SentenceFailed { sentence, tts_ms, failure } => {
+                self.turn(TurnInput::SentenceFailed { sentence, tts_ms, failure });
+            }
+            Report::SentenceStarted(sentence) => {
+                self.turn(TurnInput::SentenceStarted { sentence });
+            }
+            Report::SentenceFinished(sentence) => {
+                self.turn(TurnInput::SentenceFinished { sentence });
+            }
+            Report::SpeakingStopped { epoch, cuts } => {
+                self.turn(TurnInput::SpeakingStopped { epoch, cuts });
+            }
+        }
+    }
+}
+
+impl CallSupervisor {
+    fn handle_speech(&mut self, event: SegmenterEvent, position: MediaTime) {
+        self.position = position;
+        match event {
+            SegmenterEvent::SpeechStarted { at } => {
+                self.sustained = false;
+                self.input(CallInput::SpeechStarted { at });
+            }
+            SegmenterEvent::SpeechSustained { .. } => {
+                self.sustained = true;
+                self.turn(TurnInput::SpeechSustained);
+            }
+            SegmenterEvent::UtteranceReady { audio, ended_at, .. } => {
+                self.utterance_last = self.utterance_last.next();
+                let silence_samples = position.samples_since(ended_at);
+                let facts = UtteranceFacts {
+                    utterance: self.utterance_last,
+                    audio_ms: audio.ms(),
+                    end_of_speech_ms: INNER_RATE.ms_of_samples(silence_samples),
+                    sustained: std::mem::take(&mut self.sustained),
+                };
+                self.utterances.insert(self.utterance_last, audio);
+                self.turn(TurnInput::Utterance(facts));
+            }
+        }
+    }
+
+    fn handle_transcript(&mut self, utterance: UtteranceId) {
+        let Some((answer, _)) = self.keep.stt.take_answer(utterance, self.now()) else { return };
+        let result = answer.unwrap_or_else(|| Err(lost_stt()));
+        self.turn(TurnInput::Transcribed { utterance, result });
+    }
+
+    fn handle_reply(&mut self, turn: TurnId) {
+        let Some((answer, _)) = self.keep.dialog.take_answer(turn, self.now()) else { return };
+        let result = answer.unwrap_or(Err(DialogFailure::Lost));
+        self.turn(TurnInput::Replied { turn, result });
+    }
+}
+
+fn lost_stt() -> SttFailure {
+    SttFailure::Failed { message: "the request was lost".to_owned() }
+}
+
+impl Handler<ChildExited> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: ChildExited, _: &mut Context<Self>) {
+        let ChildExited { child, generation, reason } = message;
+        if self.core.generation(child) == generation {
+            self.give_up_poisoned(child);
+        }
+        self.input(CallInput::ChildExited { child, generation, reason });
+    }
+}
+
+impl CallSupervisor {
+    /// Gives up the requests that were there each time the child died.
+    fn give_up_poisoned(&mut self, child: ChildKind) {
+        match child {
+            ChildKind::Stt => {
+                for utterance in self.keep.stt.child_died() {
+                    let result = Err(lost_stt());
+                    self.turn(TurnInput::Transcribed { utterance, result });
+                }
+            }
+            ChildKind::Dialog => {
+                for turn in self.keep.dialog.child_died() {
+                    let result = Err(DialogFailure::Lost);
+                    self.turn(TurnInput::Replied { turn, result });
+                }
+            }
+            ChildKind::Tts => {
+                for sentence in self.keep.tts.child_died() {
+                    let failure = TtsFailure::Failed { message: "the request was lost".to_owned() };
+                    self.turn(TurnInput::SentenceFailed { sentence, tts_ms: 0, failure });
+                }
+            }
+            ChildKind::Ingest | ChildKind::Vad => {}
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a caller experiences.
+
+use super::stage::{Script, Stage, Told, act};
+use crate::actors::link::Delivery;
+use crate::types::{DialogFailure, EndCause, Route};
+
+const SENTENCES: Delivery = Delivery::WholeSentences;
+
+#[test]
+fn every_utterance_is_answered_in_order_and_the_session_goes_round() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        for _ in 0..3 {
+            caller.say().await;
+            caller.pause(1_000).await;
+        }
+        assert_eq!(caller.sentences(), ["intent_one", "intent_one", "intent_two", "intent_three"]);
+        assert_eq!(*stage.services.asked.lock(), ["one", "two", "three"]);
+        let sessions = stage.services.sessions.lock().clone();
+        assert_eq!(sessions[1]["last"], "one");
+        assert_eq!(caller.count("turn_answered"), 3);
+        caller.input.hang_up(EndCause::CallerHungUp);
+        caller.pause(100).await;
+        assert_eq!(caller.told.lock().last(), Some(&Told::End("caller_hung_up".to_owned())));
+    });
+}
+
+#[test]
+fn what_is_not_understood_is_asked_again() {
+    act(|| async {
+        let stage = Stage::new(Script { words: vec![], ..Script::default() }, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        assert_eq!(caller.sentences().first().map(String::as_str), Some("no_match"));
+        assert!(stage.services.asked.lock().is_empty());
+    });
+}
+
+#[test]
+fn paced_audio_comes_in_real_time() {
+    act(|| async {
+        let script = Script { words: vec!["two"], sentence_ms: 2_000, ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", Delivery::Paced { frame_ms: 20, lead_ms: 100 }).await;
+        let heard = |caller: &super::stage::Caller| -> usize {
+            let told = caller.told.lock();
+            told.iter().map(|told| if let Told::Audio(samples) = told { *samples } else { 0 }).sum()
+        };
+        caller.say().await;
+        let first = heard(&caller);
+        caller.pause(500).await;
+        let later = heard(&caller);
+        assert!(first > 0 && first < 32_000, "{first} samples of the sentence came first");
+        let gained_ms = (later - first) / 16;
+        assert!((460..=540).contains(&gained_ms), "{gained_ms} ms came in 500 ms");
+        caller.pause(2_000).await;
+        assert_eq!(heard(&caller), 32_000);
+    });
+}
+
+#[test]
+fn a_caller_who_speaks_over_the_bot_interrupts_it() {
+    act(|| async {
+        let script = Script { words: vec!["one", "two"], sentence_ms: 4_000, ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.say().await;
+        assert_eq!(caller.count("interruption"), 1);
+        assert_eq!(caller.sentences(), ["intent_one", "intent_two"], "the rest is not said");
+    });
+}
+
+#[test]
+fn a_prompt_that_may_not_be_interrupted_is_played_to_its_end() {
+    act(|| async {
+        let script = Script { words: vec!["one", "two"], sentence_ms: 3_000, ..Script::default() };
+        let mut route = Route::default();
+        route.turns.interruptible = false;
+        let stage = Stage::new(script, route);
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.say().await;
+        caller.pause(3_000).await;
+        assert_eq!(caller.count("interruption"), 0);
+        assert_eq!(caller.count("utterance_ignored"), 1);
+        assert_eq!(caller.sentences(), ["intent_one", "intent_one"]);
+    });
+}
+
+#[test]
+fn a_caller_who_stops_sending_has_stopped_speaking() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.send(&super::stage::speech(), 20).await;
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        assert_eq!(caller.sentences().first().map(String::as_str), Some("intent_one"));
+    });
+}
+
+#[test]
+fn chunks_of_any_size_are_understood_alike() {
+    for piece_ms in [1, 7, 20, 100, 500, 2_000] {
+        act(move || async move {
+            let stage = Stage::new(Script::default(), Route::default());
+            let caller = stage.call("a", SENTENCES).await;
+            let mut audio = super::stage::speech();
+            audio.extend(vec![0; 32_000]);
+            caller.send(&audio, piece_ms).await;
+            caller.pause(1_000).await;
+            assert_eq!(caller.count("utterance_segmented"), 1, "in pieces of {piece_ms} ms");
+            assert_eq!(caller.count("audio_dropped"), 0, "in pieces of {piece_ms} ms");
+            assert_eq!(caller.sentences().first().map(String::as_str), Some("intent_one"));
+        });
+    }
+}
+
+#[test]
+fn a_lost_connection_is_resumed_with_dialog_and_unheard_words() {
+    act(|| async {
+        let script = Script { words: vec!["one", "two"], sentence_ms: 3_000, ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.say().await;
+        assert_eq!(first.sentences(), ["intent_one"]);
+        first.vanish();
+        tokio::time::sleep(std::time::Duration::from_millis(2_000)).await;
+        let second = stage.call("a", SENTENCES).await;
+        assert!(second.resumed);
+        second.pause(6_000).await;
+        assert_eq!(second.count("media_resumed"), 1);
+        assert_eq!(second.sentences(), ["intent_one", "intent_one"], "both, from the beginning");
+        second.say().await;
+        assert_eq!(stage.services.sessions.lock()[1]["last"], "one");
+        assert_eq!(second.sentences().last().map(String::as_str), Some("intent_two"));
+    });
+}
+
+#[test]
+fn nobody_back_within_the_window_ends_the_call() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.pause(100).await;
+        first.vanish();
+        tokio::time::sleep(std::time::Duration::from_millis(5_200)).await;
+        assert_eq!(stage.switchboard.load().await.expect("it answers").calls, 0);
+        let second = stage.call("a", SENTENCES).await;
+        assert!(!second.resumed);
+    });
+}
+
+#[test]
+fn the_newest_connection_of_a_call_wins() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.pause(100).await;
+        let second = stage.call("a", SENTENCES).await;
+        second.say().await;
+        assert_eq!(first.told.lock().last(), Some(&Told::End("superseded".to_owned())));
+        assert_eq!(second.sentences().first().map(String::as_str), Some("intent_one"));
+        assert_eq!(stage.switchboard.load().await.expect("it answers").calls, 1);
+    });
+}
+
+#[test]
+fn a_refused_key_ends_the_call_with_the_fallback_and_without_a_retry() {
+    act(|| async {
+        let script = Script { reply: |_| Err(DialogFailure::Unauthorized), ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.pause(4_000).await;
+        assert_eq!(stage.services.asked.lock().len(), 1);
+        assert_eq!(caller.sentences(), ["fallback", "fallback"]);
+        assert_eq!(caller.told.lock().last(), Some(&Told::End("dialog_unauthorized".to_owned())));
+    });
+}
+
+#[test]
+fn failing_turns_are_excused_and_too_many_end_the_call() {
+    act(|| async {
+        let script = Script { reply: |_| Err(DialogFailure::Unreachable), ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        for _ in 0..3 {
+            caller.say().await;
+            caller.pause(3_000).await;
+        }
+        caller.pause(4_000).await;
+        let said = caller.sentences();
+        assert_eq!(said.iter().filter(|intent| *intent == "turn_failed").count(), 4);
+        assert_eq!(said.iter().filter(|intent| *intent == "fallback").count(), 2);
+        assert_eq!(caller.told.lock().last(), Some(&Told::End("turns_failed".to_owned())));
+    });
+}
+
+#[test]
+fn the_bot_may_end_the_call_once_everything_is_said() {
+    act(|| async {
+        let script = Script { reply: |_| Ok("Goodbye. Come again."), ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.pause(2_000).await;
+        assert_eq!(caller.sentences().len(), 2);
+        assert_eq!(caller.told.lock().last(), Some(&Told::End("dialog_ended".to_owned())));
+    });
+}
+
+#[test]
+fn a_caller_who_cannot_be_taken_is_told_so() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let mut callers = Vec::new();
+        for n in 0..10 {
+            callers.push(stage.call(&format!("call-{n}"), SENTENCES).await);
+        }
+        let request = super::stage::request("one-too-many", SENTENCES);
+        let refused = stage.switchboard.connect(request).await.err().map(|r| r.as_str());
+        assert_eq!(refused, Some("full"));
+    });
+}

@@ -1,0 +1,6 @@
+//! Whole calls through all actors, in virtual time, with services that follow a
+//! script and panics planted wherever a child passes by.
+
+mod calls;
+mod stage;
+mod supervision;

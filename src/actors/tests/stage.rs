@@ -1,0 +1,310 @@
+//! The stage: one engine thread under a paused clock, scripted services, a caller.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::actors::link::{
+    CallRequest, Delivery, Leg, LegCommand, LegInput, LegOutput, Switchboard,
+};
+use crate::actors::{
+    CallKit, CallPlanner, CallRegistry, Clock, MediaThreads, RegistryParts, ServiceRuntime,
+};
+use crate::services::{
+    DialogBackend, Health, PromptCache, ServiceFuture, SpeechToText, SttRequest, TextToSpeech,
+    TtsRequest,
+};
+use crate::telemetry::{QueueLimits, Telemetry};
+use crate::types::{
+    CallEventKind, CallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE, MediaFormat,
+    Private, ReplyOutput, Route, SampleRate, SpeechAudio, SttFailure, Transcript, TtsFailure,
+};
+
+/// Runs a test under a paused clock.
+pub fn act<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F) {
+    crate::actors::install_panic_hook();
+    let system = actix_rt::System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime can be built")
+    });
+    system.block_on(test());
+}
+
+/// What the services answer.
+pub struct Script {
+    /// What the caller is taken to say, utterance by utterance; then nothing known.
+    pub words: Vec<&'static str>,
+    /// Milliseconds each service takes.
+    pub stt_ms: u64,
+    pub dialog_ms: u64,
+    pub tts_ms: u64,
+    /// Milliseconds a spoken sentence lasts.
+    pub sentence_ms: u32,
+    /// What the platform says to each text.
+    pub reply: fn(&str) -> Result<&'static str, DialogFailure>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            words: vec!["one", "two", "three"],
+            stt_ms: 30,
+            dialog_ms: 50,
+            tts_ms: 20,
+            sentence_ms: 400,
+            reply: |text| match text {
+                "one" => Ok("First answer. It goes on."),
+                "two" => Ok("Second answer."),
+                _ => Ok("Third answer."),
+            },
+        }
+    }
+}
+
+/// The scripted services; they count what they were asked.
+pub struct Services {
+    script: Script,
+    heard: AtomicU32,
+    pub asked: Mutex<Vec<String>>,
+    pub sessions: Mutex<Vec<serde_json::Value>>,
+}
+
+impl SpeechToText for Services {
+    fn transcribe(&self, _: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
+        let nth = self.heard.fetch_add(1, Ordering::Relaxed) as usize;
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.script.stt_ms)).await;
+            Ok(self.script.words.get(nth).map_or(Transcript::NoMatch, |text| Transcript::Final {
+                text: (*text).into(),
+                confidence: Some(0.9),
+            }))
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(async { Health::Ready(String::new()) })
+    }
+}
+
+impl DialogBackend for Services {
+    fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
+        let text = request.text.expose().clone();
+        self.asked.lock().push(text.clone());
+        self.sessions.lock().push(request.session.expose().clone());
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.script.dialog_ms)).await;
+            let said = (self.script.reply)(&text)?;
+            Ok(DialogReply {
+                outputs: vec![ReplyOutput { text: said.into(), interruptible: None }],
+                intent: Some(format!("intent_{text}")),
+                confidence: None,
+                next_state: None,
+                session: Private::new(serde_json::json!({ "last": text })),
+                end_call: said.contains("Goodbye"),
+            })
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(async { Health::Ready(String::new()) })
+    }
+}
+
+impl TextToSpeech for Services {
+    fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.script.tts_ms)).await;
+            let samples = INNER_RATE.samples_in_ms(self.script.sentence_ms);
+            Ok(SpeechAudio::new(vec![1_000; samples]))
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(async { Health::Ready(String::new()) })
+    }
+}
+
+struct Planner {
+    route: Arc<Route>,
+    kit: CallKit,
+}
+
+impl CallPlanner for Planner {
+    fn route(&self, _: Option<&str>) -> Arc<Route> {
+        Arc::clone(&self.route)
+    }
+
+    fn kit(&self, _: &Route) -> Option<CallKit> {
+        Some(self.kit.clone())
+    }
+}
+
+/// An engine on the current thread.
+pub struct Stage {
+    pub switchboard: Switchboard,
+    pub services: Arc<Services>,
+}
+
+impl Stage {
+    pub fn new(script: Script, route: Route) -> Self {
+        let services = Arc::new(Services {
+            script,
+            heard: AtomicU32::new(0),
+            asked: Mutex::default(),
+            sessions: Mutex::default(),
+        });
+        let clock = Clock::start();
+        let (telemetry, _) = Telemetry::new(QueueLimits { queue_max: 10_000, batch_max: 50 });
+        let kit = CallKit {
+            clock,
+            runtime: ServiceRuntime::new(tokio::runtime::Handle::current()),
+            stt: Arc::clone(&services) as _,
+            dialog: Arc::clone(&services) as _,
+            tts: Arc::clone(&services) as _,
+            prompts: Arc::new(PromptCache::new([&route], crate::turn::sentences)),
+            telemetry: telemetry.clone(),
+        };
+        let switchboard = CallRegistry::start(RegistryParts {
+            clock,
+            planner: Box::new(Planner { route: Arc::new(route), kit }),
+            threads: MediaThreads::here(clock, 10),
+            telemetry,
+            calls_max: 10,
+            run_id: 7,
+        });
+        Self { switchboard, services }
+    }
+
+    /// A caller who connects with the given id.
+    pub async fn call(&self, call_id: &str, delivery: Delivery) -> Caller {
+        let request = request(call_id, delivery);
+        Caller::new(self.switchboard.connect(request).await.expect("the call is admitted"))
+    }
+}
+
+/// A caller with 16 kHz both ways.
+pub fn request(call_id: &str, delivery: Delivery) -> CallRequest {
+    CallRequest {
+        call_id: Some(CallId::new(call_id).expect("a valid id")),
+        user_id: "user".into(),
+        called: None,
+        transport: "stage",
+        format_in: MediaFormat::pcm16(INNER_RATE),
+        format_out: MediaFormat::pcm16(INNER_RATE),
+        delivery,
+        first_sequence: 0,
+        sequence_ahead_max: 256,
+    }
+}
+
+/// What a caller came to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A sentence was played: its intent.
+    Sentence(String),
+    /// Samples were played.
+    Audio(usize),
+    /// Stop playing.
+    Flush,
+    /// An event happened: its name.
+    Event(String),
+    /// The call is over.
+    End(String),
+}
+
+/// A caller in real time.
+pub struct Caller {
+    pub input: LegInput,
+    pub told: Arc<Mutex<Vec<Told>>>,
+    pub events: Arc<Mutex<Vec<CallEventKind>>>,
+    pub resumed: bool,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Caller {
+    fn new(leg: Leg) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let listening = actix_rt::spawn(listen(leg.output, Arc::clone(&told), Arc::clone(&events)));
+        Self { input: leg.input, told, events, resumed: leg.resumed, listening }
+    }
+
+    /// Sends audio in pieces of `piece_ms`, at real-time pace.
+    pub async fn send(&self, samples: &[i16], piece_ms: u32) {
+        let piece = SampleRate::new(16_000).expect("a rate").samples_in_ms(piece_ms);
+        for samples in samples.chunks(piece) {
+            let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+            let _outcome = self.input.stream(&bytes);
+            tokio::time::sleep(Duration::from_millis(u64::from(piece_ms))).await;
+        }
+    }
+
+    /// Says something and is silent afterwards.
+    pub async fn say(&self) {
+        self.send(&speech(), 20).await;
+        self.pause(1_000).await;
+    }
+
+    /// Is silent.
+    pub async fn pause(&self, ms: u32) {
+        self.send(&vec![0; INNER_RATE.samples_in_ms(ms)], 20).await;
+    }
+
+    /// The connection breaks.
+    pub fn vanish(&self) {
+        self.listening.abort();
+    }
+
+    /// Nothing more will come.
+    pub fn is_over(&self) -> bool {
+        self.listening.is_finished()
+    }
+
+    /// The intents of the sentences heard, in order.
+    pub fn sentences(&self) -> Vec<String> {
+        let told = self.told.lock();
+        told.iter()
+            .filter_map(|told| match told {
+                Told::Sentence(intent) => Some(intent.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How often an event happened.
+    pub fn count(&self, name: &str) -> usize {
+        self.events.lock().iter().filter(|kind| kind.name() == name).count()
+    }
+}
+
+async fn listen(
+    mut output: LegOutput,
+    told: Arc<Mutex<Vec<Told>>>,
+    events: Arc<Mutex<Vec<CallEventKind>>>,
+) {
+    while let Some(command) = output.next().await {
+        let what = match command {
+            LegCommand::Audio { bytes, .. } => Told::Audio(bytes.len() / 2),
+            LegCommand::Sentence { intent, .. } => Told::Sentence(intent.unwrap_or_default()),
+            LegCommand::Flush { .. } => Told::Flush,
+            LegCommand::Event(event) => {
+                events.lock().push(event.kind.clone());
+                Told::Event(event.kind.name().to_owned())
+            }
+            LegCommand::Superseded => Told::End("superseded".to_owned()),
+            LegCommand::End { cause } => Told::End(cause.as_str().to_owned()),
+        };
+        told.lock().push(what);
+    }
+}
+
+/// A human voice: "go forward ten meters", one utterance.
+pub fn speech() -> Vec<i16> {
+    const RECORDING: &[u8] = include_bytes!("../../../tests/audio/goforward.raw");
+    RECORDING.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+}

@@ -1,0 +1,171 @@
+//! Tts: has sentences synthesised, a little ahead, and plays them out in order.
+//!
+//! What is played lives in the [`Voice`], which survives this child: a sentence
+//! goes on at the sample where it was interrupted by a crash.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+
+use actix::{Actor, Context, Handler};
+
+use super::board::Board;
+use super::clock::Clock;
+use super::lease::Lease;
+use super::messages::{Report, Reporter, StopSpeaking, WorkAdded};
+use super::pulse::{Driven, Pulse, start_driving};
+use super::service_runtime::ServiceRuntime;
+use super::voice::Voice;
+use crate::media::Heard;
+use crate::services::{PromptCache, TextToSpeech, TtsRequest};
+use crate::turn::CutShort;
+use crate::types::{Now, SentenceId, SpeechAudio, TtsFailure};
+
+/// Sentences of one call being synthesised at the same time: the one that is
+/// needed and the one after it.
+const RUNNING_MAX: usize = 2;
+
+/// A sentence to synthesise.
+#[derive(Clone, Debug)]
+pub struct SentenceRequest {
+    /// What goes to the synthesiser.
+    pub tts: TtsRequest,
+    /// What the sentence answers.
+    pub intent: Option<String>,
+}
+
+/// Sentences to synthesise and what came of them.
+pub type TtsBoard = Board<SentenceId, SentenceRequest, Result<SpeechAudio, TtsFailure>>;
+
+/// What Tts works with.
+pub struct Tts {
+    pub(super) clock: Clock,
+    pub(super) board: TtsBoard,
+    pub(super) provider: Arc<dyn TextToSpeech>,
+    pub(super) prompts: Arc<PromptCache>,
+    pub(super) provider_name: String,
+    pub(super) runtime: ServiceRuntime,
+    pub(super) voice: Lease<Voice>,
+    pub(super) reporter: Reporter,
+    pub(super) pulse: Rc<Pulse>,
+}
+
+/// The child.
+pub struct TtsActor(Tts);
+
+impl TtsActor {
+    /// A child that goes on with what is on the board and in the voice.
+    #[must_use]
+    pub fn new(parts: Tts) -> Self {
+        Self(parts)
+    }
+
+    fn start_requests(&self) {
+        let parts = &self.0;
+        parts.board.start(RUNNING_MAX, |request| parts.begin(request.tts));
+    }
+
+    /// Takes finished sentences off the board and queues them in their order.
+    fn collect(&mut self, task: &mut TaskContext<'_>, now: Now) {
+        while let Some(sentence) = self.0.board.poll_answered(task) {
+            sabotage!(Tts, "answer");
+            let Some(intent) = self.0.board.request(sentence).map(|request| request.intent) else {
+                continue;
+            };
+            let Some((answer, tts_ms)) = self.0.board.take_answer(sentence, now) else { continue };
+            let lost = TtsFailure::Failed { message: "the request was lost".to_owned() };
+            match answer.unwrap_or(Err(lost)) {
+                Ok(audio) => {
+                    let audio_ms = audio.ms();
+                    self.0.voice.add_ready(sentence, audio, intent);
+                    self.tell(Report::SentenceReady { sentence, tts_ms, audio_ms });
+                }
+                Err(failure) => self.tell(Report::SentenceFailed { sentence, tts_ms, failure }),
+            }
+        }
+        let oldest_missing = self.0.board.first_key();
+        self.0.voice.queue_ready_before(oldest_missing);
+    }
+
+    fn play(&mut self, now: Now) {
+        let Tts { voice, reporter, .. } = &mut self.0;
+        voice.play(now, |report| reporter.tell(report));
+    }
+
+    fn tell(&mut self, report: Report) {
+        self.0.reporter.tell(report);
+    }
+}
+
+impl Tts {
+    /// Begins one sentence: from the cache, or at the provider.
+    fn begin(
+        &self,
+        request: TtsRequest,
+    ) -> tokio::sync::oneshot::Receiver<Result<SpeechAudio, TtsFailure>> {
+        if let Some(audio) = self.prompts.get(&self.provider_name, &request) {
+            let (answer, receiver) = tokio::sync::oneshot::channel();
+            let _receiver_is_here = answer.send(Ok(audio));
+            return receiver;
+        }
+        let provider = Arc::clone(&self.provider);
+        let within_ms = request.answer_ms_max;
+        self.runtime
+            .ask(within_ms, TtsFailure::Timeout, async move { provider.synthesize(request).await })
+    }
+}
+
+impl Actor for TtsActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        start_driving(ctx);
+    }
+}
+
+impl Driven for TtsActor {
+    fn pulse(&self) -> &Rc<Pulse> {
+        &self.0.pulse
+    }
+
+    fn drive(&mut self, _: &mut Context<Self>, task: &mut TaskContext<'_>) {
+        sabotage!(Tts, "drive");
+        let now = self.0.clock.now();
+        self.start_requests();
+        self.collect(task, now);
+        // A request may have made room for the next one.
+        self.start_requests();
+        self.play(now);
+        let sent = self.0.reporter.flush();
+        let due = self.0.voice.poll_timeout(now);
+        self.0.pulse.set_due(if sent { due } else { Some(now) });
+    }
+}
+
+impl Handler<WorkAdded> for TtsActor {
+    type Result = ();
+
+    /// Nothing to do: the actor is driven after every message.
+    fn handle(&mut self, _: WorkAdded, _: &mut Context<Self>) {
+        sabotage!(Tts, "work added");
+    }
+}
+
+impl Handler<StopSpeaking> for TtsActor {
+    type Result = ();
+
+    fn handle(&mut self, StopSpeaking(epoch): StopSpeaking, _: &mut Context<Self>) {
+        sabotage!(Tts, "stop speaking");
+        let now = self.0.clock.now();
+        let cuts = self.0.voice.stop(now, epoch).into_iter().map(cut_short).collect();
+        self.tell(Report::SpeakingStopped { epoch, cuts });
+    }
+}
+
+fn cut_short(heard: Heard) -> CutShort {
+    CutShort { sentence: heard.sentence, heard_samples: heard.heard, samples: heard.samples }
+}
+
+/// Sentences that are ready but wait for one before them.
+pub(super) type Ready = BTreeMap<SentenceId, (SpeechAudio, Option<String>)>;

@@ -1,0 +1,429 @@
+//! One call over one WebSocket: sends what [`Caller`] says is due, and tells an
+//! observer what comes back. Decides nothing itself, and does not reconnect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Url;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::caller::{Caller, CallerSettings};
+use super::recording::StereoRecording;
+use super::wire::{self, Message};
+use crate::types::{CallEvent, CallEventKind, CallId, Now};
+
+/// Longest wait for the connection.
+const CONNECT_MS_MAX: u64 = 5_000;
+/// Longest wait until the engine takes a chunk.
+const SEND_MS_MAX: u64 = 10_000;
+/// Largest message taken: more than a minute of hex at 16 kHz.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
+
+/// A call to be placed.
+#[derive(Clone)]
+pub struct CallPlan {
+    /// The engine's simulator WebSocket, `ws://host:port` with or without a path.
+    pub url: String,
+    /// Names the call; the engine names it otherwise.
+    pub call_id: Option<CallId>,
+    /// How the caller behaves.
+    pub settings: CallerSettings,
+    /// What it says, at the rate of `settings`.
+    pub utterances: Arc<[Arc<[i16]>]>,
+}
+
+/// What is worth telling while a call runs.
+#[derive(Debug)]
+pub enum CallObservation<'a> {
+    /// The caller begins its `turn`-th utterance, from 0.
+    UtteranceBegan {
+        /// Which one.
+        turn: usize,
+    },
+    /// A sentence came, while the caller was in `turn`.
+    Reply {
+        /// The utterance it came after.
+        turn: usize,
+        /// Empty for what the engine says by itself.
+        intent: &'a str,
+    },
+    /// The engine told a fact, while the caller was in `turn`.
+    Event {
+        /// The utterance it came after.
+        turn: usize,
+        /// The fact.
+        event: &'a CallEvent,
+    },
+    /// The engine refused something.
+    Refused {
+        /// Its error code.
+        code: &'a str,
+        /// Its words.
+        message: &'a str,
+    },
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// The caller had said everything and hung up.
+    CallerHungUp,
+    /// The engine ended it.
+    EngineEnded {
+        /// Its cause, where it told one.
+        cause: Option<String>,
+    },
+}
+
+/// What became of a call.
+#[derive(Clone)]
+pub struct CallOutcome {
+    /// How it ended.
+    pub end: CallEnd,
+    /// Utterances that no reply came to, those never said included.
+    pub unanswered: usize,
+    /// Both sides.
+    pub recording: StereoRecording,
+}
+
+/// Why a call could not be placed or did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The address is none.
+    #[error("{url:?} is no WebSocket address: use ws://host:port")]
+    Url {
+        /// What was given.
+        url: String,
+    },
+    /// Nobody answers.
+    #[error("no engine answers at {address}: start one with `antiphon serve`")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What the connection said.
+        source: Box<tungstenite::Error>,
+    },
+    /// The engine did not take the call.
+    #[error("the engine refused the call with status {status}: {reason}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The engine's words.
+        reason: String,
+    },
+    /// The connection broke.
+    #[error("the connection was lost in mid-call")]
+    Lost(#[source] Box<tungstenite::Error>),
+    /// The engine stopped reading or never answered.
+    #[error("the engine did not {0} in time")]
+    Stalled(&'static str),
+    /// The engine sent something that the protocol does not know.
+    #[error("the engine sent a message that is not understood: {0}")]
+    Message(String),
+}
+
+/// Places a call and stays until it ends.
+///
+/// # Errors
+/// [`CallError`] when there was no call or it was cut off. A call in which nothing
+/// was answered is an outcome, not an error.
+pub async fn place_call(
+    plan: &CallPlan,
+    observe: &mut dyn FnMut(CallObservation<'_>),
+) -> Result<CallOutcome, CallError> {
+    let socket = connect(&call_url(plan)?).await?;
+    let started = Instant::now();
+    let recording = StereoRecording::new(plan.settings.rate);
+    let caller = Caller::new(plan.settings, Arc::clone(&plan.utterances), Now::default());
+    Connection { socket, started, caller, recording, cause: None, observe }.run().await
+}
+
+fn call_url(plan: &CallPlan) -> Result<Url, CallError> {
+    let wrong = || CallError::Url { url: plan.url.clone() };
+    let mut url = Url::parse(&plan.url).map_err(|_| wrong())?;
+    if url.scheme() != "ws" || !url.has_host() {
+        return Err(wrong());
+    }
+    url.query_pairs_mut()
+        .append_pair("rate", &plan.settings.rate.hz().to_string())
+        .append_pair("events", "1")
+        .extend_pairs(plan.call_id.iter().map(|id| ("call_id", id.as_str())));
+    Ok(url)
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(url: &Url) -> Result<Socket, CallError> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    // Chunks are small and each is wanted at once: Nagle's algorithm would hold them back.
+    let connecting = connect_async_with_config(url.as_str(), Some(config), true);
+    match timeout(Duration::from_millis(CONNECT_MS_MAX), connecting).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(tungstenite::Error::Http(response))) => Err(CallError::Refused {
+            status: response.status().as_u16(),
+            reason: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default())
+                .into_owned(),
+        }),
+        Ok(Err(error)) => {
+            Err(CallError::Connect { address: url.authority().to_owned(), source: Box::new(error) })
+        }
+        Err(_) => Err(CallError::Stalled("answer the connection")),
+    }
+}
+
+/// A call that runs.
+struct Connection<'a> {
+    socket: Socket,
+    started: Instant,
+    caller: Caller,
+    recording: StereoRecording,
+    /// Why the engine ended the call.
+    cause: Option<String>,
+    observe: &'a mut dyn FnMut(CallObservation<'_>),
+}
+
+impl Connection<'_> {
+    async fn run(mut self) -> Result<CallOutcome, CallError> {
+        let (mut text, mut samples) = (String::new(), Vec::new());
+        loop {
+            self.send_due(&mut text, &mut samples).await?;
+            if self.caller.is_done() {
+                return self.hang_up().await;
+            }
+            let due = self.started + Duration::from_nanos(self.caller.poll_timeout().0);
+            tokio::select! {
+                frame = self.socket.next() => match frame {
+                    Some(Ok(frame)) if !frame.is_close() => self.take(&frame)?,
+                    Some(Err(error)) => return self.broken(error),
+                    _ => return Ok(self.ended_by_engine()),
+                },
+                () = tokio::time::sleep_until(due) => {}
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let ns = self.started.elapsed().as_nanos();
+        Now(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+
+    async fn send_due(
+        &mut self,
+        text: &mut String,
+        samples: &mut Vec<i16>,
+    ) -> Result<(), CallError> {
+        while let Some(chunk) = self.caller.poll_chunk(self.now(), samples) {
+            if let Some(turn) = chunk.begins {
+                (self.observe)(CallObservation::UtteranceBegan { turn });
+            }
+            self.recording.put_caller(chunk.at, samples);
+            let rate = self.recording.rate();
+            wire::write_chunk(text, chunk.sequence, chunk.at, rate, samples);
+            let sending = self.socket.send(Frame::text(text.as_str()));
+            match timeout(Duration::from_millis(SEND_MS_MAX), sending).await {
+                Ok(Ok(())) => {}
+                // The engine may have ended the call in the meantime; what it
+                // said last is still to be read.
+                Ok(Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_))) => {
+                    return Ok(());
+                }
+                Ok(Err(error)) => return Err(CallError::Lost(Box::new(error))),
+                Err(_) => return Err(CallError::Stalled("take the audio")),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: &Frame) -> Result<(), CallError> {
+        let Frame::Text(text) = frame else { return Ok(()) };
+        let message =
+            serde_json::from_str(text).map_err(|error| CallError::Message(error.to_string()))?;
+        let (now, turn) = (self.now(), self.caller.turn());
+        match message {
+            Message::TtsAudio { pcm, intent } => {
+                let samples = wire::read_samples(&pcm)
+                    .ok_or_else(|| CallError::Message("pcm is not whole samples in hex".into()))?;
+                let at = self.caller.handle_reply(now, samples.len());
+                self.recording.put_bot(at, &samples);
+                (self.observe)(CallObservation::Reply { turn, intent: &intent });
+            }
+            Message::Event { event } => {
+                if matches!(event.kind, CallEventKind::BotTurnStopped { .. }) {
+                    self.caller.handle_bot_finished();
+                }
+                (self.observe)(CallObservation::Event { turn, event: &event });
+            }
+            Message::Flush {} => {
+                let at = self.caller.handle_flush(now);
+                self.recording.cut_bot(at);
+            }
+            Message::Error { code, message } => {
+                (self.observe)(CallObservation::Refused { code: &code, message: &message });
+            }
+            Message::End { cause } => self.cause = Some(cause),
+            Message::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Closes in order and reads what the engine still has to say, its last events.
+    async fn hang_up(mut self) -> Result<CallOutcome, CallError> {
+        let closing = async {
+            self.socket.close(None).await.ok();
+            while let Some(Ok(frame)) = self.socket.next().await {
+                self.take(&frame)?;
+            }
+            Ok(())
+        };
+        // An engine that does not finish the handshake in time is left without it.
+        if let Ok(read) = timeout(Duration::from_millis(CONNECT_MS_MAX), closing).await {
+            read?;
+        }
+        Ok(self.outcome(CallEnd::CallerHungUp))
+    }
+
+    /// A connection that breaks after the engine said that the call is over did its work.
+    fn broken(self, error: tungstenite::Error) -> Result<CallOutcome, CallError> {
+        if self.cause.is_some() {
+            Ok(self.ended_by_engine())
+        } else {
+            Err(CallError::Lost(Box::new(error)))
+        }
+    }
+
+    fn ended_by_engine(mut self) -> CallOutcome {
+        let cause = self.cause.take();
+        self.outcome(CallEnd::EngineEnded { cause })
+    }
+
+    fn outcome(self, end: CallEnd) -> CallOutcome {
+        CallOutcome { end, unanswered: self.caller.unanswered(), recording: self.recording }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_async;
+
+    use super::*;
+    use crate::media::wav;
+    use crate::types::SampleRate;
+
+    const REPLY: &str = r#"{"type":"tts_audio","pcm":"07000800","intent":"greet"}"#;
+    const FINISHED: &str = r#"{"type":"event","sequence":1,"turn":0,"audio_at":0,
+        "kind":{"event":"bot_turn_stopped","heard":""}}"#;
+
+    /// An engine on a free port that answers every utterance with `answer`, and
+    /// after the last one sends `ending` and closes.
+    async fn engine(answers: usize, ending: Option<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a caller");
+            let mut socket = accept_async(stream).await.expect("a WebSocket");
+            let (mut spoken, mut answered) = (false, 0);
+            while let Some(Ok(Frame::Text(text))) = socket.next().await {
+                let speaks = text.contains("0100");
+                if spoken && !speaks {
+                    for message in [REPLY, FINISHED] {
+                        socket.send(Frame::text(message)).await.expect("the caller listens");
+                    }
+                    answered += 1;
+                }
+                spoken = speaks;
+                if let Some(ending) = ending.filter(|_| answered == answers) {
+                    socket.send(Frame::text(ending)).await.expect("the caller listens");
+                    socket.close(None).await.expect("an orderly end");
+                    return;
+                }
+            }
+        });
+        url
+    }
+
+    fn plan(url: String, utterances: usize) -> CallPlan {
+        let rate = SampleRate::new(8_000).expect("8 kHz is supported");
+        let settings = CallerSettings { pause_ms: 40, ..CallerSettings::new(rate) };
+        let utterance: Arc<[i16]> = vec![1; 320].into();
+        CallPlan { url, call_id: None, settings, utterances: vec![utterance; utterances].into() }
+    }
+
+    async fn call(plan: &CallPlan) -> (Result<CallOutcome, CallError>, Vec<String>) {
+        let mut seen = Vec::new();
+        let outcome = place_call(plan, &mut |observation| {
+            seen.push(match observation {
+                CallObservation::UtteranceBegan { turn } => format!("says {turn}"),
+                CallObservation::Reply { turn, intent } => format!("hears {intent} in {turn}"),
+                CallObservation::Event { event, .. } => event.kind.name().to_owned(),
+                CallObservation::Refused { code, .. } => code.to_owned(),
+            });
+        })
+        .await;
+        (outcome, seen)
+    }
+
+    #[tokio::test]
+    async fn each_utterance_waits_for_the_answer_to_the_one_before() {
+        let (outcome, seen) = call(&plan(engine(2, None).await, 2)).await;
+        let outcome = outcome.expect("a call");
+        assert_eq!(
+            seen,
+            [
+                "says 0",
+                "hears greet in 0",
+                "bot_turn_stopped",
+                "says 1",
+                "hears greet in 1",
+                "bot_turn_stopped",
+            ]
+        );
+        assert_eq!((outcome.end, outcome.unanswered), (CallEnd::CallerHungUp, 0));
+        let wav = wav::read(&outcome.recording.to_stereo_wav()).expect("a recording");
+        let loud = |channel: usize| wav.channels[channel].iter().filter(|it| **it != 0).count();
+        assert_eq!([loud(0), loud(1)], [640, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_the_engine_ends_tells_the_cause_and_what_was_left_unsaid() {
+        let ending = r#"{"type":"end","cause":"dialog_ended"}"#;
+        let (outcome, _) = call(&plan(engine(1, Some(ending)).await, 3)).await;
+        let outcome = outcome.expect("a call");
+        let cause = Some("dialog_ended".to_owned());
+        assert_eq!((outcome.end, outcome.unanswered), (CallEnd::EngineEnded { cause }, 2));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_is_an_error_that_says_so() {
+        let (outcome, _) = call(&plan(engine(1, Some("{}")).await, 1)).await;
+        let error = outcome.err().expect("no call");
+        assert!(error.to_string().contains("missing field `type`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_is_named_with_what_to_do() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        drop(listener);
+        let (outcome, _) = call(&plan(format!("ws://{address}"), 1)).await;
+        assert_eq!(
+            outcome.err().expect("no call").to_string(),
+            format!("no engine answers at {address}: start one with `antiphon serve`")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_kind_is_refused() {
+        for url in ["http://127.0.0.1:8765", "127.0.0.1:8765", ""] {
+            let (outcome, _) = call(&plan(url.to_owned(), 1)).await;
+            assert!(matches!(outcome, Err(CallError::Url { .. })), "{url}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! What a caller sends and when, and where in the call a reply is heard. Pure:
+//! time is passed in, and everything is decided in sample positions.
+//!
+//! A caller never stops sending: between utterances there is silence, as on a
+//! telephone line. It says the next thing when the bot has finished, or when no
+//! answer came for too long. It holds no audio but the utterances, which any
+//! number of callers share.
+
+use std::sync::Arc;
+
+use crate::types::{Now, SampleRate};
+
+/// How a caller behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallerSettings {
+    /// Samples a second of everything said and heard.
+    pub rate: SampleRate,
+    /// Audio in one message; [`Self::CHUNK_MS_MIN`] to [`Self::CHUNK_MS_MAX`].
+    pub chunk_ms: u32,
+    /// Silence before the first utterance, and after the bot has finished.
+    pub pause_ms: u32,
+    /// Nothing more is expected of a bot that has been silent for this long and
+    /// did not say that it finished.
+    pub settle_ms: u32,
+    /// Longest wait for an answer to begin.
+    pub answer_ms_max: u32,
+}
+
+/// Why settings are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallerSettingsError {
+    /// Outside the range.
+    #[error("a chunk of {0} ms is not possible: use {min} to {max}",
+        min = CallerSettings::CHUNK_MS_MIN, max = CallerSettings::CHUNK_MS_MAX)]
+    Chunk(u32),
+}
+
+impl CallerSettings {
+    /// Shortest chunk.
+    pub const CHUNK_MS_MIN: u32 = 1;
+    /// Longest chunk.
+    pub const CHUNK_MS_MAX: u32 = 2_000;
+
+    /// A caller at `rate` who sends 20 ms at a time.
+    #[must_use]
+    pub const fn new(rate: SampleRate) -> Self {
+        Self { rate, chunk_ms: 20, pause_ms: 300, settle_ms: 1_500, answer_ms_max: 12_000 }
+    }
+
+    /// The same caller with chunks of `chunk_ms`.
+    ///
+    /// # Errors
+    /// A length outside [`Self::CHUNK_MS_MIN`] to [`Self::CHUNK_MS_MAX`].
+    pub fn with_chunk_ms(self, chunk_ms: u32) -> Result<Self, CallerSettingsError> {
+        if (Self::CHUNK_MS_MIN..=Self::CHUNK_MS_MAX).contains(&chunk_ms) {
+            Ok(Self { chunk_ms, ..self })
+        } else {
+            Err(CallerSettingsError::Chunk(chunk_ms))
+        }
+    }
+
+    const fn samples(&self, ms: u32) -> u64 {
+        self.rate.samples_in_ms(ms) as u64
+    }
+}
+
+/// A message that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Counts the caller's messages from 1.
+    pub sequence: u64,
+    /// Position of its first sample.
+    pub at: u64,
+    /// The utterance that begins with it.
+    pub begins: Option<usize>,
+}
+
+/// What the caller is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Says the next utterance at `until`.
+    Pausing { until: u64 },
+    /// Says it; it began at `from`.
+    Speaking { from: u64 },
+    /// Listens; it stopped speaking at `since`.
+    Listening { since: u64 },
+    /// Has said everything and heard the last answer.
+    Done,
+}
+
+/// Longest turn. A bot that talks on without an end is left.
+const TURN_MS_MAX: u32 = 120_000;
+
+/// One caller in one call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    settings: CallerSettings,
+    utterances: Arc<[Arc<[i16]>]>,
+    started: Now,
+    phase: Phase,
+    /// Utterance being said or answered, or said next.
+    turn: usize,
+    sequence: u64,
+    /// Samples sent.
+    sent: u64,
+    /// Where the last reply ends.
+    bot_until: u64,
+    /// A reply came to the current utterance.
+    replied: bool,
+    /// The bot said that it finished.
+    bot_finished: bool,
+    /// Utterances that no reply came to in time.
+    given_up: usize,
+}
+
+impl Caller {
+    /// A caller whose first sample is recorded at `started`.
+    #[must_use]
+    pub fn new(
+        settings: CallerSettings,
+        utterances: impl Into<Arc<[Arc<[i16]>]>>,
+        started: Now,
+    ) -> Self {
+        Self {
+            phase: Phase::Pausing { until: settings.samples(settings.pause_ms) },
+            settings,
+            utterances: utterances.into(),
+            started,
+            turn: 0,
+            sequence: 0,
+            sent: 0,
+            bot_until: 0,
+            replied: false,
+            bot_finished: false,
+            given_up: 0,
+        }
+    }
+
+    /// The utterance being said or answered, or said next.
+    #[must_use]
+    pub const fn turn(&self) -> usize {
+        self.turn
+    }
+
+    /// Utterances that no reply came to, those not yet said included.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        let left = self.utterances.len() - self.turn;
+        self.given_up + left - usize::from(self.replied && left > 0)
+    }
+
+    /// Everything was said and answered, or given up.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// When the next chunk is due: a channel sends audio when it has recorded it.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Now {
+        let until = self.sent + self.chunk_samples();
+        let ns = u128::from(until) * 1_000_000_000 / u128::from(self.settings.rate.hz());
+        Now(self.started.0.saturating_add(u64::try_from(ns).unwrap_or(u64::MAX)))
+    }
+
+    /// The next chunk, if it is due; its samples replace what `samples` held. Ask
+    /// again until there is none: after a stall several are due.
+    pub fn poll_chunk(&mut self, now: Now, samples: &mut Vec<i16>) -> Option<Chunk> {
+        if now < self.poll_timeout() || self.is_done() {
+            return None;
+        }
+        let begins = self.advance();
+        if self.is_done() {
+            return None;
+        }
+        let at = self.sent;
+        self.fill(samples);
+        self.sequence += 1;
+        self.sent += self.chunk_samples();
+        Some(Chunk { sequence: self.sequence, at, begins })
+    }
+
+    /// A reply of `samples` came. Says where it is heard: now, or after what is
+    /// being heard.
+    pub fn handle_reply(&mut self, now: Now, samples: usize) -> u64 {
+        let at = self.position(now).max(self.bot_until);
+        self.bot_until = at + samples as u64;
+        self.replied = true;
+        self.bot_finished = false;
+        at
+    }
+
+    /// The bot was interrupted. Says where it fell silent.
+    pub fn handle_flush(&mut self, now: Now) -> u64 {
+        self.bot_until = self.bot_until.min(self.position(now));
+        self.bot_until
+    }
+
+    /// The bot said that it finished.
+    pub const fn handle_bot_finished(&mut self) {
+        self.bot_finished = true;
+    }
+
+    fn chunk_samples(&self) -> u64 {
+        self.settings.samples(self.settings.chunk_ms)
+    }
+
+    fn position(&self, now: Now) -> u64 {
+        let ns = u128::from(now.0.saturating_sub(self.started.0));
+        u64::try_from(ns * u128::from(self.settings.rate.hz()) / 1_000_000_000).unwrap_or(u64::MAX)
+    }
+
+    /// Decides what the next chunk belongs to; an utterance begins with a chunk.
+    fn advance(&mut self) -> Option<usize> {
+        if let Phase::Speaking { from } = self.phase {
+            let until = from + self.utterance().len() as u64;
+            if self.sent >= until {
+                self.phase = Phase::Listening { since: until };
+            }
+        }
+        if let Phase::Listening { since } = self.phase
+            && self.sent >= self.listens_until(since)
+        {
+            self.end_turn();
+        }
+        match self.phase {
+            Phase::Pausing { until } if self.sent >= until => {
+                self.phase = Phase::Speaking { from: self.sent };
+                Some(self.turn)
+            }
+            _ => None,
+        }
+    }
+
+    /// Until when the caller listens, as far as that is known now.
+    fn listens_until(&self, since: u64) -> u64 {
+        let settings = &self.settings;
+        let longest = since + settings.samples(TURN_MS_MAX);
+        let until = match (self.replied, self.bot_finished) {
+            (false, _) => since + settings.samples(settings.answer_ms_max),
+            (true, true) => self.bot_until.max(since) + settings.samples(settings.pause_ms),
+            (true, false) => self.bot_until.max(since) + settings.samples(settings.settle_ms),
+        };
+        until.min(longest)
+    }
+
+    fn end_turn(&mut self) {
+        self.given_up += usize::from(!self.replied);
+        self.turn += 1;
+        self.replied = false;
+        self.bot_finished = false;
+        self.phase = if self.turn < self.utterances.len() {
+            Phase::Pausing { until: self.sent }
+        } else {
+            Phase::Done
+        };
+    }
+
+    fn utterance(&self) -> &[i16] {
+        self.utterances.get(self.turn).map_or(&[], |utterance| utterance)
+    }
+
+    fn fill(&self, samples: &mut Vec<i16>) {
+        samples.clear();
+        let length = self.settings.rate.samples_in_ms(self.settings.chunk_ms);
+        if let Phase::Speaking { from } = self.phase {
+            // An utterance is in memory: its positions fit into usize.
+            let begin = (self.sent - from) as usize;
+            let rest = self.utterance().get(begin..).unwrap_or_default();
+            samples.extend_from_slice(&rest[..rest.len().min(length)]);
+        }
+        samples.resize(length, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// What reaches the caller at a time in milliseconds.
+    enum Heard {
+        ReplyMs(u32),
+        Flush,
+        BotFinished,
+    }
+    use Heard::{BotFinished, Flush, ReplyMs};
+
+    fn settings() -> CallerSettings {
+        let rate = SampleRate::new(8_000).expect("8 kHz is supported");
+        CallerSettings { chunk_ms: 100, answer_ms_max: 2_000, ..CallerSettings::new(rate) }
+    }
+
+    fn caller(utterances_ms: &[u32]) -> Caller {
+        let rate = settings().rate;
+        let spoken = |ms: &u32| -> Arc<[i16]> { vec![1; rate.samples_in_ms(*ms)].into() };
+        let utterances: Vec<Arc<[i16]>> = utterances_ms.iter().map(spoken).collect();
+        Caller::new(settings(), utterances, Now::default())
+    }
+
+    /// Runs a whole call in virtual time. One character for each chunk: `.` is
+    /// silence, `#` speech, `+` speech and then silence; `|` stands before the
+    /// first chunk of an utterance.
+    fn call(caller: &mut Caller, heard: &[(u64, Heard)]) -> String {
+        let (mut heard, mut samples, mut line) =
+            (heard.iter().peekable(), Vec::new(), String::new());
+        while !caller.is_done() {
+            let now = caller.poll_timeout();
+            while let Some((at, what)) = heard.next_if(|(at, _)| at * MS < now.0) {
+                match what {
+                    ReplyMs(ms) => {
+                        caller.handle_reply(Now(at * MS), settings().rate.samples_in_ms(*ms));
+                    }
+                    Flush => {
+                        caller.handle_flush(Now(at * MS));
+                    }
+                    BotFinished => caller.handle_bot_finished(),
+                }
+            }
+            if let Some(chunk) = caller.poll_chunk(now, &mut samples) {
+                line.extend(chunk.begins.map(|_| '|'));
+                line.push(match (samples.first(), samples.last()) {
+                    (Some(1), Some(1)) => '#',
+                    (Some(1), _) => '+',
+                    _ => '.',
+                });
+            }
+        }
+        line
+    }
+
+    #[test]
+    fn silence_is_sent_around_each_utterance_and_while_the_bot_speaks() {
+        let mut caller = caller(&[250, 100]);
+        let heard = [
+            (1_000, ReplyMs(500)),
+            (1_500, BotFinished),
+            (2_300, ReplyMs(200)),
+            (2_500, BotFinished),
+        ];
+        assert_eq!(call(&mut caller, &heard), "...|##+............|#.........");
+        assert_eq!(caller.unanswered(), 0);
+    }
+
+    #[test]
+    fn a_bot_that_never_says_that_it_finished_is_waited_for_a_little_longer() {
+        let mut caller = caller(&[100]);
+        assert_eq!(call(&mut caller, &[(500, ReplyMs(500))]).len(), "|".len() + 25);
+    }
+
+    #[test]
+    fn the_next_sentence_is_waited_for_even_after_an_early_end() {
+        let mut caller = caller(&[100]);
+        let heard =
+            [(500, ReplyMs(500)), (900, BotFinished), (1_000, ReplyMs(500)), (1_500, BotFinished)];
+        assert_eq!(call(&mut caller, &heard).len(), "|".len() + 18);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_given_up_and_counted() {
+        let mut caller = caller(&[100, 100]);
+        let line = call(&mut caller, &[(3_000, ReplyMs(100)), (3_100, BotFinished)]);
+        assert_eq!(line.matches('|').count(), 2);
+        assert_eq!(caller.unanswered(), 1);
+    }
+
+    #[test]
+    fn what_was_never_said_counts_as_unanswered() {
+        let mut caller = caller(&[100, 100, 100]);
+        assert_eq!(caller.unanswered(), 3);
+        caller.handle_reply(Now(0), 10);
+        assert_eq!(caller.unanswered(), 2);
+    }
+
+    #[test]
+    fn replies_are_heard_one_after_the_other() {
+        let mut caller = caller(&[100]);
+        assert_eq!(caller.handle_reply(Now(100 * MS), 400), 800);
+        assert_eq!(caller.handle_reply(Now(110 * MS), 80), 1_200);
+        assert_eq!(caller.handle_reply(Now(500 * MS), 80), 4_000);
+    }
+
+    #[test]
+    fn a_flush_silences_the_bot_at_once_and_what_follows_is_heard_at_once() {
+        let mut caller = caller(&[100]);
+        caller.handle_reply(Now(100 * MS), 8_000);
+        assert_eq!(caller.handle_flush(Now(200 * MS)), 1_600);
+        assert_eq!(caller.handle_reply(Now(300 * MS), 80), 2_400);
+        assert_eq!(call(&mut caller, &[(500, Flush)]).matches('|').count(), 1);
+    }
+
+    #[test]
+    fn after_a_stall_every_chunk_that_is_due_is_sent_and_none_before_its_time() {
+        let (mut caller, mut samples) = (caller(&[100]), Vec::new());
+        assert_eq!(caller.poll_chunk(Now(99 * MS), &mut samples), None);
+        let mut sent = Vec::new();
+        while let Some(chunk) = caller.poll_chunk(Now(450 * MS), &mut samples) {
+            sent.push((chunk.sequence, chunk.at, chunk.begins));
+        }
+        assert_eq!(sent, [(1, 0, None), (2, 800, None), (3, 1_600, None), (4, 2_400, Some(0))]);
+        assert_eq!(caller.poll_timeout(), Now(500 * MS));
+    }
+
+    #[test]
+    fn a_chunk_length_out_of_range_is_refused_with_the_range() {
+        let refused = settings().with_chunk_ms(0).expect_err("no chunk has no length");
+        assert_eq!(refused.to_string(), "a chunk of 0 ms is not possible: use 1 to 2000");
+        assert!(settings().with_chunk_ms(2_000).is_ok());
+    }
+}

@@ -1,0 +1,323 @@
+//! The playout ledger: what was queued, what is due, and what the caller heard.
+//!
+//! Sentences are played in order. Time decides what is due, never a count of
+//! ticks; the position that was reached decides what was heard. It knows no
+//! sentence's text and makes no decision about turns.
+
+use std::collections::VecDeque;
+
+use crate::types::{Epoch, INNER_RATE, Now, SentenceId, SpeechAudio};
+
+/// The queue of sentences and the play position in it.
+#[derive(Debug)]
+pub struct Playout {
+    epoch: Epoch,
+    queue: VecDeque<Queued>,
+    /// When playing began, and the samples handed over since; `None` while idle.
+    running: Option<Run>,
+    lead_ms: u32,
+    /// Sentences are handed over whole instead of as they become due.
+    whole_sentences: bool,
+}
+
+#[derive(Debug)]
+struct Queued {
+    sentence: SentenceId,
+    audio: SpeechAudio,
+    /// Samples handed over.
+    handed: usize,
+    /// Samples that were due by the clock: what the caller heard, roughly.
+    heard: usize,
+    /// `Started` was told.
+    announced: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    since: Now,
+    /// Samples finished before the front of the queue, in this run.
+    finished: u64,
+}
+
+/// What the driver of the playout is to do or to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayoutStep {
+    /// The sentence's first sample goes out now.
+    Started(SentenceId),
+    /// Samples `from..to` of the sentence are due.
+    Due { sentence: SentenceId, audio: SpeechAudio, from: usize, to: usize },
+    /// The sentence was heard to its end.
+    Finished(SentenceId),
+}
+
+/// How much of a sentence was heard when it was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Which sentence.
+    pub sentence: SentenceId,
+    /// Samples heard.
+    pub heard: usize,
+    /// Samples it has.
+    pub samples: usize,
+}
+
+impl Playout {
+    /// A playout that hands over audio at most `lead_ms` before it is due.
+    #[must_use]
+    pub fn paced(lead_ms: u32) -> Self {
+        Self::new(lead_ms, false)
+    }
+
+    /// A playout that hands over each sentence whole, at most `lead_ms` before
+    /// the one before it was heard.
+    #[must_use]
+    pub fn whole_sentences(lead_ms: u32) -> Self {
+        Self::new(lead_ms, true)
+    }
+
+    fn new(lead_ms: u32, whole_sentences: bool) -> Self {
+        Self {
+            epoch: Epoch::default(),
+            queue: VecDeque::new(),
+            running: None,
+            lead_ms,
+            whole_sentences,
+        }
+    }
+
+    /// The current epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether nothing is left to play.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Appends a sentence.
+    pub fn enqueue(&mut self, sentence: SentenceId, audio: SpeechAudio) {
+        self.queue.push_back(Queued { sentence, audio, handed: 0, heard: 0, announced: false });
+    }
+
+    /// The next thing to do at `now`, until there is none. At most `room`
+    /// samples are due at once; a paced playout passes the room of its ring.
+    pub fn poll(&mut self, now: Now, room: usize) -> Option<PlayoutStep> {
+        if self.queue.is_empty() {
+            self.running = None;
+            return None;
+        }
+        let run = *self.running.get_or_insert(Run { since: now, finished: 0 });
+        let played = samples_in(now.0.saturating_sub(run.since.0));
+        self.mark_heard(played, run.finished);
+        if let Some(finished) = self.finish_front() {
+            return Some(PlayoutStep::Finished(finished));
+        }
+        self.due_step(played + INNER_RATE.samples_in_ms(self.lead_ms) as u64, run.finished, room)
+    }
+
+    /// When [`Playout::poll`] has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Now> {
+        let run = self.running?;
+        let front = self.queue.front()?;
+        let end = run.finished + front.audio.samples().len() as u64;
+        Some(Now(run.since.0 + nanos_of(end)))
+    }
+
+    /// Opens `epoch` and forgets everything that was not heard. Returns how far
+    /// each forgotten sentence got.
+    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<Heard> {
+        if let Some(run) = self.running.take() {
+            self.mark_heard(samples_in(now.0.saturating_sub(run.since.0)), run.finished);
+        }
+        self.epoch = epoch;
+        self.queue.drain(..).map(|queued| queued.heard_so_far()).collect()
+    }
+
+    fn mark_heard(&mut self, played: u64, finished: u64) {
+        if let Some(front) = self.queue.front_mut() {
+            let due = usize::try_from(played.saturating_sub(finished)).unwrap_or(usize::MAX);
+            // What could not be handed over cannot have been heard.
+            front.heard = front.heard.max(due.min(front.handed));
+        }
+    }
+
+    fn finish_front(&mut self) -> Option<SentenceId> {
+        let front = self.queue.front()?;
+        let samples = front.audio.samples().len();
+        if !front.announced || front.heard < samples {
+            return None;
+        }
+        let sentence = front.sentence;
+        self.queue.pop_front();
+        if let Some(run) = &mut self.running {
+            run.finished += samples as u64;
+        }
+        Some(sentence)
+    }
+
+    /// Walks the queue up to the `horizon` (samples of this run).
+    fn due_step(&mut self, horizon: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+        let whole = self.whole_sentences;
+        let mut begins = finished;
+        for queued in &mut self.queue {
+            if begins > horizon {
+                return None;
+            }
+            let samples = queued.audio.samples().len();
+            if queued.handed < samples || !queued.announced {
+                let due = if whole { u64::MAX } else { horizon - begins };
+                return queued.step(due, if whole { samples } else { room });
+            }
+            begins += samples as u64;
+        }
+        None
+    }
+}
+
+impl Queued {
+    fn step(&mut self, due: u64, room: usize) -> Option<PlayoutStep> {
+        if !self.announced {
+            self.announced = true;
+            return Some(PlayoutStep::Started(self.sentence));
+        }
+        let due = usize::try_from(due).unwrap_or(usize::MAX).min(self.audio.samples().len());
+        let to = due.min(self.handed + room);
+        if to <= self.handed {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.handed, to);
+        Some(PlayoutStep::Due { sentence: self.sentence, audio: self.audio.clone(), from, to })
+    }
+
+    fn heard_so_far(&self) -> Heard {
+        Heard { sentence: self.sentence, heard: self.heard, samples: self.audio.samples().len() }
+    }
+}
+
+fn samples_in(nanos: u64) -> u64 {
+    (u128::from(nanos) * u128::from(INNER_RATE.hz()) / 1_000_000_000) as u64
+}
+
+fn nanos_of(samples: u64) -> u64 {
+    (u128::from(samples) * 1_000_000_000).div_ceil(u128::from(INNER_RATE.hz())) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_LIMIT: usize = usize::MAX / 2;
+
+    fn ms(ms: u32) -> Now {
+        Now::default().plus_ms(ms)
+    }
+
+    fn speech(ms: u32) -> SpeechAudio {
+        SpeechAudio::new(vec![1i16; INNER_RATE.samples_in_ms(ms)])
+    }
+
+    fn drain(playout: &mut Playout, now: Now) -> Vec<String> {
+        std::iter::from_fn(|| playout.poll(now, NO_LIMIT))
+            .map(|step| match step {
+                PlayoutStep::Started(id) => format!("start {id}"),
+                PlayoutStep::Due { sentence, from, to, .. } => {
+                    format!("{sentence}: {}..{} ms", from / 16, to / 16)
+                }
+                PlayoutStep::Finished(id) => format!("end {id}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn paced_audio_is_handed_over_as_it_becomes_due_plus_the_lead() {
+        let mut playout = Playout::paced(40);
+        playout.enqueue(SentenceId(1), speech(100));
+        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..40 ms"]);
+        assert_eq!(drain(&mut playout, ms(20)), ["1: 40..60 ms"]);
+        assert_eq!(drain(&mut playout, ms(20)), Vec::<String>::new());
+        assert_eq!(drain(&mut playout, ms(90)), ["1: 60..100 ms"]);
+        assert_eq!(drain(&mut playout, ms(100)), ["end 1"]);
+        assert!(playout.is_idle());
+    }
+
+    #[test]
+    fn a_late_poll_catches_up_without_drifting() {
+        let mut playout = Playout::paced(0);
+        playout.enqueue(SentenceId(1), speech(1_000));
+        drain(&mut playout, ms(0));
+        assert_eq!(drain(&mut playout, ms(730)), ["1: 0..730 ms"]);
+        assert_eq!(drain(&mut playout, ms(740)), ["1: 730..740 ms"]);
+    }
+
+    #[test]
+    fn sentences_follow_each_other_without_a_gap() {
+        let mut playout = Playout::paced(20);
+        playout.enqueue(SentenceId(1), speech(30));
+        playout.enqueue(SentenceId(2), speech(30));
+        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..20 ms"]);
+        assert_eq!(drain(&mut playout, ms(20)), ["1: 20..30 ms", "start 2", "2: 0..10 ms"]);
+        assert_eq!(drain(&mut playout, ms(60)), ["end 1", "2: 10..30 ms", "end 2"]);
+    }
+
+    #[test]
+    fn whole_sentences_go_out_one_by_one_when_their_turn_comes() {
+        let mut playout = Playout::whole_sentences(100);
+        playout.enqueue(SentenceId(1), speech(1_000));
+        playout.enqueue(SentenceId(2), speech(500));
+        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..1000 ms"]);
+        assert_eq!(drain(&mut playout, ms(800)), Vec::<String>::new());
+        assert_eq!(drain(&mut playout, ms(900)), ["start 2", "2: 0..500 ms"]);
+        assert_eq!(drain(&mut playout, ms(1_500)), ["end 1", "end 2"]);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_known_to_the_sample() {
+        let mut playout = Playout::paced(40);
+        playout.enqueue(SentenceId(1), speech(100));
+        playout.enqueue(SentenceId(2), speech(100));
+        drain(&mut playout, ms(0));
+        drain(&mut playout, ms(50));
+        let heard = playout.stop(ms(60), Epoch(1));
+        assert_eq!(
+            heard,
+            [
+                Heard { sentence: SentenceId(1), heard: 60 * 16, samples: 1600 },
+                Heard { sentence: SentenceId(2), heard: 0, samples: 1600 },
+            ]
+        );
+        assert!(playout.is_idle());
+        assert_eq!(playout.epoch(), Epoch(1));
+    }
+
+    #[test]
+    fn audio_that_the_transport_does_not_take_was_not_heard() {
+        let mut playout = Playout::paced(0);
+        playout.enqueue(SentenceId(1), speech(100));
+        while playout.poll(ms(0), 0).is_some() {}
+        while playout.poll(ms(50), 160).is_some_and(|step| matches!(step, PlayoutStep::Started(_)))
+        {
+        }
+        let heard = playout.stop(ms(90), Epoch(1));
+        assert_eq!(heard[0].heard, 160);
+    }
+
+    #[test]
+    fn it_says_when_it_wants_to_be_polled_next() {
+        let mut playout = Playout::whole_sentences(0);
+        assert_eq!(playout.poll_timeout(), None);
+        playout.enqueue(SentenceId(1), speech(250));
+        drain(&mut playout, ms(1_000));
+        assert_eq!(playout.poll_timeout(), Some(ms(1_250)));
+    }
+
+    #[test]
+    fn an_empty_sentence_ends_at_once() {
+        let mut playout = Playout::paced(20);
+        playout.enqueue(SentenceId(1), speech(0));
+        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "end 1"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! A synthesiser behind `POST {endpoint}/tts/synthesize` with a bearer key.
+//!
+//! The answer is 16 kHz speech, raw or as a WAV file. One request for a sentence, no
+//! repetition; dropping the request stops it.
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
+use serde::Serialize;
+
+use super::credentials::{CredentialSource, Environment};
+use super::http::{self, Answer};
+use super::providers::ProviderError;
+use super::{Health, ServiceFuture, TextToSpeech, TtsRequest, wav};
+use crate::config::GenericHttpSettings;
+use crate::types::{INNER_RATE, Secret, SpeechAudio, TtsFailure};
+
+const ENDPOINT: &str = "tts.generic-http.endpoint";
+/// The voice of routes that name none.
+const VOICE: &str = "en-US-Standard-A";
+/// Largest answer: two minutes of stereo.
+const AUDIO_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The `generic-http` synthesiser.
+pub(super) struct GenericTts {
+    client: Client,
+    endpoint: Url,
+    synthesize: Url,
+    key: Secret,
+    timeout_ms: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentenceBody<'a> {
+    text: &'a str,
+    voice: &'a str,
+    sample_rate_hertz: u32,
+    audio_encoding: &'static str,
+}
+
+impl GenericTts {
+    /// Reads address and key as `settings` and `environment` say.
+    pub(super) fn new(
+        settings: &GenericHttpSettings,
+        environment: Environment<'_>,
+    ) -> Result<Self, ProviderError> {
+        let endpoint = http::address(ENDPOINT, &settings.endpoint)?;
+        let source = CredentialSource {
+            what: "API key",
+            variable: "ANTIPHON_TTS_API_KEY",
+            setting: "tts.generic-http.api_key_file",
+            file: &settings.api_key_file,
+        };
+        Ok(Self {
+            client: http::client(ENDPOINT, &endpoint)?,
+            synthesize: http::below(&endpoint, "/tts/synthesize"),
+            endpoint,
+            key: source.read(environment)?,
+            timeout_ms: settings.timeout_ms,
+        })
+    }
+
+    async fn speak(&self, request: TtsRequest) -> Result<SpeechAudio, TtsFailure> {
+        let body = http::json_body(&SentenceBody {
+            text: request.text.expose(),
+            voice: if request.voice.is_empty() { VOICE } else { &request.voice },
+            sample_rate_hertz: INNER_RATE.hz(),
+            audio_encoding: "LINEAR16",
+        });
+        let post = self
+            .client
+            .post(self.synthesize.clone())
+            .bearer_auth(self.key.expose())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        read_speech(&http::exchange(post, AUDIO_BYTES_MAX, ms_max).await?)
+    }
+
+    /// Asks the address itself: a sentence would cost money. Whether the key is accepted
+    /// shows with the first sentence.
+    async fn check_server(&self) -> Health {
+        match http::probe(self.client.head(self.endpoint.clone())).await {
+            Ok(_) => Health::Ready(format!(
+                "{} answers; whether it accepts the key {} shows with the first sentence",
+                self.endpoint, self.key
+            )),
+            Err(error) => Health::Unavailable(format!(
+                "the synthesiser at {} is not reachable ({error}): check {ENDPOINT}",
+                self.endpoint
+            )),
+        }
+    }
+}
+
+impl TextToSpeech for GenericTts {
+    fn synthesize(
+        &self,
+        request: TtsRequest,
+    ) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(self.speak(request))
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(self.check_server())
+    }
+}
+
+fn read_speech(answer: &Answer) -> Result<SpeechAudio, TtsFailure> {
+    let failed = |message: String| TtsFailure::Failed { message };
+    // Played as audio, an error message in a 200 answer would be noise.
+    if answer.media_type.starts_with("text/") || answer.media_type == "application/json" {
+        return Err(failed("the answer is declared as text or JSON, not as audio".to_owned()));
+    }
+    let samples = wav::decode(&answer.body).map_err(|error| failed(error.to_string()))?;
+    Ok(SpeechAudio::new(samples))
+}

@@ -1,0 +1,323 @@
+//! What every provider behind HTTP needs: a client with limits, one bounded
+//! exchange, and errors that say whether the request may have been seen.
+//!
+//! It never follows a redirect, never uses the system's proxy, never retries by
+//! itself, and its errors carry neither addresses nor what the other side wrote.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::types::{SttFailure, TtsFailure};
+
+/// Longest time to make a connection, TLS included.
+const CONNECT_MS_MAX: u64 = 3_000;
+/// An idle connection is closed after this: sooner than common servers do (5 s and
+/// more), so that a request rarely meets a connection that is just being closed
+/// and counts as sent.
+const IDLE_CONNECTION_MS_MAX: u64 = 4_000;
+/// Idle connections kept for each host.
+const IDLE_CONNECTIONS_MAX: usize = 16;
+/// Longest answer to a health check that is read.
+const CHECK_BYTES_MAX: usize = 64 * 1024;
+/// Longest time for a health check.
+pub(super) const CHECK_MS_MAX: u32 = 5_000;
+/// Longest JSON answer that is read.
+pub(super) const JSON_BYTES_MAX: usize = 1024 * 1024;
+
+/// Why a provider's HTTP settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The address cannot be used.
+    #[error("{setting} {problem}")]
+    Address {
+        /// The setting, or the variable, that holds it.
+        setting: &'static str,
+        /// What is wrong; never the address itself, which may be a credential.
+        problem: &'static str,
+    },
+    /// No client could be made for it.
+    #[error(
+        "no TLS client could be made for {setting}: install the system's root certificates \
+         (Debian package ca-certificates)"
+    )]
+    Tls {
+        /// The setting, or the variable, that holds the address.
+        setting: &'static str,
+    },
+}
+
+/// Why an exchange brought no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// The other side has seen nothing of the request.
+    #[error("no connection could be made")]
+    NotSent,
+    /// The request may have been seen and run.
+    #[error("the connection broke before the answer was complete")]
+    Broken,
+    /// The request may have been seen and run.
+    #[error("there was no complete answer in time")]
+    TimedOut,
+    /// Not 2xx.
+    #[error("the answer has status {status}")]
+    Status { status: u16, retry_after_ms: Option<u64> },
+    /// Longer than the reader allows.
+    #[error("the answer is longer than {bytes_max} bytes")]
+    TooLong { bytes_max: usize },
+    /// Complete, and not what the contract says.
+    #[error("the answer {0}")]
+    Malformed(&'static str),
+}
+
+/// A complete 2xx answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The media type in lower case without parameters; empty when not told.
+    pub(super) media_type: String,
+    pub(super) body: Bytes,
+}
+
+/// Reads the address in `setting`: `http` or `https`, a host, and no user name or
+/// password, which belong into a key. A slash at the end makes no difference.
+pub(super) fn address(setting: &'static str, text: &str) -> Result<Url, HttpSetupError> {
+    let refused = |problem| HttpSetupError::Address { setting, problem };
+    if text.is_empty() {
+        return Err(refused("is empty: give the address, for example https://host/path"));
+    }
+    let url = Url::parse(text.trim_end_matches('/'))
+        .map_err(|_| refused("is no address: use the form https://host/path"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused("must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("must not hold a user name or password"));
+    }
+    Ok(url)
+}
+
+/// `base` with `path` (which begins with a slash) appended.
+pub(super) fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let path = format!("{}{path}", base.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}
+
+/// A client for the host in `url`, to be used on one runtime only: its connections
+/// belong to the runtime that opened them.
+pub(super) fn client(setting: &'static str, url: &Url) -> Result<Client, HttpSetupError> {
+    // Fails when another client installed it before, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let mut builder = Client::builder()
+        .user_agent(concat!("antiphon/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
+        .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+    if url.scheme() == "http" {
+        // No TLS is spoken, so a machine without root certificates will do.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|_| HttpSetupError::Tls { setting })
+}
+
+/// `value` as the JSON body of a request. The same bytes can be sent again.
+pub(super) fn json_body(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("our requests have text keys and finite numbers").into()
+}
+
+/// Sends `request` and reads a 2xx answer of at most `bytes_max` bytes, all within
+/// `ms_max`. Dropping the future ends the exchange.
+pub(super) async fn exchange(
+    request: RequestBuilder,
+    bytes_max: usize,
+    ms_max: u32,
+) -> Result<Answer, ExchangeError> {
+    within(ms_max, async {
+        let response = send(request).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(ExchangeError::Status {
+                status: status.as_u16(),
+                retry_after_ms: retry_after_ms(response.headers(), SystemTime::now()),
+            });
+        }
+        let media_type = media_type(response.headers());
+        Ok(Answer { media_type, body: read_body(response, bytes_max).await? })
+    })
+    .await
+}
+
+/// Sends the `request` of a health check. Every status is an answer; the body is
+/// returned as far as it is short and text.
+pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), ExchangeError> {
+    within(CHECK_MS_MAX, async {
+        let response = send(request).await?;
+        let status = response.status().as_u16();
+        let body = read_body(response, CHECK_BYTES_MAX).await.unwrap_or_default();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    })
+    .await
+}
+
+impl Answer {
+    /// The body as JSON. A media type that says otherwise is believed; none is not held
+    /// against it.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
+        let declared = self.media_type.as_str();
+        if !declared.is_empty() && declared != "application/json" && !declared.ends_with("+json") {
+            return Err(ExchangeError::Malformed("is declared as something else than JSON"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
+    }
+}
+
+macro_rules! speech_failure_from_exchange {
+    ($($failure:ident),*) => {$(
+        impl From<ExchangeError> for $failure {
+            fn from(error: ExchangeError) -> Self {
+                let message = error.to_string();
+                match error {
+                    ExchangeError::TimedOut => Self::Timeout,
+                    ExchangeError::Status { status: 429, .. } => Self::Saturated,
+                    ExchangeError::NotSent
+                    | ExchangeError::Broken
+                    | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
+                    ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
+                        message: format!("the key is refused (status {status}): check the key"),
+                    },
+                    ExchangeError::Status { .. }
+                    | ExchangeError::TooLong { .. }
+                    | ExchangeError::Malformed(_) => Self::Failed { message },
+                }
+            }
+        }
+    )*};
+}
+
+speech_failure_from_exchange!(SttFailure, TtsFailure);
+
+async fn within<T>(
+    ms_max: u32,
+    exchange: impl Future<Output = Result<T, ExchangeError>>,
+) -> Result<T, ExchangeError> {
+    let limit = Duration::from_millis(u64::from(ms_max));
+    tokio::time::timeout(limit, exchange).await.unwrap_or(Err(ExchangeError::TimedOut))
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, ExchangeError> {
+    request.send().await.map_err(|error| {
+        if error.is_connect() { ExchangeError::NotSent } else { ExchangeError::Broken }
+    })
+}
+
+async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, ExchangeError> {
+    let too_long = ExchangeError::TooLong { bytes_max };
+    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_long);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| ExchangeError::Broken)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(too_long);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    declared.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+/// What `Retry-After` asks for: seconds, or a date that is compared with the
+/// answer's own `Date` where it has one, so that a clock that is wrong here does
+/// not matter. `None` when there is none or it is neither.
+fn retry_after_ms(headers: &HeaderMap, wall_clock: SystemTime) -> Option<u64> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(seconds.saturating_mul(1_000));
+    }
+    let date_of = |text: &str| httpdate::parse_http_date(text).ok();
+    let told = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(date_of);
+    let wait = date_of(text)?.duration_since(told.unwrap_or(wall_clock)).unwrap_or_default();
+    u64::try_from(wait.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn headers(pairs: &[(reqwest::header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let wall_clock = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let read = |text: &str| retry_after_ms(&headers(&[(RETRY_AFTER, text)]), wall_clock);
+        let values = [
+            "3",
+            " 0 ",
+            "Sun, 06 Nov 1994 08:49:42 GMT",
+            "Sun, 06 Nov 1994 08:49:30 GMT",
+            "18446744073709551615",
+            "-1",
+            "soon",
+        ];
+        assert_eq!(
+            values.map(read),
+            [Some(3_000), Some(0), Some(5_000), Some(0), Some(u64::MAX), None, None]
+        );
+        assert_eq!(retry_after_ms(&HeaderMap::new(), wall_clock), None);
+    }
+
+    #[test]
+    fn a_retry_after_date_is_compared_with_the_clock_of_the_side_that_wrote_it() {
+        let answer = headers(&[
+            (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:42 GMT"),
+            (DATE, "Sun, 06 Nov 1994 08:49:40 GMT"),
+        ]);
+        assert_eq!(retry_after_ms(&answer, UNIX_EPOCH), Some(2_000));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_without_repeating_it() {
+        for text in ["", "tok3n", "ftp://tok3n", "https://", "https://joe:tok3n@host/v2"] {
+            let message = address("dialog.base_url", text).unwrap_err().to_string();
+            assert!(message.starts_with("dialog.base_url "), "{message}");
+            assert!(!message.contains("tok3n"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_appended_with_one_slash() {
+        let joined = |base| below(&address("s", base).unwrap(), "/bots").to_string();
+        assert_eq!(joined("http://host/api/v2/"), "http://host/api/v2/bots");
+        assert_eq!(joined("http://host"), "http://host/bots");
+    }
+
+    #[test]
+    fn json_declared_as_something_else_is_malformed() {
+        let answer = |media_type: &str| Answer {
+            media_type: media_type.to_owned(),
+            body: Bytes::from_static(b"{}"),
+        };
+        let read = |media_type| answer(media_type).json::<serde_json::Value>().is_ok();
+        assert_eq!(
+            ["application/json", "application/problem+json", "", "text/html"].map(read),
+            [true, true, true, false]
+        );
+    }
+}

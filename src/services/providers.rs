@@ -1,0 +1,196 @@
+//! Builds the providers that the routes of a configuration name, and no others: a
+//! provider that nobody uses needs no key and no package.
+//!
+//! To add a provider, write its file and give it an arm here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::cognigy_dialogs::CognigyDialogs;
+use super::cognigy_rest::CognigyRest;
+use super::credentials::{CredentialError, Environment};
+use super::fixed::FixedStt;
+use super::generic_http::GenericTts;
+use super::governor::Governor;
+use super::http::HttpSetupError;
+use super::jitter;
+use super::openai_http::OpenAiStt;
+use super::{DialogBackend, SpeechToText, TextToSpeech};
+use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
+use crate::types::Route;
+
+/// Providers by the name that routes use.
+#[derive(Clone, Default)]
+pub struct Providers {
+    /// Dialog platforms. All share one governor.
+    pub dialog: BTreeMap<String, Arc<dyn DialogBackend>>,
+    /// Recognisers.
+    pub stt: BTreeMap<String, Arc<dyn SpeechToText>>,
+    /// Synthesisers.
+    pub tts: BTreeMap<String, Arc<dyn TextToSpeech>>,
+}
+
+/// Why a provider cannot be built from its settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// A route names something that does not exist.
+    #[error("there is no {kind} called {name:?}")]
+    Unknown {
+        /// `dialog backend`, `recogniser` or `synthesiser`.
+        kind: &'static str,
+        /// The name in the route.
+        name: String,
+    },
+    /// Its key or address is missing or unusable.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// Its HTTP settings are unusable.
+    #[error(transparent)]
+    Http(#[from] HttpSetupError),
+}
+
+impl Providers {
+    /// Builds what `routes` name. Reads credential files; makes no connection.
+    ///
+    /// # Errors
+    /// [`ProviderError`] for the first provider that cannot be built.
+    pub fn build<'a>(
+        config: &Config,
+        routes: impl IntoIterator<Item = &'a Route>,
+        environment: Environment<'_>,
+    ) -> Result<Self, ProviderError> {
+        let mut names = ProviderNames::default();
+        routes.into_iter().for_each(|route| names.add(route));
+        let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
+        let governor = Governor::new(in_flight_max, waiting_max);
+        let mut built = Self::default();
+        for name in names.dialog {
+            let backend = dialog_backend(name, &config.dialog, environment, &governor)?;
+            built.dialog.insert(name.to_owned(), backend);
+        }
+        for name in names.stt {
+            built.stt.insert(name.to_owned(), recogniser(name, &config.stt, environment)?);
+        }
+        for name in names.tts {
+            built.tts.insert(name.to_owned(), synthesiser(name, &config.tts, environment)?);
+        }
+        Ok(built)
+    }
+}
+
+/// Each name once.
+#[derive(Default)]
+struct ProviderNames<'a> {
+    dialog: BTreeSet<&'a str>,
+    stt: BTreeSet<&'a str>,
+    tts: BTreeSet<&'a str>,
+}
+
+impl<'a> ProviderNames<'a> {
+    fn add(&mut self, route: &'a Route) {
+        self.dialog.insert(&route.dialog);
+        self.stt.insert(&route.stt);
+        self.tts.insert(&route.tts);
+    }
+}
+
+fn dialog_backend(
+    name: &str,
+    settings: &DialogSettings,
+    environment: Environment<'_>,
+    governor: &Arc<Governor>,
+) -> Result<Arc<dyn DialogBackend>, ProviderError> {
+    let governor = Arc::clone(governor);
+    Ok(match name {
+        "cognigy-dialogs" => Arc::new(CognigyDialogs::new(
+            &settings.cognigy_dialogs,
+            environment,
+            governor,
+            jitter::by_chance,
+        )?),
+        "cognigy-rest" => Arc::new(CognigyRest::new(
+            &settings.cognigy_rest,
+            environment,
+            governor,
+            jitter::by_chance,
+        )?),
+        _ => return Err(unknown("dialog backend", name)),
+    })
+}
+
+fn recogniser(
+    name: &str,
+    settings: &SttSettings,
+    environment: Environment<'_>,
+) -> Result<Arc<dyn SpeechToText>, ProviderError> {
+    Ok(match name {
+        "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
+        "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
+        _ => return Err(unknown("recogniser", name)),
+    })
+}
+
+fn synthesiser(
+    name: &str,
+    settings: &TtsSettings,
+    environment: Environment<'_>,
+) -> Result<Arc<dyn TextToSpeech>, ProviderError> {
+    Ok(match name {
+        "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
+        _ => return Err(unknown("synthesiser", name)),
+    })
+}
+
+fn unknown(kind: &'static str, name: &str) -> ProviderError {
+    ProviderError::Unknown { kind, name: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(dialog: &str, stt: &str, tts: &str) -> Route {
+        Route {
+            dialog: dialog.to_owned(),
+            stt: stt.to_owned(),
+            tts: tts.to_owned(),
+            ..Route::default()
+        }
+    }
+
+    fn build(routes: &[Route]) -> Result<Providers, ProviderError> {
+        let environment = |variable: &str| {
+            let value = match variable {
+                "COGNIGY_TENANT" => "acme",
+                "COGNIGY_API_KEY" | "ANTIPHON_TTS_API_KEY" => "key-0123456789abcdef",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        Providers::build(&Config::default(), routes, &environment)
+    }
+
+    #[test]
+    fn exactly_the_providers_that_the_routes_name_are_built() {
+        let routes = [
+            route("cognigy-dialogs", "fixed", "generic-http"),
+            route("cognigy-dialogs", "openai-http", "generic-http"),
+        ];
+        let providers = build(&routes).unwrap();
+        assert!(providers.dialog.keys().eq(["cognigy-dialogs"]));
+        assert!(providers.stt.keys().eq(["fixed", "openai-http"]));
+        assert!(providers.tts.keys().eq(["generic-http"]));
+    }
+
+    #[test]
+    fn a_provider_without_its_credential_is_an_error_that_names_the_variable() {
+        let error = build(&[route("cognigy-rest", "fixed", "generic-http")]).err().unwrap();
+        assert!(error.to_string().contains("COGNIGY_ENDPOINT_URL"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_an_error() {
+        let error = build(&[route("cognigy-dialogs", "parrot", "generic-http")]).err().unwrap();
+        assert_eq!(error.to_string(), "there is no recogniser called \"parrot\"");
+    }
+}

@@ -1,0 +1,224 @@
+//! The facts of the engine that belong to no call.
+
+use tracing::Level;
+
+use super::metrics::{Metric, Metrics, set_provider_ready};
+use super::record::{Columns, Details, Facts};
+use crate::types::{ExitReason, RefusalReason};
+
+/// One fact of the engine.
+#[derive(Clone, Debug)]
+pub enum EngineEvent {
+    /// All ports are bound and calls are taken.
+    EngineStarted {
+        /// Version of the engine.
+        version: &'static str,
+    },
+    /// No new calls are taken; the running ones may end.
+    DrainStarted {
+        /// Calls still running.
+        calls: u32,
+    },
+    /// All calls are over. The last event of a process.
+    EngineStopped,
+    /// A call was not taken.
+    CallRefused {
+        /// Name of the transport.
+        transport: &'static str,
+        /// Why.
+        reason: RefusalReason,
+    },
+    /// Input that belongs to no call was refused.
+    ConnectionRefused {
+        /// Name of the transport.
+        transport: &'static str,
+        /// The error code the sender got.
+        code: &'static str,
+    },
+    /// A provider came up, went down, or refused.
+    ProviderHealthChanged {
+        /// Which service it provides.
+        service: Service,
+        /// Its name in the configuration.
+        provider: String,
+        /// How it is now.
+        health: ProviderHealth,
+        /// What was found and what to do; holds no credential and no caller data.
+        message: String,
+    },
+    /// The dialog platform asked the engine to slow down; all requests wait.
+    DialogThrottled {
+        /// How long.
+        wait_ms: u64,
+    },
+    /// A speech worker process ended and is replaced.
+    WorkerRestarted {
+        /// Which service it provides.
+        service: Service,
+        /// Its provider's name in the configuration.
+        provider: String,
+        /// How it ended; holds no caller data.
+        message: String,
+    },
+    /// An actor that belongs to no call ended and is replaced.
+    ActorRestarted {
+        /// Name of the actor.
+        actor: &'static str,
+        /// How it ended.
+        reason: ExitReason,
+    },
+    /// Events are missing from the event file. Covers the gaps in `sequence` of
+    /// the calls they belonged to.
+    EventsDropped {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// One of the three services that calls ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Speech to text.
+    Stt,
+    /// Dialog.
+    Dialog,
+    /// Text to speech.
+    Tts,
+}
+
+/// How a provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderHealth {
+    /// It works.
+    Ready,
+    /// It may come up by itself.
+    Unavailable,
+    /// It never will with these settings.
+    Refused,
+}
+
+impl EngineEvent {
+    /// The name in records: the variant in snake case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::EngineStarted { .. } => "engine_started",
+            Self::DrainStarted { .. } => "drain_started",
+            Self::EngineStopped => "engine_stopped",
+            Self::CallRefused { .. } => "call_refused",
+            Self::ConnectionRefused { .. } => "connection_refused",
+            Self::ProviderHealthChanged { .. } => "provider_health_changed",
+            Self::DialogThrottled { .. } => "dialog_throttled",
+            Self::WorkerRestarted { .. } => "worker_restarted",
+            Self::ActorRestarted { .. } => "actor_restarted",
+            Self::EventsDropped { .. } => "events_dropped",
+        }
+    }
+
+    /// Describes the event for the log and the event file.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        let (name, level, columns) = (self.name(), self.level(), Columns::default());
+        Facts { name, level, columns, details: self.details() }
+    }
+
+    fn level(&self) -> Level {
+        match self {
+            Self::EngineStarted { .. } | Self::DrainStarted { .. } | Self::EngineStopped => {
+                Level::INFO
+            }
+            Self::CallRefused { .. }
+            | Self::ConnectionRefused { .. }
+            | Self::DialogThrottled { .. }
+            | Self::WorkerRestarted { .. }
+            | Self::ActorRestarted { .. } => Level::WARN,
+            Self::ProviderHealthChanged { health, .. } => match health {
+                ProviderHealth::Ready => Level::INFO,
+                ProviderHealth::Unavailable => Level::WARN,
+                ProviderHealth::Refused => Level::ERROR,
+            },
+            Self::EventsDropped { .. } => Level::ERROR,
+        }
+    }
+
+    fn details(&self) -> Details<'_> {
+        let none = Details::none();
+        match self {
+            Self::EngineStarted { version } => none.text("version", *version),
+            Self::DrainStarted { calls } => none.number("calls", *calls),
+            Self::EngineStopped => none,
+            Self::CallRefused { transport, reason } => none
+                .text("transport", *transport)
+                .text("reason", reason.as_str())
+                .text("message", reason.to_string()),
+            Self::ConnectionRefused { transport, code } => {
+                none.text("transport", *transport).text("code", *code)
+            }
+            Self::ProviderHealthChanged { service, provider, health, message } => none
+                .text("service", service.as_str())
+                .text("provider", provider)
+                .text("health", health.as_str())
+                .text("message", message),
+            Self::DialogThrottled { wait_ms } => none.number("wait_ms", *wait_ms),
+            Self::WorkerRestarted { service, provider, message } => none
+                .text("service", service.as_str())
+                .text("provider", provider)
+                .text("message", message),
+            Self::ActorRestarted { actor, reason } => none.text("actor", *actor).exit(reason),
+            Self::EventsDropped { count } => none.number("count", *count),
+        }
+    }
+
+    /// Counts the event. Dropped events were counted when they were dropped.
+    pub(super) fn measure(&self, metrics: &Metrics) {
+        match self {
+            Self::EngineStarted { .. }
+            | Self::DrainStarted { .. }
+            | Self::EngineStopped
+            | Self::EventsDropped { .. } => {}
+            Self::CallRefused { reason, .. } => {
+                metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);
+            }
+            Self::ConnectionRefused { .. } => metrics.count(Metric::InputsRefused, &[], 1),
+            Self::ProviderHealthChanged { service, provider, health, .. } => {
+                let labels = [service.as_str(), health.as_str()];
+                metrics.count(Metric::ProviderChanges, &labels, 1);
+                set_provider_ready(
+                    service.as_str(),
+                    provider,
+                    matches!(health, ProviderHealth::Ready),
+                );
+            }
+            Self::DialogThrottled { .. } => metrics.count(Metric::DialogThrottles, &[], 1),
+            Self::WorkerRestarted { service, .. } => {
+                metrics.count(Metric::WorkerRestarts, &[service.as_str()], 1);
+            }
+            Self::ActorRestarted { reason, .. } => {
+                metrics.count(Metric::ActorRestarts, &[reason.as_str()], 1);
+            }
+        }
+    }
+}
+
+impl Service {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stt => "stt",
+            Self::Dialog => "dialog",
+            Self::Tts => "tts",
+        }
+    }
+}
+
+impl ProviderHealth {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Every metric the engine has: name, unit, help, labels and buckets, and the
+//! handles through which the events of this folder write them.
+//!
+//! A metric exists here or not at all, and every label value is from a closed
+//! list: no call id, number, URL, intent or text can become a time series. All
+//! series are registered at start, so a counter that never counted reads zero.
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
+
+use super::metric_list::SPECS;
+
+/// What a metric measures and how.
+pub(super) struct Spec {
+    pub(super) metric: Metric,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) unit: Unit,
+    pub(super) help: &'static str,
+    pub(super) labels: &'static [LabelSpec],
+}
+
+/// A label and all values it can have.
+pub(super) struct LabelSpec {
+    pub(super) name: &'static str,
+    pub(super) values: &'static [&'static str],
+}
+
+/// The kind of a metric.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    /// With the upper bounds of its buckets, ascending.
+    Histogram(&'static [f64]),
+}
+
+/// The metrics that events write. [`SPECS`] describes them in the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Metric {
+    CallsActive,
+    CallsStarted,
+    CallsEnded,
+    CallsRefused,
+    CallDuration,
+    MediaLosses,
+    MediaAway,
+    CallerAudioBytes,
+    UtteranceSpeech,
+    UtterancesIgnored,
+    UtterancesNotUnderstood,
+    TurnsAnswered,
+    TurnsAbandoned,
+    Interruptions,
+    FallbacksPlayed,
+    EndOfSpeechLatency,
+    SttLatency,
+    DialogLatency,
+    TtsLatency,
+    ResponseLatency,
+    SttFailures,
+    DialogFailures,
+    TtsFailures,
+    AudioDropped,
+    AudioMissing,
+    AudioStale,
+    RateSuspicions,
+    InputsRefused,
+    ChildRestarts,
+    RestartLimits,
+    StaleMessages,
+    ActorRestarts,
+    WorkerRestarts,
+    ProviderChanges,
+    DialogThrottles,
+    DialogInFlight,
+    DialogWaiting,
+    EventsWritten,
+    EventsDropped,
+    EventFileFailures,
+}
+
+/// Registered handles of every metric.
+pub(super) struct Metrics {
+    /// One entry per [`Metric`], in order.
+    families: Vec<Family>,
+}
+
+/// The series of one metric, one per combination of label values.
+struct Family {
+    series: Vec<(Vec<&'static str>, Handle)>,
+}
+
+enum Handle {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+impl Metrics {
+    /// Describes and registers everything with the recorder of this thread, or
+    /// else of the process. Without one, what is written goes nowhere.
+    pub(super) fn register() -> Self {
+        debug_assert!(
+            SPECS.iter().enumerate().all(|(index, spec)| spec.metric as usize == index),
+            "the list of metrics is not in the order of the enum"
+        );
+        metrics::with_recorder(|recorder| Self {
+            families: SPECS.iter().map(|spec| Family::register(spec, recorder)).collect(),
+        })
+    }
+
+    /// Adds `amount` to a counter.
+    pub(super) fn count(&self, metric: Metric, labels: &[&str], amount: u64) {
+        if let Some(Handle::Counter(counter)) = self.find(metric, labels) {
+            counter.increment(amount);
+        }
+    }
+
+    /// Records a length of time in milliseconds in a histogram of seconds.
+    pub(super) fn observe_ms(&self, metric: Metric, labels: &[&str], ms: u64) {
+        if let Some(Handle::Histogram(histogram)) = self.find(metric, labels) {
+            histogram.record(seconds(ms));
+        }
+    }
+
+    /// Sets a gauge.
+    pub(super) fn set(&self, metric: Metric, value: f64) {
+        if let Some(Handle::Gauge(gauge)) = self.find(metric, &[]) {
+            gauge.set(value);
+        }
+    }
+
+    /// Moves a gauge up or down.
+    pub(super) fn shift(&self, metric: Metric, by: f64) {
+        if let Some(Handle::Gauge(gauge)) = self.find(metric, &[]) {
+            gauge.increment(by);
+        }
+    }
+
+    /// The series with these label values. A value missing from its closed list
+    /// is a mistake in the list; the tests go through all of them.
+    fn find(&self, metric: Metric, labels: &[&str]) -> Option<&Handle> {
+        let family = &self.families[metric as usize];
+        let found = family.series.iter().find(|(values, _)| values == labels);
+        debug_assert!(found.is_some(), "{metric:?} has no series {labels:?}");
+        found.map(|(_, handle)| handle)
+    }
+}
+
+impl Family {
+    fn register(spec: &Spec, recorder: &dyn Recorder) -> Self {
+        spec.describe(recorder);
+        let series = spec
+            .label_values()
+            .into_iter()
+            .map(|values| {
+                let labels = spec.labels.iter().zip(&values);
+                let labels = labels.map(|(label, value)| Label::new(label.name, *value)).collect();
+                let handle = spec.handle(labels, recorder);
+                (values, handle)
+            })
+            .collect();
+        Self { series }
+    }
+}
+
+impl Spec {
+    fn describe(&self, recorder: &dyn Recorder) {
+        let (name, unit, help) = (self.name.into(), Some(self.unit), self.help.into());
+        match self.kind {
+            Kind::Counter => recorder.describe_counter(name, unit, help),
+            Kind::Gauge => recorder.describe_gauge(name, unit, help),
+            Kind::Histogram(_) => recorder.describe_histogram(name, unit, help),
+        }
+    }
+
+    fn handle(&self, labels: Vec<Label>, recorder: &dyn Recorder) -> Handle {
+        let key = Key::from_parts(self.name, labels);
+        match self.kind {
+            Kind::Counter => Handle::Counter(recorder.register_counter(&key, &METADATA)),
+            Kind::Gauge => Handle::Gauge(recorder.register_gauge(&key, &METADATA)),
+            Kind::Histogram(_) => Handle::Histogram(recorder.register_histogram(&key, &METADATA)),
+        }
+    }
+
+    /// Every combination of label values; one empty one without labels.
+    fn label_values(&self) -> Vec<Vec<&'static str>> {
+        let mut combinations = vec![Vec::new()];
+        for label in self.labels {
+            combinations = combinations
+                .iter()
+                .flat_map(|head: &Vec<&'static str>| {
+                    label.values.iter().map(move |value| [head.as_slice(), &[*value]].concat())
+                })
+                .collect();
+        }
+        combinations
+    }
+}
+
+/// How late the media thread of one index wakes up; kept by the thread's driver.
+#[derive(Clone)]
+pub struct LagGauge(Gauge);
+
+impl LagGauge {
+    /// Registers the series of one media thread. The index is bounded by the
+    /// number of threads, so the label is too.
+    pub(super) fn register(arbiter: usize) -> Self {
+        let labels = vec![Label::new("arbiter", arbiter.to_string())];
+        let key = Key::from_parts(LAG_NAME, labels);
+        Self(metrics::with_recorder(|recorder| {
+            recorder.describe_gauge(LAG_NAME.into(), Some(Unit::Seconds), LAG_HELP.into());
+            recorder.register_gauge(&key, &METADATA)
+        }))
+    }
+
+    /// Tells the lag of the last wake-up.
+    pub fn set(&self, lag: std::time::Duration) {
+        self.0.set(lag.as_secs_f64());
+    }
+}
+
+/// Tells whether a provider works. Changes are rare, so the series is looked up
+/// each time; providers are named by the configuration, so their number is bounded.
+pub(super) fn set_provider_ready(service: &'static str, provider: &str, ready: bool) {
+    let labels = vec![Label::new("service", service), Label::new("provider", provider.to_owned())];
+    let key = Key::from_parts(READY_NAME, labels);
+    metrics::with_recorder(|recorder| {
+        recorder.describe_gauge(READY_NAME.into(), Some(Unit::Count), READY_HELP.into());
+        recorder.register_gauge(&key, &METADATA).set(f64::from(u8::from(ready)));
+    });
+}
+
+#[allow(clippy::cast_precision_loss)] // 2^53 ms are 285,000 years
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+const LAG_NAME: &str = "antiphon_arbiter_lag_seconds";
+const LAG_HELP: &str = "How late a media thread woke up last";
+const READY_NAME: &str = "antiphon_provider_ready";
+const READY_HELP: &str = "1 while the provider works, 0 while calls to it would fail";
+const METADATA: Metadata<'static> = Metadata::new("antiphon", Level::INFO, None);

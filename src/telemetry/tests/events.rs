@@ -1,0 +1,174 @@
+//! What each event becomes: a line, metrics, and nothing that was said.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::samples::{
+    self, NUMBER, SPOKEN, call_events, engine_events, event, label_events, scope,
+};
+use super::support::{Folder, LogLines, lines, settings, telemetry};
+use crate::telemetry::metric_list::SPECS;
+use crate::telemetry::metrics::Kind;
+use crate::telemetry::{EventWriter, LockedFile};
+use crate::types::CallEventKind;
+
+/// Tells everything once; returns the log, the scrape and the file's text.
+fn tell_everything() -> (String, String, String) {
+    let folder = Folder::new();
+    let (telemetry, queue, prometheus) = telemetry(1_000, 50);
+    let log = logged(|| {
+        let (scope, mut sequence) = (scope(), 0);
+        for kind in call_events().into_iter().chain(label_events()) {
+            sequence += 1;
+            telemetry.call_event(&scope, &event(sequence, kind));
+        }
+        engine_events().iter().for_each(|event| telemetry.engine_event(event));
+    });
+    queue.drain(&mut EventWriter::<LockedFile>::new(settings(folder.file())));
+    (log, prometheus.render(), fs::read_to_string(folder.file()).expect("the event file"))
+}
+
+/// What `tell` writes to the log, everything included.
+fn logged(tell: impl FnOnce()) -> String {
+    let log = LogLines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.writer())
+        .finish();
+    tracing::subscriber::with_default(subscriber, tell);
+    log.text()
+}
+
+#[test]
+fn nothing_that_was_said_is_in_the_log_the_metrics_or_the_file() {
+    let (log, scrape, file) = tell_everything();
+    for told in [&log, &scrape, &file] {
+        assert!(told.contains("antiphon") || told.contains("call-1"), "nothing was told");
+        assert!(!told.contains(SPOKEN), "spoken words are told");
+    }
+}
+
+#[test]
+fn the_user_id_is_in_the_file_only_and_labels_hold_no_call() {
+    let (log, scrape, file) = tell_everything();
+    assert!(file.contains(NUMBER));
+    assert!(!log.contains(NUMBER) && !scrape.contains(NUMBER));
+    assert!(!scrape.contains("call-1") && !scrape.contains("book_room"));
+}
+
+#[test]
+fn every_line_has_the_same_columns() {
+    let columns = [
+        "timestamp",
+        "event_type",
+        "user_id",
+        "intent",
+        "confidence",
+        "stt_latency_ms",
+        "tts_latency_ms",
+        "cognigy_latency_ms",
+        "audio_bytes_processed",
+        "call_id",
+        "route",
+        "turn",
+        "sequence",
+        "audio_ms",
+    ];
+    let (_, _, file) = tell_everything();
+    for line in file.lines() {
+        let at: Vec<_> = columns
+            .iter()
+            .map(|column| line.find(&format!("\"{column}\":")).expect("every column"))
+            .collect();
+        assert!(at.is_sorted(), "columns change places: {line}");
+    }
+}
+
+#[test]
+fn an_answered_turn_is_told_with_all_its_latencies() {
+    let folder = Folder::new();
+    let (telemetry, queue, prometheus) = telemetry(10, 10);
+    let kind = call_events().into_iter().find(|kind| kind.name() == "turn_answered");
+    telemetry.call_event(&scope(), &event(9, kind.expect("a sample")));
+    queue.drain(&mut EventWriter::<LockedFile>::new(settings(folder.file())));
+    let expected = json!({
+        "timestamp": "2023-11-14T22:13:20.123Z", "event_type": "turn_answered",
+        "user_id": NUMBER, "intent": "book_room", "confidence": 0.75,
+        "stt_latency_ms": 40, "tts_latency_ms": 25, "cognigy_latency_ms": 120,
+        "audio_bytes_processed": null, "call_id": "call-1", "route": "default", "turn": 3,
+        "sequence": 9, "audio_ms": 1000, "end_of_speech_ms": 510, "response_ms": 190,
+    });
+    assert_eq!(lines(&folder.file()), [expected]);
+    let scrape = prometheus.render();
+    assert!(scrape.contains("\nantiphon_turns_answered_total 1\n"));
+    assert!(scrape.contains("\nantiphon_response_latency_seconds_bucket{le=\"0.2\"} 1\n"));
+    assert!(scrape.contains("\nantiphon_response_latency_seconds_bucket{le=\"0.15\"} 0\n"));
+}
+
+#[test]
+fn every_histogram_has_buckets_and_every_metric_a_help_text() {
+    let (_, scrape, _) = tell_everything();
+    for spec in SPECS {
+        assert!(scrape.contains(&format!("# HELP {} ", spec.name)), "{} has no help", spec.name);
+        let tail = match spec.kind {
+            Kind::Counter => "_total",
+            Kind::Gauge => "",
+            Kind::Histogram(_) => "_seconds",
+        };
+        assert!(spec.name.starts_with("antiphon_") && spec.name.ends_with(tail), "{}", spec.name);
+        assert!(!spec.name.ends_with("_count"), "{}: the ending of histograms", spec.name);
+    }
+    assert!(!scrape.contains("quantile="), "a histogram without buckets became a summary");
+}
+
+#[test]
+fn a_counter_that_never_counted_reads_zero() {
+    let (_telemetry, _queue, prometheus) = telemetry(1, 1);
+    assert!(prometheus.render().contains("antiphon_calls_ended_total{cause=\"drained\"} 0"));
+}
+
+#[test]
+fn samples_name_every_event_type() {
+    let told: BTreeSet<String> = call_events().iter().map(|kind| kind.name().to_owned()).collect();
+    assert_eq!(told, names_of_call_events());
+}
+
+#[test]
+fn the_documented_table_lists_every_event_type_with_its_own_fields() {
+    let (_, _, file) = tell_everything();
+    let documented = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md"))
+        .expect("docs/events.md");
+    let rows: Vec<(String, String)> = documented
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(name, rest)| (name.to_owned(), rest.to_owned()))
+        .collect();
+    let mut names = names_of_call_events();
+    names.extend(samples::engine_events().iter().map(|event| event.name().to_owned()));
+    let listed: BTreeSet<String> = rows.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(listed, names);
+    for line in file.lines() {
+        let record: Value = serde_json::from_str(line).expect("a JSON line");
+        let (_, row) = rows
+            .iter()
+            .find(|(name, _)| Some(name.as_str()) == record["event_type"].as_str())
+            .expect("a row");
+        let fields = line.split("\"audio_ms\":").nth(1).expect("the last common column");
+        for field in fields.split(",\"").skip(1).filter_map(|field| field.split_once("\":")) {
+            assert!(row.contains(&format!("`{}`", field.0)), "{} is not in: {row}", field.0);
+        }
+    }
+}
+
+/// The names that the derived deserialiser knows: all of them, by construction.
+fn names_of_call_events() -> BTreeSet<String> {
+    let refusal = serde_json::from_value::<CallEventKind>(json!({"event": "unheard_of"}))
+        .expect_err("no such event")
+        .to_string();
+    let listed = refusal.split_once("expected one of ").expect("the list").1;
+    let names = listed.split(", ").filter_map(|name| name.split('`').nth(1));
+    names.map(str::to_owned).collect()
+}

@@ -1,0 +1,214 @@
+//! One event of every type, with private words planted wherever a type has room
+//! for what a caller or the bot said.
+
+use std::sync::Arc;
+
+use crate::telemetry::{CallScope, EngineEvent, ProviderHealth, Service};
+use crate::types::{
+    CallEvent, CallEventKind, CallId, CallerText, ChildKind, Detector, DialogFailure, EndCause,
+    Epoch, ExitReason, Generation, LegId, MediaTime, RefusalReason, SentenceId, SttFailure,
+    TtsFailure, TurnId, TurnTimings, UserId, UtteranceId,
+};
+
+/// What a caller or the bot said.
+pub(super) const SPOKEN: &str = "violets";
+/// The caller's number.
+pub(super) const NUMBER: &str = "+15550100";
+
+pub(super) fn scope() -> CallScope {
+    CallScope {
+        call_id: CallId::new("call-1").expect("a valid id"),
+        user_id: UserId::from(NUMBER),
+        route: Arc::from("default"),
+        transport: "stream",
+    }
+}
+
+pub(super) fn event(sequence: u64, kind: CallEventKind) -> CallEvent {
+    CallEvent { sequence, turn: Some(TurnId(3)), audio_at: MediaTime(16_000), kind }
+}
+
+/// Every type of call event.
+pub(super) fn call_events() -> Vec<CallEventKind> {
+    let mut events = connection_events();
+    events.extend(turn_events());
+    events.extend(trouble_events());
+    events
+}
+
+fn connection_events() -> Vec<CallEventKind> {
+    use CallEventKind as K;
+    vec![
+        K::CallStarted {
+            route: "default".to_owned(),
+            transport: "stream".to_owned(),
+            detector: Detector::Earshot,
+        },
+        K::MediaLost { leg: LegId(1) },
+        K::MediaResumed { leg: LegId(2), away_ms: 900 },
+        K::CallEnded {
+            cause: EndCause::CallerHungUp,
+            duration_ms: 61_000,
+            audio_bytes: 1_952_000,
+            turns: 5,
+        },
+    ]
+}
+
+fn turn_events() -> Vec<CallEventKind> {
+    use CallEventKind as K;
+    let spoken = || CallerText::from(SPOKEN);
+    let timings = TurnTimings {
+        end_of_speech_ms: 510,
+        stt_ms: 40,
+        dialog_ms: 120,
+        tts_ms: 25,
+        response_ms: 190,
+    };
+    vec![
+        K::SpeechStarted { at: MediaTime(8_000) },
+        K::UtteranceSegmented {
+            utterance: UtteranceId(4),
+            speech_ms: 1_200,
+            at: MediaTime(32_000),
+        },
+        K::UtteranceIgnored { utterance: UtteranceId(5) },
+        K::TurnAbandoned { turn: TurnId(2) },
+        K::Transcribed { text: spoken(), confidence: Some(0.9), stt_ms: 40, audio_bytes: 38_400 },
+        K::NotUnderstood { stt_ms: 30, audio_bytes: 12_800 },
+        K::DialogReplied {
+            text: spoken(),
+            intent: Some("book_room".to_owned()),
+            confidence: Some(0.75),
+            next_state: Some("nights".to_owned()),
+            dialog_ms: 120,
+        },
+        K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: 1_800 },
+        K::TurnAnswered { intent: Some("book_room".to_owned()), confidence: Some(0.75), timings },
+        K::BotTurnStopped { heard: spoken() },
+        K::Interruption { epoch: Epoch(2), heard: spoken(), unheard_ms: 700 },
+        K::FallbackPlayed {},
+    ]
+}
+
+fn trouble_events() -> Vec<CallEventKind> {
+    use CallEventKind as K;
+    let (child, generation) = (ChildKind::Stt, Generation(2));
+    vec![
+        K::SttFailed { failure: SttFailure::Timeout, stt_ms: 10_000 },
+        K::DialogFailed { failure: DialogFailure::RateLimited, dialog_ms: 25_000 },
+        K::TtsFailed { sentence: SentenceId(8), failure: TtsFailure::Saturated, tts_ms: 3 },
+        K::AudioDropped { samples: 320 },
+        K::AudioGap { samples: 640 },
+        K::RateSuspected { declared_hz: 16_000, measured_hz: 8_000 },
+        K::InputRefused { code: "odd_byte_count".to_owned() },
+        K::StaleAudioDropped { samples: 160 },
+        K::ChildRestarted {
+            child,
+            generation,
+            reason: ExitReason::Panicked { at: "src/turn/speech.rs:7".to_owned() },
+        },
+        K::RestartLimitReached { child },
+        K::StaleMessageDropped { child, generation },
+    ]
+}
+
+/// Every value of the enums that become metric labels.
+pub(super) fn label_events() -> Vec<CallEventKind> {
+    use CallEventKind as K;
+    let text = || "found".to_owned();
+    let mut events = Vec::new();
+    for cause in [
+        EndCause::CallerHungUp,
+        EndCause::DialogEnded,
+        EndCause::MediaLost,
+        EndCause::DialogUnauthorized,
+        EndCause::TurnsFailed,
+        EndCause::RestartLimit,
+        EndCause::SupervisorFailed,
+        EndCause::Drained,
+    ] {
+        events.push(K::CallEnded { cause, duration_ms: 1, audio_bytes: 0, turns: 0 });
+    }
+    for failure in [
+        DialogFailure::Unauthorized,
+        DialogFailure::Forbidden,
+        DialogFailure::RateLimited,
+        DialogFailure::Status { status: 500 },
+        DialogFailure::Timeout,
+        DialogFailure::Unreachable,
+        DialogFailure::Malformed { message: text() },
+        DialogFailure::Saturated,
+        DialogFailure::Lost,
+    ] {
+        events.push(K::DialogFailed { failure, dialog_ms: 1 });
+    }
+    for failure in [
+        SttFailure::Timeout,
+        SttFailure::Saturated,
+        SttFailure::Unavailable { message: text() },
+        SttFailure::Failed { message: text() },
+    ] {
+        events.push(K::SttFailed { failure, stt_ms: 1 });
+    }
+    for failure in [
+        TtsFailure::Timeout,
+        TtsFailure::Saturated,
+        TtsFailure::Unavailable { message: text() },
+        TtsFailure::Failed { message: text() },
+    ] {
+        events.push(K::TtsFailed { sentence: SentenceId(1), failure, tts_ms: 1 });
+    }
+    for child in ChildKind::ALL {
+        events.push(K::RestartLimitReached { child });
+        events.push(K::StaleMessageDropped { child, generation: Generation(1) });
+        for reason in exit_reasons() {
+            events.push(K::ChildRestarted { child, generation: Generation(1), reason });
+        }
+    }
+    events
+}
+
+/// Every type of engine event, with every value that becomes a label.
+pub(super) fn engine_events() -> Vec<EngineEvent> {
+    use EngineEvent as E;
+    let text = || "found".to_owned();
+    let mut events = vec![
+        E::EngineStarted { version: "0.1.0" },
+        E::DrainStarted { calls: 2 },
+        E::EngineStopped,
+        E::ConnectionRefused { transport: "simulator", code: "unsupported_rate" },
+        E::DialogThrottled { wait_ms: 1_000 },
+        E::EventsDropped { count: 12 },
+    ];
+    for reason in [
+        RefusalReason::Full { calls_max: 1 },
+        RefusalReason::Draining,
+        RefusalReason::AlreadyConnected,
+        RefusalReason::Ended,
+        RefusalReason::Internal,
+    ] {
+        events.push(E::CallRefused { transport: "stream", reason });
+    }
+    for service in [Service::Stt, Service::Dialog, Service::Tts] {
+        events.push(E::WorkerRestarted { service, provider: "worker".to_owned(), message: text() });
+        for health in [ProviderHealth::Ready, ProviderHealth::Unavailable, ProviderHealth::Refused]
+        {
+            events.push(E::ProviderHealthChanged {
+                service,
+                provider: "worker".to_owned(),
+                health,
+                message: text(),
+            });
+        }
+    }
+    for reason in exit_reasons() {
+        events.push(E::ActorRestarted { actor: "MetricsActor", reason });
+    }
+    events
+}
+
+fn exit_reasons() -> [ExitReason; 4] {
+    let panicked = ExitReason::Panicked { at: "src/turn/speech.rs:7".to_owned() };
+    [ExitReason::Completed, panicked, ExitReason::Cancelled, ExitReason::Wedged]
+}

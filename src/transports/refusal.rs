@@ -1,0 +1,119 @@
+//! How the transports say no over HTTP: one JSON shape, one status for each
+//! reason, and a time to come back where coming back may help.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use super::query::QueryError;
+use crate::types::RefusalReason;
+
+/// When a caller that was refused for lack of room may try again, in seconds.
+const RETRY_AFTER_S: u32 = 1;
+
+/// An answer that is not what the client hoped for:
+/// `{"error":{"code":…,"message":…}}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal that will be the same next time.
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl fmt::Display) -> Self {
+        Self { status, code, message: message.to_string(), retry_after_s: None }
+    }
+
+    /// 400.
+    pub(super) fn bad_request(code: &'static str, message: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Adds when the same request may succeed.
+    pub(super) fn retry_later(mut self) -> Self {
+        self.retry_after_s = Some(RETRY_AFTER_S);
+        self
+    }
+
+    /// The error code, for the call's record.
+    pub(super) const fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl From<RefusalReason> for Refusal {
+    fn from(reason: RefusalReason) -> Self {
+        let status = match reason {
+            RefusalReason::Full { .. } | RefusalReason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalReason::AlreadyConnected => StatusCode::CONFLICT,
+            RefusalReason::Ended => StatusCode::GONE,
+            RefusalReason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let refusal = Self::new(status, reason.as_str(), &reason);
+        if status == StatusCode::SERVICE_UNAVAILABLE { refusal.retry_later() } else { refusal }
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        Self::bad_request(error.code(), error)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        response.json(Body { error: Fault { code: self.code, message: &self.message } })
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Fault<'a>,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_status_and_only_lack_of_room_invites_to_come_back() {
+        let answers = [
+            (RefusalReason::Full { calls_max: 2 }, 503, true),
+            (RefusalReason::Draining, 503, true),
+            (RefusalReason::AlreadyConnected, 409, false),
+            (RefusalReason::Ended, 410, false),
+            (RefusalReason::Internal, 500, false),
+        ];
+        for (reason, status, comes_back) in answers {
+            let response = Refusal::from(reason).error_response();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), comes_back);
+        }
+    }
+}

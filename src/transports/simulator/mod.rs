@@ -1,0 +1,45 @@
+//! The simulator protocol: JSON text messages over a WebSocket on a port of its
+//! own, any path, one connection one call. Made for tests and for clients that
+//! know nothing else; it plays whole sentences and leaves pacing to the client.
+//!
+//! In:
+//!
+//! ```json
+//! {"type":"audio_chunk","pcm":"0100ff7f","timestamp":12.34,"seq":7}
+//! ```
+//!
+//! `pcm` is hex of signed 16-bit little-endian mono samples, 16 kHz unless the
+//! URL says `?rate=8000`, of any length within the message limit. `timestamp` (in
+//! seconds) is informative and may be missing. `seq` may be missing too.
+//!
+//! Out, one message a sentence (one of more than fifteen seconds comes in several
+//! with the same `sentence`):
+//!
+//! ```json
+//! {"type":"tts_audio","pcm":"…","intent":"book_room","sentence":3,"epoch":0,"sample_rate":16000}
+//! ```
+//!
+//! `intent` is empty for what the engine says by itself. A client that sent
+//! something wrong gets `{"type":"error","code":…,"message":…}`, with the `seq` of
+//! the chunk where it had one; after twenty in a row the connection is closed
+//! (1008), after a message over `limits.message_bytes_max` at once (1009).
+//!
+//! **`seq`.** The connection already keeps order, so audio is taken in the order
+//! of its arrival, whatever the numbers say: they may begin anywhere, stay 0, skip
+//! or fall back. Only a chunk that repeats the number (above 0) of the chunk taken
+//! just before is refused as a duplicate. A refused chunk does not use up its
+//! number: it may be sent again, corrected.
+//!
+//! With `?events=1` the client also gets `{"type":"started","call_id":…}`, every
+//! event of the call as `{"type":"event","sequence":…,"kind":{"event":…}}`,
+//! `{"type":"flush","epoch":…}` when the caller interrupted, and
+//! `{"type":"end","cause":…}`. Without it, nothing but sentences and errors.
+//!
+//! Further parameters: `call_id` (names the call; a new connection with the id of
+//! a call that lost its connection continues it), `user_id`, `route`. Without
+//! `route` the path selects the route.
+
+mod codec;
+mod connection;
+
+pub use connection::{SimulatorState, routes};

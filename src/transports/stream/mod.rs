@@ -1,0 +1,33 @@
+//! The audio stream: `GET /v1/stream`, a WebSocket with raw audio both ways. Made
+//! for media gateways; the engine paces what it sends, in real time.
+//!
+//! In: binary messages of signed 16-bit little-endian mono samples at `?rate=8000`
+//! or `?rate=16000` (default), of any size. A sample may be cut in two by the end
+//! of a message; the odd byte is carried over. Text message `{"type":"hangup"}`
+//! ends the call, as closing the connection does. A text message that is not
+//! understood is answered with `{"type":"error","code":…,"message":…}` and changes
+//! nothing; after twenty bad messages in a row, without audio between them, the
+//! connection is closed (1008).
+//!
+//! Out: binary messages of 20 ms at the same rate, at most 60 ms ahead of real
+//! time, and text messages that a client may ignore:
+//!
+//! ```json
+//! {"type":"started","call_id":"…","resumed":false,"sample_rate":16000,"epoch":0}
+//! {"type":"event","sequence":1,"kind":{"event":"…"}}
+//! {"type":"flush","epoch":1}
+//! {"type":"end","cause":"dialog_ended"}
+//! ```
+//!
+//! `flush` says that the caller interrupted: audio sent before it is out of date
+//! and what a client still holds of it should be thrown away. Binary messages
+//! after it belong to the new epoch.
+//!
+//! Further parameters: `call_id` (names the call; a new connection with the id of
+//! a call that lost its connection continues it), `user_id`, `route`, and
+//! `events=0` for no events.
+
+mod codec;
+mod connection;
+
+pub use connection::{StreamState, routes};

@@ -1,0 +1,227 @@
+//! Joins a WebSocket to a leg until one of them ends. Reading and writing go on
+//! side by side, so that a peer that reads slowly is still heard. It knows no
+//! protocol and no call.
+
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessage, CloseCode};
+use tokio::time::{Instant, sleep};
+
+use super::socket::{Incoming, Outgoing, Received, SendError};
+use super::{Decoder, Encoder, Inbound, Outbound, Rejection, Socket, WireMessage};
+use crate::actors::link::{Leg, LegCommand, LegInput, LegOutput, StreamOutcome};
+use crate::types::EndCause;
+
+/// Refused messages in a row after which the peer is sent away.
+const BAD_MESSAGES_MAX: u32 = 20;
+
+/// How long a message may wait for room in a call that has more audio than a burst
+/// may hold. Meanwhile nothing is read, so that a peer ahead of real time is slowed
+/// down by its own connection; one that is too far ahead has its message refused.
+const ROOM_MS_MAX: u64 = 5_000;
+
+/// How often room is looked for.
+const ROOM_STEP_MS: u64 = 20;
+
+/// Carries the call until the socket or the leg ends, then ends the other.
+/// `first` is sent before anything else.
+pub(in crate::transports) async fn carry(
+    leg: Leg,
+    mut socket: Socket,
+    mut decoder: impl Decoder,
+    mut encoder: impl Encoder,
+    first: Vec<Outbound>,
+) {
+    let Leg { input, mut output, .. } = leg;
+    let mut replies = socket.outgoing.clone();
+    let ending = tokio::select! {
+        ending = read(&mut socket.incoming, &mut socket.outgoing, &mut decoder, &input) => ending,
+        ending = write(&mut replies, &mut encoder, &mut output, first) => ending,
+    };
+    match ending {
+        Ending::HungUp => input.hang_up(EndCause::CallerHungUp),
+        Ending::Lost | Ending::Refused(..) => input.lost(),
+        Ending::Over(_) | Ending::Replaced => {}
+    }
+    match ending {
+        Ending::Lost => drop(socket),
+        Ending::HungUp => socket.close(CloseCode::Normal, "the call has ended").await,
+        Ending::Replaced => socket.close(CloseCode::Away, "the call left this connection").await,
+        Ending::Refused(code, reason) => socket.close(code, reason).await,
+        Ending::Over(cause) => socket.close(close_code(cause), cause.as_str()).await,
+    }
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// The peer closed or hung up.
+    HungUp,
+    /// The connection is gone.
+    Lost,
+    /// The peer may not or cannot go on.
+    Refused(CloseCode, &'static str),
+    /// The call ended.
+    Over(EndCause),
+    /// The call lives on elsewhere.
+    Replaced,
+}
+
+impl From<SendError> for Ending {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Slow => Self::Refused(CloseCode::Policy, "replies are not read in time"),
+            SendError::Gone => Self::Lost,
+        }
+    }
+}
+
+async fn read(
+    incoming: &mut Incoming,
+    outgoing: &mut Outgoing,
+    decoder: &mut impl Decoder,
+    input: &LegInput,
+) -> Ending {
+    let mut bad_messages = 0;
+    loop {
+        let message = match incoming.next().await {
+            Received::Message(message) => message,
+            Received::Closed => return Ending::HungUp,
+            Received::Lost => return Ending::Lost,
+            Received::Failed => return Ending::Refused(CloseCode::Normal, "closed by the peer"),
+            Received::Silent => {
+                return Ending::Refused(CloseCode::Error, "nothing was heard for too long");
+            }
+            Received::Violation(code) => return Ending::Refused(code, "bad websocket frame"),
+            Received::TooLarge => {
+                let rejection = too_large();
+                input.refused(rejection.code);
+                // The peer is sent away whether or not it gets to read why.
+                return match outgoing.send(rejection.to_outbound()).await {
+                    Ok(()) => Ending::Refused(CloseCode::Size, "message too large"),
+                    Err(error) => error.into(),
+                };
+            }
+        };
+        let rejection = match take(decoder, &message, input).await {
+            Taken::Audio => {
+                bad_messages = 0;
+                continue;
+            }
+            Taken::HangUp => return Ending::HungUp,
+            Taken::Early(rejection) => rejection,
+            Taken::Bad(rejection) => {
+                bad_messages += 1;
+                rejection
+            }
+        };
+        input.refused(rejection.code);
+        if let Err(error) = outgoing.send(rejection.to_outbound()).await {
+            return error.into();
+        }
+        if bad_messages >= BAD_MESSAGES_MAX {
+            return Ending::Refused(CloseCode::Policy, "too many bad messages in a row");
+        }
+    }
+}
+
+/// What became of one message.
+enum Taken {
+    /// The call has its audio, or needs no more.
+    Audio,
+    /// It ends the call.
+    HangUp,
+    /// There was no room for its audio.
+    Early(Rejection),
+    /// It is not understood.
+    Bad(Rejection),
+}
+
+async fn take(decoder: &mut impl Decoder, message: &AggregatedMessage, input: &LegInput) -> Taken {
+    let message = match message {
+        AggregatedMessage::Text(text) => WireMessage::Text(text),
+        AggregatedMessage::Binary(bytes) => WireMessage::Binary(bytes),
+        // The socket keeps control frames to itself.
+        _ => return Taken::Audio,
+    };
+    let audio = match decoder.decode(message) {
+        Ok(Inbound::HangUp) => return Taken::HangUp,
+        Ok(audio) => audio,
+        Err(rejection) => return Taken::Bad(rejection),
+    };
+    let deadline = Instant::now() + Duration::from_millis(ROOM_MS_MAX);
+    loop {
+        let outcome = match audio {
+            Inbound::Samples(samples) => input.samples(samples, size_of_val(samples) as u64),
+            Inbound::Bytes(bytes) => input.stream(bytes),
+            Inbound::HangUp => return Taken::HangUp,
+        };
+        match outcome {
+            StreamOutcome::Accepted => break,
+            // The leg says so itself in a moment.
+            StreamOutcome::Ended => return Taken::Audio,
+            StreamOutcome::Full if Instant::now() < deadline => {
+                sleep(Duration::from_millis(ROOM_STEP_MS)).await;
+            }
+            StreamOutcome::Full => return Taken::Early(too_fast(decoder.seq())),
+        }
+    }
+    decoder.accepted();
+    Taken::Audio
+}
+
+async fn write(
+    outgoing: &mut Outgoing,
+    encoder: &mut impl Encoder,
+    output: &mut LegOutput,
+    first: Vec<Outbound>,
+) -> Ending {
+    for message in first {
+        if let Err(error) = outgoing.send(message).await {
+            return error.into();
+        }
+    }
+    while let Some(command) = output.next().await {
+        for message in encoder.encode(&command) {
+            if let Err(error) = outgoing.send(message).await {
+                return error.into();
+            }
+        }
+        match command {
+            LegCommand::End { cause } => return Ending::Over(cause),
+            LegCommand::Superseded => return Ending::Replaced,
+            _ => {}
+        }
+    }
+    Ending::Replaced
+}
+
+fn too_large() -> Rejection {
+    Rejection {
+        code: "message_too_large",
+        message: "the message is larger than this engine accepts: send smaller chunks".to_owned(),
+        seq: None,
+    }
+}
+
+fn too_fast(seq: Option<u64>) -> Rejection {
+    Rejection {
+        code: "too_fast",
+        message: "more audio is waiting than a burst may hold: the chunk was not taken, \
+                  send at the pace of the audio"
+            .to_owned(),
+        seq,
+    }
+}
+
+/// How the end of a call looks to a WebSocket peer.
+const fn close_code(cause: EndCause) -> CloseCode {
+    match cause {
+        EndCause::CallerHungUp | EndCause::DialogEnded => CloseCode::Normal,
+        EndCause::Drained | EndCause::MediaLost => CloseCode::Away,
+        EndCause::DialogUnauthorized
+        | EndCause::TurnsFailed
+        | EndCause::RestartLimit
+        | EndCause::SupervisorFailed => CloseCode::Error,
+    }
+}

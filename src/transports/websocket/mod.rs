@@ -1,0 +1,114 @@
+//! What every WebSocket carrier needs, whatever it says in its messages: bounded
+//! messages in, a bounded backlog out, pings, close codes, and the loop that
+//! joins a socket to a leg. It knows no protocol: a [`Decoder`] and an
+//! [`Encoder`] say what messages mean.
+
+mod carry;
+mod frames;
+mod socket;
+
+use actix_web::web::Bytes;
+use serde::Serialize;
+
+pub(super) use carry::carry;
+pub(super) use socket::{Socket, SocketLimits, accept};
+
+use crate::actors::link::LegCommand;
+
+/// A whole message from the carrier, put together from its fragments.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WireMessage<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+/// A whole message to the carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outbound {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Outbound {
+    /// A JSON text message.
+    pub(super) fn json(message: &impl Serialize) -> Self {
+        // Fails only for maps with keys that are no strings; no message has one.
+        Self::Text(serde_json::to_string(message).unwrap_or_default())
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// What a message of the carrier means for the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inbound<'a> {
+    /// Caller audio as samples.
+    Samples(&'a [i16]),
+    /// Caller audio as bytes of a stream; a sample may be cut in two.
+    Bytes(&'a [u8]),
+    /// The caller ends the call.
+    HangUp,
+}
+
+/// Why a message of the carrier was not taken. The carrier gets it as
+/// `{"type":"error","code":…,"message":…}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rejection {
+    /// For programs.
+    pub code: &'static str,
+    /// For people: what was wrong and what to do.
+    pub message: String,
+    /// Number of the chunk that was refused, where it had one.
+    pub seq: Option<u64>,
+}
+
+impl Rejection {
+    fn to_outbound(&self) -> Outbound {
+        Outbound::json(&ErrorMessage {
+            kind: "error",
+            code: self.code,
+            message: &self.message,
+            seq: self.seq,
+        })
+    }
+}
+
+/// Reads a protocol's messages. Pure.
+pub(super) trait Decoder {
+    /// What `message` means.
+    fn decode<'a>(&'a mut self, message: WireMessage<'a>) -> Result<Inbound<'a>, Rejection>;
+
+    /// The call took the audio of the last message. Without this the message
+    /// counts as never sent.
+    fn accepted(&mut self) {}
+
+    /// Number of the chunk in the last message, where the protocol has numbers.
+    fn seq(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Writes a protocol's messages. Pure.
+pub(super) trait Encoder {
+    /// The messages that carry out `command`, in order; often none.
+    fn encode(&mut self, command: &LegCommand) -> Vec<Outbound>;
+}
+
+#[derive(Serialize)]
+struct ErrorMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}

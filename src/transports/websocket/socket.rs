@@ -1,0 +1,350 @@
+//! One WebSocket: whole messages in, whole messages out, both bounded. It
+//! answers pings, sends its own, and tells an orderly close from a lost
+//! connection. It never reads or writes what the messages say.
+
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Payload};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev};
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session,
+};
+use futures_util::StreamExt as _;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Outbound;
+use super::frames::{FrameGuard, TooLarge};
+use crate::config::LimitSettings;
+use crate::transports::refusal::Refusal;
+
+/// Bytes that may wait for a peer that reads slowly, besides the message that
+/// passes this mark.
+const BACKLOG_BYTES_MAX: usize = 1 << 20;
+
+/// How long a message may wait for room before its reader counts as too slow.
+const SEND_MS_MAX: u64 = 5_000;
+
+/// How long the peer may take to answer a close.
+const CLOSE_MS_MAX: u64 = 2_000;
+
+/// Pings within the idle time: two may be lost.
+const PINGS_PER_IDLE_TIME: u32 = 3;
+
+/// Limits of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::transports) struct SocketLimits {
+    /// Largest message from the peer, in bytes.
+    pub message_bytes_max: usize,
+    /// A peer that sent nothing for so long, not even a pong, is lost; in
+    /// milliseconds.
+    pub idle_ms_max: u32,
+}
+
+impl From<&LimitSettings> for SocketLimits {
+    fn from(limits: &LimitSettings) -> Self {
+        Self { message_bytes_max: limits.message_bytes_max, idle_ms_max: limits.idle_ms_max }
+    }
+}
+
+/// An accepted connection. Dropping it ends the connection.
+pub(in crate::transports) struct Socket {
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing,
+    _open: oneshot::Sender<()>,
+}
+
+/// Makes a WebSocket of a request, or says why not. The socket comes alive when
+/// the response has been sent.
+pub(in crate::transports) fn accept(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: SocketLimits,
+) -> Result<(HttpResponse, Socket), Refusal> {
+    let (payload, overflow) = guarded(request, payload, limits.message_bytes_max)?;
+    let (response, session, stream) =
+        actix_ws::handle(request, payload).map_err(|error| not_a_websocket(&error))?;
+    let backlog = Arc::new(Backlog::default());
+    let (open, closed) = oneshot::channel();
+    let response = response.map_body(|_, body| {
+        BoxBody::new(SocketBody { body, backlog: Arc::clone(&backlog), closed })
+    });
+    let idle = Duration::from_millis(u64::from(limits.idle_ms_max));
+    let outgoing = Outgoing { session, backlog };
+    let incoming = Incoming {
+        stream: stream
+            .max_frame_size(limits.message_bytes_max)
+            .aggregate_continuations()
+            .max_continuation_size(limits.message_bytes_max),
+        overflow,
+        outgoing: outgoing.clone(),
+        idle,
+        heard_at: Instant::now(),
+        ping_at: Instant::now() + idle / PINGS_PER_IDLE_TIME,
+    };
+    Ok((response, Socket { incoming, outgoing, _open: open }))
+}
+
+impl Socket {
+    /// Says goodbye, waits a moment for the peer's, and ends the connection.
+    /// What the peer still sends is read and thrown away: a connection that is
+    /// torn down with unread data takes the last words to the peer with it.
+    pub(super) async fn close(mut self, code: CloseCode, reason: &str) {
+        let reason = CloseReason { code, description: Some(reason.to_owned()) };
+        let goodbye = async {
+            if self.outgoing.session.clone().close(Some(reason)).await.is_ok() {
+                while self.incoming.stream.recv().await.is_some_and(|message| message.is_ok()) {}
+            }
+        };
+        // A peer that does not answer is not waited for any longer.
+        if timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await.is_err() {
+            tracing::trace!("the peer did not answer the close");
+        }
+    }
+}
+
+/// What arrived.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A whole text or binary message.
+    Message(AggregatedMessage),
+    /// The peer closed because it is done.
+    Closed,
+    /// The peer closed because it cannot go on.
+    Failed,
+    /// The connection is gone.
+    Lost,
+    /// The peer has been silent for too long.
+    Silent,
+    /// A message over the limit is coming.
+    TooLarge,
+    /// The peer broke the WebSocket protocol.
+    Violation(CloseCode),
+}
+
+/// The receiving half.
+pub(super) struct Incoming {
+    stream: AggregatedMessageStream,
+    /// Fires when the frame guard says no.
+    overflow: oneshot::Receiver<TooLarge>,
+    outgoing: Outgoing,
+    idle: Duration,
+    heard_at: Instant,
+    ping_at: Instant,
+}
+
+impl Incoming {
+    /// Waits for the next message or the end.
+    pub(super) async fn next(&mut self) -> Received {
+        loop {
+            let wake_at = self.ping_at.min(self.heard_at + self.idle);
+            let message = tokio::select! {
+                biased;
+                Ok(TooLarge) = &mut self.overflow => return Received::TooLarge,
+                message = timeout_at(wake_at, self.stream.recv()) => message,
+            };
+            let Ok(message) = message else {
+                match self.keep_alive().await {
+                    Ok(()) => continue,
+                    Err(received) => return received,
+                }
+            };
+            self.heard_at = Instant::now();
+            match message {
+                None => return Received::Lost,
+                Some(Err(error)) => return failure(&error),
+                Some(Ok(AggregatedMessage::Ping(payload))) => {
+                    if self.outgoing.pong(&payload).await.is_err() {
+                        return Received::Lost;
+                    }
+                }
+                Some(Ok(AggregatedMessage::Pong(_))) => {}
+                Some(Ok(AggregatedMessage::Close(reason))) => return closed(reason.as_ref()),
+                Some(Ok(message)) => return Received::Message(message),
+            }
+        }
+    }
+
+    /// Pings a silent peer; gives up one that has been silent for too long.
+    async fn keep_alive(&mut self) -> Result<(), Received> {
+        let now = Instant::now();
+        if now >= self.heard_at + self.idle {
+            return Err(Received::Silent);
+        }
+        self.ping_at = now + self.idle / PINGS_PER_IDLE_TIME;
+        self.outgoing.ping().await.map_err(|_| Received::Lost)
+    }
+}
+
+/// Why a message did not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendError {
+    /// The peer does not read what it gets.
+    Slow,
+    /// The connection is gone.
+    Gone,
+}
+
+/// The sending half. Clones send on the same connection.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    session: Session,
+    backlog: Arc<Backlog>,
+}
+
+impl Outgoing {
+    /// Sends a message as soon as there is room for it.
+    pub(super) async fn send(&mut self, message: Outbound) -> Result<(), SendError> {
+        let bytes = message.len();
+        let Self { session, backlog } = self;
+        in_time(async {
+            backlog.room().await;
+            backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
+            match message {
+                Outbound::Text(text) => session.text(text).await,
+                Outbound::Binary(bytes) => session.binary(bytes).await,
+            }
+        })
+        .await
+    }
+
+    async fn ping(&mut self) -> Result<(), SendError> {
+        in_time(self.session.ping(b"")).await
+    }
+
+    async fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        in_time(self.session.pong(payload)).await
+    }
+}
+
+async fn in_time(
+    sending: impl Future<Output = Result<(), actix_ws::Closed>>,
+) -> Result<(), SendError> {
+    match timeout(Duration::from_millis(SEND_MS_MAX), sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(SendError::Gone),
+        Err(_) => Err(SendError::Slow),
+    }
+}
+
+/// Bytes handed to the connection that it has not yet begun to write.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    drained: Notify,
+}
+
+impl Backlog {
+    async fn room(&self) {
+        while self.bytes.load(Ordering::Relaxed) > BACKLOG_BYTES_MAX {
+            self.drained.notified().await;
+        }
+    }
+
+    fn drain(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.drained.notify_one();
+    }
+}
+
+/// The response body that carries the outgoing messages. It tells when they were
+/// fetched (the connection fetches only while its own buffer has room), and ends
+/// when the socket is dropped instead of right behind the close frame.
+struct SocketBody {
+    body: BoxBody,
+    backlog: Arc<Backlog>,
+    closed: oneshot::Receiver<()>,
+}
+
+impl MessageBody for SocketBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_next(context) {
+            Poll::Ready(Some(bytes)) => {
+                // One fetch takes every message that waits.
+                this.backlog.drain();
+                Poll::Ready(Some(bytes))
+            }
+            Poll::Ready(None) => Pin::new(&mut this.closed).poll(context).map(|_| None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Puts the frame guard in front of the library. What follows a message that is
+/// too large is swallowed, so that the peer gets to read why it is sent away.
+fn guarded(
+    request: &HttpRequest,
+    payload: Payload,
+    message_bytes_max: usize,
+) -> Result<(Payload, oneshot::Receiver<TooLarge>), Refusal> {
+    let mut guard = FrameGuard::new(message_bytes_max);
+    let (sender, overflow) = oneshot::channel();
+    let mut sender = Some(sender);
+    let stream = payload.into_inner().filter_map(move |bytes| {
+        let passed = match bytes {
+            Ok(_) if sender.is_none() => None,
+            Ok(bytes) => match guard.check(&bytes) {
+                Ok(()) => Some(Ok(bytes)),
+                Err(too_large) => {
+                    // Nobody listens any more when the socket is closing.
+                    let _unheard = sender.take().map(|sender| sender.send(too_large));
+                    None
+                }
+            },
+            Err(error) => Some(Err(error)),
+        };
+        ready(passed)
+    });
+    let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
+    let payload = Payload::from_request(request, &mut payload)
+        .into_inner()
+        .map_err(|error| not_a_websocket(&error))?;
+    Ok((payload, overflow))
+}
+
+fn not_a_websocket(error: &actix_web::Error) -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "not_a_websocket",
+        format_args!("this address speaks WebSocket: {error}"),
+    )
+}
+
+fn closed(reason: Option<&CloseReason>) -> Received {
+    match reason.map(|reason| reason.code) {
+        None | Some(CloseCode::Normal | CloseCode::Away) => Received::Closed,
+        Some(_) => Received::Failed,
+    }
+}
+
+fn failure(error: &ProtocolError) -> Received {
+    let ProtocolError::Io(error) = error else {
+        return Received::Violation(CloseCode::Protocol);
+    };
+    let cause = error.get_ref();
+    match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
+        Some(_) => Received::Lost,
+        None if cause.is_some_and(|cause| cause.is::<std::str::Utf8Error>()) => {
+            Received::Violation(CloseCode::Invalid)
+        }
+        None => Received::Violation(CloseCode::Protocol),
+    }
+}
