@@ -121,6 +121,7 @@ impl Conversation {
         if let Stage::Answering { since } = turn.stage {
             turn.timings.tts_ms = now.ms_since(since);
         }
+        self.failures_in_a_row = 0;
         turn.timings.response_ms = now.ms_since(turn.decided_at);
         let kind = CallEventKind::TurnAnswered {
             intent: turn.intent,

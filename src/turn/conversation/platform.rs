@@ -20,7 +20,6 @@ impl Conversation {
                 turn.stage = Stage::Answering { since: now };
                 turn.intent.clone_from(&reply.intent);
                 turn.confidence = reply.confidence;
-                self.failures_in_a_row = 0;
                 self.tell(Some(id), replied(&reply, dialog_ms));
                 self.speak_reply(id, reply);
             }
@@ -49,6 +48,8 @@ impl Conversation {
             self.ending = Some(EndCause::DialogEnded);
         }
         if !self.speech.has_more_of(Some(turn)) && !self.media_lost {
+            // A reply without words is an answer as well.
+            self.failures_in_a_row = 0;
             self.close_turn(turn);
         }
     }
