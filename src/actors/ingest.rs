@@ -95,6 +95,8 @@ impl IngestActor {
         } else if now.ms_since(arrival.at) > u64::from(self.parts.listening.latency_ms_max) {
             self.parts.audio_in.skip_span();
             self.dropped_samples += left as u64;
+            // Silence takes its place, so that positions stay true.
+            self.gap_left += self.at_inner_rate(left as u64);
         } else {
             self.scratch.clear();
             self.parts.audio_in.pop(PIECE_SAMPLES, &mut self.scratch);

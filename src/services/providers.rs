@@ -17,6 +17,7 @@ use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::{DialogBackend, Health, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
+use crate::telemetry::Telemetry;
 use crate::types::Route;
 
 /// Providers by the name that routes use.
@@ -50,7 +51,8 @@ pub enum ProviderError {
 }
 
 impl Providers {
-    /// Builds what `routes` name. Reads credential files; makes no connection.
+    /// Builds what `routes` name. Reads credential files; makes no connection. What
+    /// the providers have to tell goes to `telemetry`.
     ///
     /// # Errors
     /// [`ProviderError`] for the first provider that cannot be built.
@@ -58,11 +60,12 @@ impl Providers {
         config: &Config,
         routes: impl IntoIterator<Item = &'a Route>,
         environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
     ) -> Result<Self, ProviderError> {
         let mut names = ProviderNames::default();
         routes.into_iter().for_each(|route| names.add(route));
         let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
-        let governor = Governor::new(in_flight_max, waiting_max);
+        let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
         let mut built = Self::default();
         for name in names.dialog {
             let backend = dialog_backend(name, &config.dialog, environment, &governor)?;
@@ -87,7 +90,7 @@ pub async fn check_each<'a>(
 ) -> Vec<(String, Health)> {
     let mut names = ProviderNames::default();
     routes.into_iter().for_each(|route| names.add(route));
-    let governor = Governor::new(config.dialog.in_flight_max, config.dialog.waiting_max);
+    let governor = Governor::new(config.dialog.in_flight_max, config.dialog.waiting_max, None);
     let refused = |error: ProviderError| Health::Refused(error.to_string());
     let mut report = Vec::new();
     for name in names.dialog {
@@ -207,7 +210,7 @@ mod tests {
             };
             Some(value.to_owned())
         };
-        Providers::build(&Config::default(), routes, &environment)
+        Providers::build(&Config::default(), routes, &environment, None)
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Stage {
         let switchboard = CallRegistry::start(RegistryParts {
             clock,
             planner: Box::new(Planner { route: Arc::new(route), kit }),
-            threads: MediaThreads::here(clock, 10),
+            threads: MediaThreads::here(clock, 10, &telemetry),
             telemetry,
             calls_max: 10,
             run_id: 7,
