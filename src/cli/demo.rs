@@ -12,10 +12,11 @@ use tokio::time::timeout;
 
 use super::error::CliError;
 use super::narrator::Narrator;
+use super::print;
 use super::script::{SCRIPT, mismatches};
+use super::serve::Signals;
 use super::speech::{CallerVoice, FLITE_VOICES, for_sandbox, local_synthesiser};
 use super::table::table;
-use super::{print, serve};
 use crate::config::{Config, LogSettings};
 use crate::load::{CallObservation, CallOutcome, CallPlan, CallerSettings, place_call};
 use crate::sandbox::{self, DEFAULT_KEY, RunningSandbox, SandboxSettings};
@@ -57,7 +58,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
             error.tell();
         }
         print(&site.how_to_call());
-        serve::told_to_stop().await;
+        Signals::register()?.told_to_stop(None).await;
     }
     site.stop().await;
     verdict

@@ -11,6 +11,7 @@ use crate::media::wav::WavError;
 use crate::sandbox::SandboxError;
 use crate::server::StartError;
 use crate::services::ProviderError;
+use crate::telemetry::log::LogError;
 use crate::types::TtsFailure;
 
 /// `EX_USAGE` of BSD's sysexits, as the issue of the configuration asks for.
@@ -56,6 +57,12 @@ pub(super) enum CliError {
         /// What is wrong with it.
         source: WavError,
     },
+    /// The log cannot be started.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The system does not let the process hear signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
+use super::print;
+use super::serve::Signals;
 use super::speech::{for_sandbox, local_synthesiser};
-use super::{print, serve};
 use crate::config::TtsSettings;
 use crate::sandbox::{self, DEFAULT_KEY, FaultProfiles, RunningSandbox, SandboxSettings};
 use crate::types::Secret;
@@ -52,7 +53,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
         synthesiser,
     })?;
     print(&format!("{}\nspeech: {voice}\nCtrl-C ends it.\n", how_to_reach(&sandbox)));
-    serve::told_to_stop().await;
+    Signals::register()?.told_to_stop(None).await;
     sandbox.stop().await;
     Ok(())
 }

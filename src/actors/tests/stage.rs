@@ -260,11 +260,6 @@ impl Caller {
         self.listening.abort();
     }
 
-    /// Nothing more will come.
-    pub fn is_over(&self) -> bool {
-        self.listening.is_finished()
-    }
-
     /// The intents of the sentences heard, in order.
     pub fn sentences(&self) -> Vec<String> {
         let told = self.told.lock();
