@@ -32,6 +32,7 @@ mod leg;
 pub mod link;
 mod messages;
 mod metrics;
+mod metrics_thread;
 mod placement;
 mod pulse;
 mod registry;
@@ -46,7 +47,7 @@ mod voice;
 
 pub use clock::Clock;
 pub use kernel::{install_panic_hook, spawn_watched};
-pub use metrics::{Drain as DrainEvents, MetricsActor, Reopen as ReopenEvents};
+pub use metrics_thread::MetricsThread;
 pub use placement::MediaThreads;
 pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts};
 pub use service_runtime::ServiceRuntime;

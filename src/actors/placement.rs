@@ -89,10 +89,15 @@ impl MediaThreads {
     }
 }
 
+/// An OS thread with a runtime of its own.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes arbiters")]
+pub(super) fn new_arbiter() -> Arbiter {
+    Arbiter::new()
+}
+
 impl MediaThread {
-    #[expect(clippy::disallowed_methods, reason = "the one place that makes arbiters")]
     fn start(clock: Clock, tick_ms: u32) -> Self {
-        let arbiter = Arbiter::new();
+        let arbiter = new_arbiter();
         let lag = Arc::new(AtomicU64::new(0));
         let drivers_lag = Arc::clone(&lag);
         let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, drivers_lag));

@@ -1,1 +1,141 @@
-//! placeholder
+//! The commands of the binary: what can be typed, and what each does with the
+//! layers below. No command holds logic that another program would miss.
+//!
+//! Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the
+//! configuration is wrong.
+
+mod call;
+mod check;
+mod demo;
+mod error;
+mod narrator;
+mod sandbox;
+mod script;
+mod serve;
+mod speech;
+mod table;
+mod turn_log;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError};
+
+use self::error::CliError;
+
+/// Real-time media engine for voice bots: answers calls, and shows that it does.
+#[derive(Debug, Parser)]
+#[command(name = "antiphon", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file; `config.toml` where it exists, else the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  antiphon demo                                   one scripted call, end to end, on this computer
+  antiphon serve --config config.toml             answer calls
+  antiphon call --say \"what time is breakfast\"    place a call
+
+Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the configuration is wrong.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer calls until told to stop.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve,
+    /// Place one scripted call, end to end, with everything on this computer.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
+    /// Place one call to a running engine and print what is said.
+    #[command(after_help = call::EXAMPLES)]
+    Call(call::CallArgs),
+    /// Run the local stand-ins for the platforms alone.
+    #[command(after_help = sandbox::EXAMPLES)]
+    Sandbox(sandbox::SandboxArgs),
+    /// Tell whether the engine could work: configuration, keys, speech, providers.
+    #[command(after_help = check::EXAMPLES)]
+    Check,
+    /// Print the configuration in force; keys are never part of it.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config,
+}
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  antiphon config                                        defaults, config.toml and environment
+  antiphon config --config other.toml > effective.toml
+  ANTIPHON_SERVER__HTTP=127.0.0.1:9090 antiphon config   any key may come from the environment";
+
+/// Does what was typed.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    let outcome = match &cli.command {
+        Command::Serve => load(cli).and_then(|config| block_on(serve::run(config))),
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::Call(args) => load(cli).and_then(|config| block_on(call::run(args, &config))),
+        Command::Sandbox(args) => block_on(sandbox::run(args)),
+        Command::Check => block_on(check::run(load(cli))),
+        Command::Config => load(cli).map(|config| print(&config::effective_toml(&config))),
+    };
+    outcome.map_or_else(|error| error.tell(), |()| ExitCode::SUCCESS)
+}
+
+fn load(cli: &Cli) -> Result<Config, CliError> {
+    let config: Result<Config, ConfigError> =
+        config::load(cli.config.as_deref(), std::env::vars_os());
+    Ok(config?)
+}
+
+/// Runs a command where actors can be started.
+fn block_on<T>(command: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(command)
+}
+
+/// Prints what was asked for. A reader who closes the pipe has read enough.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _enough = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} says what it does");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("antiphon {name}")), "{name} has an example");
+        }
+    }
+
+    #[test]
+    fn a_call_says_something_or_plays_something_and_not_both() {
+        let typed = |arguments: &[&str]| {
+            Cli::try_parse_from([&["antiphon", "call"], arguments].concat()).is_ok()
+        };
+        assert!(typed(&["--say", "hello", "goodbye", "--rate", "8000"]));
+        assert!(typed(&["--wav", "a.wav", "--out", "reply.wav"]));
+        assert!(!typed(&[]));
+        assert!(!typed(&["--say", "hello", "--wav", "a.wav"]));
+        assert!(!typed(&["--say", "hello", "--chunk-ms", "0"]));
+        assert!(!typed(&["--say", "hello", "--call-id", "a b"]));
+    }
+}

@@ -92,6 +92,8 @@ impl SpeechFinder {
             self.window.clear();
         }
         self.segmenter.end_input(end);
+        // Whatever comes next does not continue what was heard.
+        self.detector.reset();
     }
 
     /// The next event. Ask until there is none.

@@ -1,8 +1,8 @@
 //! Cuts a call's audio into utterances, given how probable speech is.
 //!
 //! Windows of any length come in with their probability; speech edges and whole
-//! utterances come out. While the caller is quiet only the pre-roll is held;
-//! while he speaks, no more than the longest utterance.
+//! utterances come out. Only the pre-roll is held while the caller is quiet, and
+//! no more than the longest utterance otherwise.
 //!
 //! It runs no detector and no clock: an input that stays away is told to it by
 //! [`Segmenter::end_input`].

@@ -8,7 +8,7 @@ mod permits;
 mod restart_budget;
 mod retry;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
 pub use permits::{LineFull, PermitQueue, Place, Ticket};
 pub use restart_budget::RestartBudget;
 pub use retry::{AttemptFailure, Progress, RetryDecision, RetryPolicy};

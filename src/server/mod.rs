@@ -1,1 +1,12 @@
-//! placeholder
+//! The engine as a whole: built from a configuration, bound to its ports, ready or
+//! not, drained and stopped.
+//!
+//! Wires everything and decides nothing about calls.
+
+mod engine;
+mod health;
+mod planner;
+mod routes;
+
+pub use engine::{Engine, RunningEngine, StartError};
+pub use health::{Finding, check_providers};

@@ -15,7 +15,7 @@ use super::governor::Governor;
 use super::http::HttpSetupError;
 use super::jitter;
 use super::openai_http::OpenAiStt;
-use super::{DialogBackend, SpeechToText, TextToSpeech};
+use super::{DialogBackend, Health, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
 use crate::types::Route;
 
@@ -78,6 +78,42 @@ impl Providers {
     }
 }
 
+/// What each provider that `routes` name says of itself. They are built one by one:
+/// one that cannot be built is refused and hides no other.
+pub async fn check_each<'a>(
+    config: &Config,
+    routes: impl IntoIterator<Item = &'a Route>,
+    environment: Environment<'_>,
+) -> Vec<(String, Health)> {
+    let mut names = ProviderNames::default();
+    routes.into_iter().for_each(|route| names.add(route));
+    let governor = Governor::new(config.dialog.in_flight_max, config.dialog.waiting_max);
+    let refused = |error: ProviderError| Health::Refused(error.to_string());
+    let mut report = Vec::new();
+    for name in names.dialog {
+        let health = match dialog_backend(name, &config.dialog, environment, &governor) {
+            Ok(backend) => backend.check().await,
+            Err(error) => refused(error),
+        };
+        report.push((format!("dialog {name}"), health));
+    }
+    for name in names.stt {
+        let health = match recogniser(name, &config.stt, environment) {
+            Ok(recogniser) => recogniser.check().await,
+            Err(error) => refused(error),
+        };
+        report.push((format!("stt {name}"), health));
+    }
+    for name in names.tts {
+        let health = match synthesiser(name, &config.tts, environment) {
+            Ok(synthesiser) => synthesiser.check().await,
+            Err(error) => refused(error),
+        };
+        report.push((format!("tts {name}"), health));
+    }
+    report
+}
+
 /// Each name once.
 #[derive(Default)]
 struct ProviderNames<'a> {
@@ -130,7 +166,11 @@ fn recogniser(
     })
 }
 
-fn synthesiser(
+/// The synthesiser that routes call `name`.
+///
+/// # Errors
+/// A name that does not exist, or settings it cannot be built from.
+pub fn synthesiser(
     name: &str,
     settings: &TtsSettings,
     environment: Environment<'_>,
@@ -180,6 +220,17 @@ mod tests {
         assert!(providers.dialog.keys().eq(["cognigy-dialogs"]));
         assert!(providers.stt.keys().eq(["fixed", "openai-http"]));
         assert!(providers.tts.keys().eq(["generic-http"]));
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_cannot_be_built_does_not_hide_the_others_from_a_check() {
+        let routes = [route("cognigy-rest", "fixed", "parrot")];
+        let report = check_each(&Config::default(), &routes, &|_| None).await;
+        let names: Vec<&str> = report.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["dialog cognigy-rest", "stt fixed", "tts parrot"]);
+        assert!(matches!(&report[0].1, Health::Refused(text) if text.contains("COGNIGY")));
+        assert!(matches!(report[1].1, Health::Ready(_)));
+        assert!(matches!(&report[2].1, Health::Refused(text) if text.contains("parrot")));
     }
 
     #[test]

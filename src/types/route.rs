@@ -174,8 +174,8 @@ impl Default for ListeningSettings {
     fn default() -> Self {
         Self {
             detector: Detector::Earshot,
-            start_probability: 0.5,
-            stop_probability: 0.35,
+            start_probability: 0.65,
+            stop_probability: 0.45,
             speech_ms_min: 64,
             silence_ms_end: 500,
             pre_roll_ms: 300,

@@ -1,0 +1,155 @@
+//! `antiphon check`: whether the engine could work here, line by line, with what
+//! to do. It starts nothing and runs no dialog turn.
+
+use std::fs::{self, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::CliError;
+use super::print;
+use crate::config::Config;
+use crate::services::{Health, check_each, process_environment};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  antiphon check
+  antiphon check --config other.toml && antiphon serve --config other.toml
+
+ok: it works. warn: it may come up by itself; calls would fail now. fail: it will not.
+The exit status is 0 unless something fails.";
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    level: Level,
+    what: String,
+    text: String,
+}
+
+impl Finding {
+    fn new(level: Level, what: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { level, what: what.into(), text: text.into() }
+    }
+
+    fn of_health(what: String, health: Health) -> Self {
+        match health {
+            Health::Ready(text) => Self::new(Level::Ok, what, text),
+            Health::Unavailable(text) => Self::new(Level::Warn, what, text),
+            Health::Refused(text) => Self::new(Level::Fail, what, text),
+        }
+    }
+
+    fn line(&self) -> String {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        };
+        format!("{level:<4}  {:<24}  {}\n", self.what, self.text)
+    }
+}
+
+/// Checks everything that the configuration names.
+pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError> {
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            print(&Finding::new(Level::Fail, "configuration", "see below").line());
+            return Err(error);
+        }
+    };
+    let mut findings = vec![Finding::new(Level::Ok, "configuration", "every key is right")];
+    findings.push(port("server.http", config.server.http));
+    findings.push(port("server.simulator", config.server.simulator));
+    findings.push(event_file(&config.events.path));
+    let routes = config.routes();
+    let providers = check_each(&config, routes.all().map(Arc::as_ref), &process_environment);
+    let health = |(what, health)| Finding::of_health(what, health);
+    findings.extend(providers.await.into_iter().map(health));
+    for finding in &findings {
+        print(&finding.line());
+    }
+    let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
+    if failed > 0 {
+        return Err(CliError::Unsuccessful(format!(
+            "{failed} of {} checks failed",
+            findings.len()
+        )));
+    }
+    Ok(())
+}
+
+fn port(key: &str, addr: SocketAddr) -> Finding {
+    match TcpListener::bind(addr) {
+        Ok(_) => Finding::new(Level::Ok, key, format!("{addr} is free")),
+        Err(error) => Finding::new(
+            Level::Warn,
+            key,
+            format!("{addr}: {error}; an engine may be running there, or choose another port"),
+        ),
+    }
+}
+
+/// Opens the event file for appending, as the engine does; leaves none behind.
+fn event_file(path: &Path) -> Finding {
+    let existed = path.exists();
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    if opened.is_ok() && !existed {
+        // Left behind empty it would do no harm either.
+        let _harmless = fs::remove_file(path);
+    }
+    match opened {
+        Ok(_) => Finding::new(Level::Ok, "events.path", format!("{} is writable", path.display())),
+        Err(error) => {
+            Finding::new(Level::Fail, "events.path", format!("{}: {error}", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_health_becomes_a_line_that_says_how_it_stands_and_what_to_do() {
+        let line = |health: Health| Finding::of_health("tts flite".to_owned(), health).line();
+        assert_eq!(
+            line(Health::Ready("flite 2.2".to_owned())),
+            "ok    tts flite                 flite 2.2\n"
+        );
+        assert_eq!(
+            line(Health::Unavailable("not reachable: start it".to_owned())),
+            "warn  tts flite                 not reachable: start it\n"
+        );
+        assert_eq!(
+            line(Health::Refused("no such key: set it".to_owned())),
+            "fail  tts flite                 no such key: set it\n"
+        );
+    }
+
+    #[test]
+    fn a_port_in_use_is_a_warning_and_a_free_one_is_fine() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = taken.local_addr().expect("it is bound");
+        assert_eq!(port("server.http", addr).level, Level::Warn);
+        drop(taken);
+        assert_eq!(port("server.http", addr).level, Level::Ok);
+    }
+
+    #[test]
+    fn an_event_file_that_cannot_be_written_fails_and_one_that_can_leaves_nothing_behind() {
+        let missing = std::env::temp_dir().join(format!("antiphon-check-{}", std::process::id()));
+        assert_eq!(event_file(&missing).level, Level::Ok);
+        assert!(!missing.exists());
+        assert_eq!(event_file(&missing.join("voice_metrics.jsonl")).level, Level::Fail);
+    }
+}

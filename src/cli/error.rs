@@ -1,0 +1,89 @@
+//! Why a command did not do what it was asked for, and the exit status that says so.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::load::CallError;
+use crate::media::wav::WavError;
+use crate::sandbox::SandboxError;
+use crate::server::StartError;
+use crate::services::ProviderError;
+use crate::types::TtsFailure;
+
+/// `EX_USAGE` of BSD's sysexits, as the issue of the configuration asks for.
+const BAD_CONFIGURATION: u8 = 64;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The engine does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The stand-ins do not start.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The call could not be placed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A synthesiser cannot be made.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The caller has no voice.
+    #[error("the caller's voice: {0}")]
+    Voice(#[from] TtsFailure),
+    /// A speech package is missing.
+    #[error("{0}\nrun `make deps` to install the speech packages")]
+    NoSpeech(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A recording cannot be used.
+    #[error("{path}: {source}", path = path.display())]
+    Wav {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: WavError,
+    },
+    /// It was done, and the result is not what was hoped for.
+    #[error("{0}")]
+    Unsuccessful(String),
+}
+
+impl CliError {
+    /// For `map_err` of an operation on `path`.
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    /// Tells it on standard error, causes included, and gives the exit status.
+    pub(super) fn tell(&self) -> ExitCode {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let more = error.to_string();
+            // Many errors repeat their cause in their own words.
+            if !text.contains(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = error.source();
+        }
+        eprintln!("error: {text}");
+        match self {
+            Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `antiphon sandbox`: the stand-ins alone, until Ctrl-C.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::error::CliError;
+use super::speech::{for_sandbox, local_synthesiser};
+use super::{print, serve};
+use crate::config::TtsSettings;
+use crate::sandbox::{self, DEFAULT_KEY, FaultProfiles, RunningSandbox, SandboxSettings};
+use crate::types::Secret;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  antiphon sandbox
+  antiphon sandbox --addr 127.0.0.1:9090 --phrase \"book a room\"
+  antiphon sandbox --faults faults.json
+  curl -d '{\"dialog\":{\"status\":429,\"status_every_nth\":3,\"retry_after\":\"2\"}}' \\
+       http://127.0.0.1:8090/_sandbox/faults          let every third turn fail from now on
+  curl http://127.0.0.1:8090/_sandbox/stats           what the platform's side saw";
+
+#[derive(Debug, Args)]
+pub(super) struct SandboxArgs {
+    /// Where to listen; loopback only.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    addr: SocketAddr,
+    /// The key that the stand-ins take.
+    #[arg(long, default_value = DEFAULT_KEY, hide_default_value = false)]
+    key: String,
+    /// What the recogniser hears in every recording.
+    #[arg(long, default_value = "what time is breakfast")]
+    phrase: String,
+    /// JSON file with fault profiles: what `POST /_sandbox/faults` takes.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+}
+
+/// Runs the stand-ins until Ctrl-C.
+pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
+    let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
+    // Without the speech packages the stand-in synthesiser makes tones.
+    let synthesiser = local_synthesiser(&TtsSettings::default()).await.ok().map(for_sandbox);
+    let voice = if synthesiser.is_some() { "flite" } else { "tones (flite is not installed)" };
+    let sandbox = sandbox::start(SandboxSettings {
+        addr: args.addr,
+        key: Secret::new(&args.key),
+        phrase: args.phrase.clone(),
+        faults,
+        synthesiser,
+    })?;
+    print(&format!("{}\nspeech: {voice}\nCtrl-C ends it.\n", how_to_reach(&sandbox)));
+    serve::told_to_stop().await;
+    sandbox.stop().await;
+    Ok(())
+}
+
+/// How an engine is pointed at a running sandbox.
+fn how_to_reach(sandbox: &RunningSandbox) -> String {
+    format!(
+        "The stand-ins listen on http://{addr}. Point an engine at them with
+  COGNIGY_API_KEY={DEFAULT_KEY}            (or what --key says)
+  ANTIPHON_DIALOG__COGNIGY_DIALOGS__BASE_URL={dialogs}
+  COGNIGY_ENDPOINT_URL={endpoint}
+  ANTIPHON_TTS__GENERIC_HTTP__ENDPOINT=http://{addr}
+  ANTIPHON_STT__OPENAI_HTTP__BASE_URL=http://{addr}",
+        addr = sandbox.addr,
+        dialogs = sandbox.dialogs_base_url(),
+        endpoint = sandbox.endpoint_url(),
+    )
+}
+
+fn read_faults(path: &Path) -> Result<FaultProfiles, CliError> {
+    let text = fs::read_to_string(path).map_err(CliError::file(path))?;
+    serde_json::from_str(&text)
+        .map_err(|error| CliError::Unsuccessful(format!("{}: {error}", path.display())))
+}

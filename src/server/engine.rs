@@ -1,0 +1,335 @@
+//! Starting and stopping the engine.
+//!
+//! Everything that can be wrong with a configuration or a key is found out before
+//! a port is bound. Stopping goes from the top: no new calls, the running ones end,
+//! the last events reach the disk, the threads are joined.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::health::{Finding, HealthBoard, check_providers, watch};
+use super::planner::Planner;
+use super::routes::{self, EngineState};
+use crate::actors::link::Switchboard;
+use crate::actors::{
+    CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
+    install_panic_hook,
+};
+use crate::config::Config;
+use crate::services::{Health, PromptCache, ProviderError, Providers, process_environment};
+use crate::telemetry::{
+    EngineEvent, Prometheus, PrometheusError, QueueLimits, Service, Telemetry, Upkeep,
+};
+use crate::transports::http_callback::{self, HttpCallback};
+use crate::transports::simulator::{self, SimulatorState};
+use crate::transports::stream::{self, StreamState};
+use crate::turn::sentences;
+use crate::types::Route;
+
+/// Longest time spent on rendering the prompts before the ports are bound; what is
+/// missing then is rendered later.
+const RENDER_WITHIN: Duration = Duration::from_secs(8);
+
+/// Longest time for calls to say goodbye after they were told to end.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often a drain looks whether calls are left.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Seconds that connections get to finish when the HTTP servers stop.
+const HTTP_SHUTDOWN_SECONDS: u64 = 2;
+
+/// Starts engines.
+pub struct Engine;
+
+/// Why the engine cannot start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A provider cannot be built from its settings.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The dialog platform does not accept the key.
+    #[error("dialog {provider}: {message}")]
+    DialogRefused {
+        /// The backend's name in the configuration.
+        provider: String,
+        /// What the platform said and what to do.
+        message: String,
+    },
+    /// A port cannot be bound.
+    #[error("cannot listen on {address} ({key}): {source}; is another engine running there?")]
+    Port {
+        /// The address.
+        address: SocketAddr,
+        /// Its key in the configuration.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A bound port cannot be served.
+    #[error("cannot serve: {0}")]
+    Serve(std::io::Error),
+    /// Metrics cannot be collected.
+    #[error(transparent)]
+    Metrics(#[from] PrometheusError),
+    /// The threads for the providers cannot be made.
+    #[error("cannot start the service threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// An engine that takes calls.
+pub struct RunningEngine {
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where the simulator protocol is served.
+    pub simulator: SocketAddr,
+    switchboard: Switchboard,
+    servers: [ServerHandle; 2],
+    metrics: MetricsThread,
+    telemetry: Telemetry,
+    draining: Arc<AtomicBool>,
+    drain_ms_max: u32,
+    services: Runtime,
+    _upkeep: Upkeep,
+}
+
+impl Engine {
+    /// Starts an engine within the current actix system.
+    ///
+    /// # Errors
+    /// [`StartError`], before any port is bound where possible.
+    pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
+        install_panic_hook();
+        let prometheus = prometheus()?;
+        let limits =
+            QueueLimits { queue_max: config.events.queue_max, batch_max: config.events.batch_max };
+        let (telemetry, queue) = Telemetry::new(limits);
+        let clock = Clock::start();
+        let services = service_runtime(config.server.service_threads)?;
+        let table = config.routes();
+        let routes: Vec<Arc<Route>> = table.all().cloned().collect();
+        let providers = {
+            // Providers may start tasks; those belong to the service runtime.
+            let _inside = services.enter();
+            Providers::build(&config, routes.iter().map(Arc::as_ref), &process_environment)?
+        };
+        let board = HealthBoard::default();
+        let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
+        prepare(&services, &providers, &prompts, &board, &telemetry).await?;
+
+        let http_port = listen("server.http", config.server.http)?;
+        let simulator_port = listen("server.simulator", config.server.simulator)?;
+        let (http, simulator) = (address_of(&http_port)?, address_of(&simulator_port)?);
+
+        let planner = Planner {
+            clock,
+            routes: table,
+            providers,
+            prompts,
+            runtime: ServiceRuntime::new(services.handle().clone()),
+            telemetry: telemetry.clone(),
+        };
+        let switchboard = CallRegistry::start(RegistryParts {
+            clock,
+            planner: Box::new(planner),
+            threads: MediaThreads::start(
+                threads(config.server.media_threads),
+                clock,
+                config.server.tick_ms,
+            ),
+            telemetry: telemetry.clone(),
+            calls_max: config.limits.calls_max,
+            run_id: std::process::id(),
+        });
+        let draining = Arc::new(AtomicBool::new(false));
+        let state =
+            EngineState { board, draining: Arc::clone(&draining), prometheus: prometheus.clone() };
+        let servers = [
+            serve_http(&config, &switchboard, state, http_port).map_err(StartError::Serve)?,
+            serve_simulator(&config, &switchboard, simulator_port).map_err(StartError::Serve)?,
+        ];
+        let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
+        telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
+        Ok(RunningEngine {
+            http,
+            simulator,
+            switchboard,
+            servers,
+            metrics,
+            telemetry,
+            draining,
+            drain_ms_max: config.server.drain_ms_max,
+            services,
+            _upkeep: prometheus.start_upkeep(),
+        })
+    }
+}
+
+/// Checks the providers, renders the prompts, and goes on doing both.
+async fn prepare(
+    services: &Runtime,
+    providers: &Providers,
+    prompts: &Arc<PromptCache>,
+    board: &HealthBoard,
+    telemetry: &Telemetry,
+) -> Result<(), StartError> {
+    let (checked, rendered) = (providers.clone(), (providers.clone(), Arc::clone(prompts)));
+    let findings = services.spawn(async move { check_providers(&checked).await }).await;
+    let findings = findings.unwrap_or_default();
+    refuse_wrong_keys(&findings)?;
+    board.update(findings, telemetry);
+    let rendering = services.spawn(async move {
+        let (providers, prompts) = rendered;
+        prompts.render(&providers.tts).await
+    });
+    if timeout(RENDER_WITHIN, rendering).await.is_err() {
+        tracing::warn!("the prompts are not rendered yet; calls begin without them");
+    }
+    services.spawn(watch(providers.clone(), Arc::clone(prompts), board.clone(), telemetry.clone()));
+    Ok(())
+}
+
+fn refuse_wrong_keys(findings: &[Finding]) -> Result<(), StartError> {
+    for finding in findings.iter().filter(|finding| finding.service == Service::Dialog) {
+        if let Health::Refused(message) = &finding.health {
+            return Err(StartError::DialogRefused {
+                provider: finding.provider.clone(),
+                message: message.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn serve_http(
+    config: &Config,
+    switchboard: &Switchboard,
+    state: EngineState,
+    port: TcpListener,
+) -> std::io::Result<ServerHandle> {
+    let callback = HttpCallback::new(switchboard.clone(), &config.http_callback);
+    let stream_state = StreamState::new(switchboard.clone(), &config.limits);
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(|app| routes::routes(app, state.clone()))
+            .configure(|app| http_callback::routes(app, callback.clone()))
+            .configure(|app| stream::routes(app, stream_state.clone()))
+            .default_service(web::to(routes::not_found))
+    });
+    let server = server
+        .workers(threads(config.server.http_threads))
+        .disable_signals()
+        .shutdown_timeout(HTTP_SHUTDOWN_SECONDS);
+    Ok(spawn(server.listen(port)?.run()))
+}
+
+fn serve_simulator(
+    config: &Config,
+    switchboard: &Switchboard,
+    port: TcpListener,
+) -> std::io::Result<ServerHandle> {
+    let state = SimulatorState::new(switchboard.clone(), &config.limits);
+    let server =
+        HttpServer::new(move || App::new().configure(|app| simulator::routes(app, state.clone())));
+    let server = server
+        .workers(threads(config.server.http_threads))
+        .disable_signals()
+        .shutdown_timeout(HTTP_SHUTDOWN_SECONDS);
+    Ok(spawn(server.listen(port)?.run()))
+}
+
+/// Takes the port, so that a second engine finds out before it serves anything.
+fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Port { address, key, source })
+}
+
+fn address_of(port: &TcpListener) -> Result<SocketAddr, StartError> {
+    port.local_addr().map_err(StartError::Serve)
+}
+
+fn spawn(server: Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    handle
+}
+
+/// The process has one recorder, however many engines a test starts in it.
+fn prometheus() -> Result<Prometheus, PrometheusError> {
+    static INSTALLED: OnceLock<Prometheus> = OnceLock::new();
+    if let Some(prometheus) = INSTALLED.get() {
+        return Ok(prometheus.clone());
+    }
+    let prometheus = Prometheus::install()?;
+    Ok(INSTALLED.get_or_init(|| prometheus).clone())
+}
+
+fn service_runtime(count: usize) -> Result<Runtime, StartError> {
+    Builder::new_multi_thread()
+        .worker_threads(count.max(1))
+        .thread_name("services")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)
+}
+
+/// 0 means one per core.
+fn threads(configured: usize) -> usize {
+    if configured > 0 {
+        return configured;
+    }
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+// === impl RunningEngine ===
+
+impl RunningEngine {
+    /// Opens the event file anew, after it was renamed.
+    pub fn reopen_events(&self) {
+        self.metrics.reopen();
+    }
+
+    /// Takes no new calls, gives the running ones the configured time to end, then
+    /// stops. Dropping the future in between leaves the engine draining.
+    pub async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        let calls = self.switchboard.drain(false).await;
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        self.telemetry.engine_event(&EngineEvent::DrainStarted { calls });
+        self.wait_until_empty(Duration::from_millis(u64::from(self.drain_ms_max))).await;
+    }
+
+    /// Ends all calls and stops. Returns when the last event is on disk.
+    pub async fn stop(self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.switchboard.drain(true).await;
+        self.wait_until_empty(GOODBYE_WITHIN).await;
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        self.switchboard.stop().await;
+        self.telemetry.engine_event(&EngineEvent::EngineStopped);
+        let flushed = self.metrics.stop().await;
+        if flushed.dropped + flushed.waiting > 0 {
+            tracing::error!(?flushed, "events did not reach the disk");
+        }
+        // Requests that still run have nobody left to answer.
+        self.services.shutdown_background();
+    }
+
+    async fn wait_until_empty(&self, within: Duration) {
+        let until = Instant::now() + within;
+        while Instant::now() < until {
+            match self.switchboard.load().await {
+                Some(load) if load.calls > 0 => sleep(DRAIN_LOOK_EVERY).await,
+                _ => return,
+            }
+        }
+    }
+}
