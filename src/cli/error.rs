@@ -11,6 +11,7 @@ use crate::media::wav::WavError;
 use crate::sandbox::SandboxError;
 use crate::server::StartError;
 use crate::services::ProviderError;
+use crate::telemetry::log::LogError;
 use crate::types::TtsFailure;
 
 /// `EX_USAGE` of BSD's sysexits, as the issue of the configuration asks for.
@@ -25,6 +26,9 @@ pub(super) enum CliError {
     /// The engine does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The log does not start.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The stand-ins do not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
