@@ -26,6 +26,9 @@ pub(super) enum CliError {
     /// The engine does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The log does not start.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The stand-ins do not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -57,12 +60,6 @@ pub(super) enum CliError {
         /// What is wrong with it.
         source: WavError,
     },
-    /// The log cannot be started.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The system does not let the process hear signals.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),

@@ -25,7 +25,7 @@ mod wav;
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use http::HttpSetupError;
 pub use prompts::PromptCache;
-pub use providers::{ProviderError, Providers, check_each, synthesiser};
+pub use providers::{ProviderError, Providers, synthesiser};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -15,7 +15,7 @@ use super::governor::Governor;
 use super::http::HttpSetupError;
 use super::jitter;
 use super::openai_http::OpenAiStt;
-use super::{DialogBackend, Health, SpeechToText, TextToSpeech};
+use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
 use crate::telemetry::Telemetry;
 use crate::types::Route;
@@ -51,8 +51,7 @@ pub enum ProviderError {
 }
 
 impl Providers {
-    /// Builds what `routes` name. Reads credential files; makes no connection. What
-    /// the providers have to tell goes to `telemetry`.
+    /// Builds what `routes` name. Reads credential files; makes no connection.
     ///
     /// # Errors
     /// [`ProviderError`] for the first provider that cannot be built.
@@ -62,59 +61,49 @@ impl Providers {
         environment: Environment<'_>,
         telemetry: Option<&Telemetry>,
     ) -> Result<Self, ProviderError> {
+        let (built, unbuilt) = Self::build_each(config, routes, environment, telemetry);
+        unbuilt.into_iter().next().map_or(Ok(built), |(_, error)| Err(error))
+    }
+
+    /// Builds what `routes` name, each by itself: beside what was built, the names of
+    /// what cannot be, with the reason.
+    pub fn build_each<'a>(
+        config: &Config,
+        routes: impl IntoIterator<Item = &'a Route>,
+        environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
+    ) -> (Self, Vec<(String, ProviderError)>) {
         let mut names = ProviderNames::default();
         routes.into_iter().for_each(|route| names.add(route));
         let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
         let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
-        let mut built = Self::default();
+        let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
-            let backend = dialog_backend(name, &config.dialog, environment, &governor)?;
-            built.dialog.insert(name.to_owned(), backend);
+            let backend = dialog_backend(name, &config.dialog, environment, &governor);
+            place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {
-            built.stt.insert(name.to_owned(), recogniser(name, &config.stt, environment)?);
+            let recogniser = recogniser(name, &config.stt, environment);
+            place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
-            built.tts.insert(name.to_owned(), synthesiser(name, &config.tts, environment)?);
+            let synthesiser = synthesiser(name, &config.tts, environment);
+            place(&mut built.tts, &mut unbuilt, name, synthesiser);
         }
-        Ok(built)
+        (built, unbuilt)
     }
 }
 
-/// What each provider that `routes` name says of itself. They are built one by one:
-/// one that cannot be built is refused and hides no other.
-pub async fn check_each<'a>(
-    config: &Config,
-    routes: impl IntoIterator<Item = &'a Route>,
-    environment: Environment<'_>,
-) -> Vec<(String, Health)> {
-    let mut names = ProviderNames::default();
-    routes.into_iter().for_each(|route| names.add(route));
-    let governor = Governor::new(config.dialog.in_flight_max, config.dialog.waiting_max, None);
-    let refused = |error: ProviderError| Health::Refused(error.to_string());
-    let mut report = Vec::new();
-    for name in names.dialog {
-        let health = match dialog_backend(name, &config.dialog, environment, &governor) {
-            Ok(backend) => backend.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("dialog {name}"), health));
+fn place<P>(
+    built: &mut BTreeMap<String, P>,
+    unbuilt: &mut Vec<(String, ProviderError)>,
+    name: &str,
+    provider: Result<P, ProviderError>,
+) {
+    match provider {
+        Ok(provider) => drop(built.insert(name.to_owned(), provider)),
+        Err(error) => unbuilt.push((name.to_owned(), error)),
     }
-    for name in names.stt {
-        let health = match recogniser(name, &config.stt, environment) {
-            Ok(recogniser) => recogniser.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("stt {name}"), health));
-    }
-    for name in names.tts {
-        let health = match synthesiser(name, &config.tts, environment) {
-            Ok(synthesiser) => synthesiser.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("tts {name}"), health));
-    }
-    report
 }
 
 /// Each name once.
@@ -225,15 +214,13 @@ mod tests {
         assert!(providers.tts.keys().eq(["generic-http"]));
     }
 
-    #[tokio::test]
-    async fn a_provider_that_cannot_be_built_does_not_hide_the_others_from_a_check() {
+    #[test]
+    fn a_provider_that_cannot_be_built_does_not_hide_the_others() {
         let routes = [route("cognigy-rest", "fixed", "parrot")];
-        let report = check_each(&Config::default(), &routes, &|_| None).await;
-        let names: Vec<&str> = report.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["dialog cognigy-rest", "stt fixed", "tts parrot"]);
-        assert!(matches!(&report[0].1, Health::Refused(text) if text.contains("COGNIGY")));
-        assert!(matches!(report[1].1, Health::Ready(_)));
-        assert!(matches!(&report[2].1, Health::Refused(text) if text.contains("parrot")));
+        let (built, unbuilt) = Providers::build_each(&Config::default(), &routes, &|_| None, None);
+        assert!(built.stt.contains_key("fixed"));
+        let names: Vec<&str> = unbuilt.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["cognigy-rest", "parrot"]);
     }
 
     #[test]
