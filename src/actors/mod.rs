@@ -40,7 +40,7 @@ mod service_runtime;
 mod stt;
 mod supervisor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tts;
 mod vad;
 mod voice;

@@ -248,11 +248,7 @@ impl Handler<TakeLoad> for CallRegistry {
     type Result = MessageResult<TakeLoad>;
 
     fn handle(&mut self, _: TakeLoad, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Load {
-            calls: self.calls.len(),
-            draining: self.draining,
-            lag_nanos: self.threads.lags().collect(),
-        })
+        MessageResult(Load { calls: self.calls.len(), draining: self.draining })
     }
 }
 
@@ -278,8 +274,6 @@ pub struct Load {
     pub calls: usize,
     /// No new calls are taken.
     pub draining: bool,
-    /// Lateness of each media thread's latest tick, in nanoseconds.
-    pub lag_nanos: Vec<u64>,
 }
 
 /// The transports' and the server's handle on the registry.

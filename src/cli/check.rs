@@ -90,7 +90,7 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
 async fn providers(config: &Config) -> Vec<Finding> {
     let routes = config.routes();
     let (built, unbuilt) =
-        Providers::build_each(config, routes.all().map(Arc::as_ref), &process_environment);
+        Providers::build_each(config, routes.all().map(Arc::as_ref), &process_environment, None);
     let unbuilt =
         unbuilt.into_iter().map(|(name, error)| Finding::new(Level::Fail, name, error.to_string()));
     let checked = check_providers(&built).await.into_iter().map(|found| {

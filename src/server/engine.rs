@@ -118,7 +118,12 @@ impl Engine {
         let providers = {
             // Providers may start tasks; those belong to the service runtime.
             let _inside = services.enter();
-            Providers::build(&config, routes.iter().map(Arc::as_ref), &process_environment)?
+            Providers::build(
+                &config,
+                routes.iter().map(Arc::as_ref),
+                &process_environment,
+                Some(&telemetry),
+            )?
         };
         let board = HealthBoard::default();
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
@@ -143,6 +148,7 @@ impl Engine {
                 threads(config.server.media_threads),
                 clock,
                 config.server.tick_ms,
+                &telemetry,
             ),
             telemetry: telemetry.clone(),
             calls_max: config.limits.calls_max,

@@ -17,6 +17,7 @@ use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
+use crate::telemetry::Telemetry;
 use crate::types::Route;
 
 /// Providers by the name that routes use.
@@ -58,8 +59,9 @@ impl Providers {
         config: &Config,
         routes: impl IntoIterator<Item = &'a Route>,
         environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
     ) -> Result<Self, ProviderError> {
-        let (built, unbuilt) = Self::build_each(config, routes, environment);
+        let (built, unbuilt) = Self::build_each(config, routes, environment, telemetry);
         unbuilt.into_iter().next().map_or(Ok(built), |(_, error)| Err(error))
     }
 
@@ -69,11 +71,12 @@ impl Providers {
         config: &Config,
         routes: impl IntoIterator<Item = &'a Route>,
         environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
     ) -> (Self, Vec<(String, ProviderError)>) {
         let mut names = ProviderNames::default();
         routes.into_iter().for_each(|route| names.add(route));
         let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
-        let governor = Governor::new(in_flight_max, waiting_max);
+        let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
         let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
             let backend = dialog_backend(name, &config.dialog, environment, &governor);
@@ -196,7 +199,7 @@ mod tests {
             };
             Some(value.to_owned())
         };
-        Providers::build(&Config::default(), routes, &environment)
+        Providers::build(&Config::default(), routes, &environment, None)
     }
 
     #[test]
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn a_provider_that_cannot_be_built_does_not_hide_the_others() {
         let routes = [route("cognigy-rest", "fixed", "parrot")];
-        let (built, unbuilt) = Providers::build_each(&Config::default(), &routes, &|_| None);
+        let (built, unbuilt) = Providers::build_each(&Config::default(), &routes, &|_| None, None);
         assert!(built.stt.contains_key("fixed"));
         let names: Vec<&str> = unbuilt.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["cognigy-rest", "parrot"]);

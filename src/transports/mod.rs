@@ -21,3 +21,6 @@ pub mod stream;
 mod query;
 mod refusal;
 mod websocket;
+
+#[cfg(test)]
+mod tests;

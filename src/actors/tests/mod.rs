@@ -2,5 +2,5 @@
 //! script and panics planted wherever a child passes by.
 
 mod calls;
-mod stage;
+pub(crate) mod stage;
 mod supervision;

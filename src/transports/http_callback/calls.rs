@@ -1,23 +1,19 @@
 //! The calls of the callback: posts come over many connections, so what belongs
-//! to a call is found here by its id. Each connected leg has one task that carries
-//! out its commands and notices when the posts stop. It owns no audio of the
-//! caller and decides nothing about the conversation.
+//! to a call is found here by its id. Each leg has one task that carries out its
+//! commands and notices when the posts stop.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::reply::{ReplyBuffer, ReplyPart};
-use crate::actors::link::{CallRequest, Leg, LegCommand, LegInput, LegOutput, Switchboard};
-use crate::config::HttpCallbackSettings;
+use super::call::{CallbackCall, Presence};
+use crate::actors::link::{Leg, LegCommand, LegInput, LegOutput, Switchboard};
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, EndCause, Epoch, RefusalReason};
+use crate::types::{CallId, RefusalReason};
 
 /// How long the reply audio of a call is kept after its leg ended.
 const KEPT_MS: u64 = 30_000;
@@ -97,126 +93,6 @@ impl Calls {
     }
 }
 
-/// One call.
-pub(super) struct CallbackCall {
-    request: CallRequest,
-    leg: Mutex<LegSlot>,
-    /// Held while the call is being connected, so that two posts connect it once.
-    connecting: tokio::sync::Mutex<()>,
-    /// Number that the next leg begins with.
-    next_sequence: AtomicU64,
-    heard_at: Mutex<Instant>,
-    reply: Mutex<ReplyBuffer>,
-    changed: watch::Sender<Change>,
-    newest_reader: AtomicU64,
-}
-
-/// The call's connection to the engine.
-struct LegSlot {
-    state: LegState,
-    /// Counts connections: tells an old leg's task that it is not concerned.
-    legs: u32,
-}
-
-/// Whether the call can take audio.
-#[derive(Clone)]
-pub(super) enum LegState {
-    /// Not connected: not yet, or because its media was lost.
-    Away,
-    /// Connected.
-    Connected(LegInput),
-    /// Over.
-    Ended(EndCause),
-}
-
-/// What readers of the reply wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    /// More audio or another epoch.
-    Reply,
-    /// No more audio will come.
-    Closed,
-}
-
-impl CallbackCall {
-    /// A call that is not connected.
-    pub(super) fn new(request: CallRequest, settings: &HttpCallbackSettings) -> Self {
-        let reply = ReplyBuffer::new(request.format_out, settings.reply_ms_max);
-        Self {
-            next_sequence: AtomicU64::new(request.first_sequence),
-            request,
-            leg: Mutex::new(LegSlot { state: LegState::Away, legs: 0 }),
-            connecting: tokio::sync::Mutex::new(()),
-            heard_at: Mutex::new(Instant::now()),
-            reply: Mutex::new(reply),
-            changed: watch::Sender::new(Change::Reply),
-            newest_reader: AtomicU64::new(0),
-        }
-    }
-
-    /// What the call was started with.
-    pub(super) const fn request(&self) -> &CallRequest {
-        &self.request
-    }
-
-    /// Whether it can take audio.
-    pub(super) fn state(&self) -> LegState {
-        self.leg.lock().state.clone()
-    }
-
-    /// A media post arrived, taken or not.
-    pub(super) fn heard(&self) {
-        *self.heard_at.lock() = Instant::now();
-    }
-
-    /// Looks at or reads from the reply.
-    pub(super) fn with_reply<T>(&self, look: impl FnOnce(&mut ReplyBuffer) -> T) -> T {
-        look(&mut self.reply.lock())
-    }
-
-    /// Reads the reply from `from` on as it comes. A newer reader ends this one.
-    pub(super) fn reader(self: &Arc<Self>, from: u64) -> ReplyReader {
-        let number = self.newest_reader.fetch_add(1, Ordering::Relaxed) + 1;
-        self.changed.send_modify(|_| ());
-        let (position, epoch) = self.with_reply(|reply| (reply.position_at(from), reply.epoch()));
-        ReplyReader {
-            changed: self.changed.subscribe(),
-            call: Arc::clone(self),
-            number: Some(number),
-            position,
-            epoch,
-        }
-    }
-
-    /// Reads the whole reply; other readers do not matter.
-    pub(super) fn playback_reader(self: &Arc<Self>) -> ReplyReader {
-        let epoch = self.with_reply(|reply| reply.epoch());
-        ReplyReader {
-            changed: self.changed.subscribe(),
-            call: Arc::clone(self),
-            number: None,
-            position: 0,
-            epoch,
-        }
-    }
-
-    fn carry_out(&self, command: LegCommand) {
-        match command {
-            LegCommand::Audio { epoch, bytes, .. } | LegCommand::Sentence { epoch, bytes, .. } => {
-                self.reply.lock().push(epoch, bytes);
-            }
-            LegCommand::Flush { epoch } => self.reply.lock().flush(epoch),
-            // The callback has no channel for events.
-            LegCommand::Event(_) | LegCommand::Superseded | LegCommand::End { .. } => return,
-        }
-        self.changed.send_replace(Change::Reply);
-    }
-
-    fn close(&self) {
-        self.changed.send_replace(Change::Closed);
-    }
-}
-
 /// Connects `call` if it is not, and gives its way in.
 pub(super) async fn connected(
     calls: &Arc<Calls>,
@@ -224,7 +100,9 @@ pub(super) async fn connected(
     switchboard: &Switchboard,
     idle_ms_max: u32,
 ) -> Result<LegInput, Refusal> {
-    if let LegState::Connected(input) = call.state() {
+    if call.presence() == Presence::Connected
+        && let Some(input) = call.input()
+    {
         return Ok(input);
     }
     let (calls, call, switchboard) = (Arc::clone(calls), Arc::clone(call), switchboard.clone());
@@ -244,22 +122,17 @@ async fn connect(
     idle_ms_max: u32,
 ) -> Result<LegInput, RefusalReason> {
     let _one_at_a_time = call.connecting.lock().await;
-    match call.state() {
-        LegState::Connected(input) => return Ok(input),
-        LegState::Ended(_) => return Err(RefusalReason::Ended),
-        LegState::Away => {}
+    let last_input = call.input();
+    match (call.presence(), &last_input) {
+        (Presence::Connected, Some(input)) => return Ok(input.clone()),
+        (Presence::Ended(_), _) => return Err(RefusalReason::Ended),
+        (Presence::Connected | Presence::Away, _) => {}
     }
-    let first_sequence = call.next_sequence.load(Ordering::Relaxed);
-    let request = CallRequest { first_sequence, ..call.request.clone() };
-    match switchboard.connect(request).await {
+    match switchboard.connect(call.next_request()).await {
         Ok(leg) => Ok(attach(calls, call, leg, idle_ms_max)),
         Err(reason) => {
-            let has_ended = reason == RefusalReason::Ended;
-            let was_never_connected = call.leg.lock().legs == 0;
-            if let Some(id) = &call.request.call_id
-                && (has_ended || was_never_connected)
-            {
-                calls.remove(id, call, has_ended);
+            if let (None, Some(id)) = (last_input, &call.request().call_id) {
+                calls.remove(id, call, false);
             }
             Err(reason)
         }
@@ -274,21 +147,13 @@ pub(super) fn attach(
     idle_ms_max: u32,
 ) -> LegInput {
     let Leg { call_id, input, output, .. } = leg;
-    call.heard();
-    call.with_reply(|reply| reply.flush(input.state().epoch));
-    let legs = {
-        let mut slot = call.leg.lock();
-        slot.state = LegState::Connected(input.clone());
-        slot.legs += 1;
-        slot.legs
-    };
     let watch = LegWatch {
         call_id,
         calls: Arc::clone(calls),
         call: Arc::clone(call),
+        leg: call.attach(&input),
         input: input.clone(),
         idle: Duration::from_millis(u64::from(idle_ms_max)),
-        legs,
     };
     actix_web::rt::spawn(watch.run(output));
     input
@@ -301,40 +166,40 @@ struct LegWatch {
     call: Arc<CallbackCall>,
     input: LegInput,
     idle: Duration,
-    legs: u32,
+    leg: u32,
 }
 
 impl LegWatch {
     async fn run(self, output: LegOutput) {
-        let left = self.carry(output).await;
-        let has_ended = matches!(left, LegState::Ended(_));
-        let next_sequence = self.input.state().next_sequence;
-        self.call.next_sequence.store(next_sequence, Ordering::Relaxed);
-        self.call.leg.lock().state = left;
+        let presence = self.carry(output).await;
+        self.call.leave(self.leg, presence);
+        let has_ended = presence != Presence::Away;
         if has_ended {
             self.call.close();
         }
         sleep(Duration::from_millis(KEPT_MS)).await;
-        let is_last = self.call.leg.lock().legs == self.legs;
-        if is_last {
+        if self.call.is_newest(self.leg) {
             self.calls.remove(&self.call_id, &self.call, has_ended);
         }
     }
 
-    /// Carries out the leg's commands until it ends or the posts stop.
-    async fn carry(&self, mut output: LegOutput) -> LegState {
+    /// Carries out the leg's commands to the last. When the posts stop, the media
+    /// is lost, but the reply may still be heard: the engine says when it is over.
+    async fn carry(&self, mut output: LegOutput) -> Presence {
+        let mut is_lost = false;
         loop {
-            let idle_at = *self.call.heard_at.lock() + self.idle;
+            let idle_at = self.call.heard_at() + self.idle;
             tokio::select! {
                 command = output.next() => match command {
-                    Some(LegCommand::End { cause }) => return LegState::Ended(cause),
+                    Some(LegCommand::End { cause }) => return Presence::Ended(cause),
+                    Some(LegCommand::Superseded) | None => return Presence::Away,
                     Some(command) => self.call.carry_out(command),
-                    None => return LegState::Away,
                 },
-                () = sleep_until(idle_at) => {
-                    if *self.call.heard_at.lock() + self.idle <= Instant::now() {
+                () = sleep_until(idle_at), if !is_lost => {
+                    if self.call.heard_at() + self.idle <= Instant::now() {
+                        is_lost = true;
                         self.input.lost();
-                        return LegState::Away;
+                        self.call.leave(self.leg, Presence::Away);
                     }
                 }
             }
@@ -342,74 +207,37 @@ impl LegWatch {
     }
 }
 
-/// Follows a call's reply.
-pub(super) struct ReplyReader {
-    call: Arc<CallbackCall>,
-    changed: watch::Receiver<Change>,
-    number: Option<u64>,
-    position: u64,
-    epoch: Epoch,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::call;
+    use super::*;
 
-/// What a reader finds next.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReplyStep {
-    /// Audio of the current epoch.
-    Audio(ReplyPart),
-    /// The caller interrupted: what was read is out of date.
-    Flushed {
-        /// The epoch that begins.
-        epoch: Epoch,
-    },
-    /// Nothing more will come to this reader.
-    Ended,
-}
-
-impl ReplyReader {
-    /// Where the next audio begins, in samples.
-    pub(super) const fn position(&self) -> u64 {
-        self.position
+    fn id(text: &str) -> CallId {
+        CallId::new(text).expect("valid")
     }
 
-    /// The epoch of the next audio.
-    pub(super) const fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Whether audio of `epoch` is not wanted any more.
-    pub(super) fn is_out_of_date(&self, epoch: Epoch) -> bool {
-        self.call.with_reply(|reply| reply.epoch()) > epoch
-    }
-
-    /// Waits for audio, at most `bytes_max` of it, or for the end.
-    pub(super) async fn next(&mut self, bytes_max: usize) -> ReplyStep {
-        loop {
-            let change = *self.changed.borrow_and_update();
-            if self.number.is_some_and(|n| n != self.call.newest_reader.load(Ordering::Relaxed)) {
-                return ReplyStep::Ended;
-            }
-            let (epoch, position) = (self.epoch, self.position);
-            let part = self.call.with_reply(|reply| {
-                if reply.epoch() == epoch {
-                    Ok(reply.read(position, bytes_max))
-                } else {
-                    Err((reply.epoch(), reply.position_at(position)))
-                }
-            });
-            match part {
-                Err((epoch, position)) => {
-                    (self.epoch, self.position) = (epoch, position);
-                    return ReplyStep::Flushed { epoch };
-                }
-                Ok(part) if !part.bytes.is_empty() => {
-                    self.position = part.next;
-                    return ReplyStep::Audio(part);
-                }
-                Ok(_) => {}
-            }
-            if change == Change::Closed || self.changed.changed().await.is_err() {
-                return ReplyStep::Ended;
-            }
+    #[tokio::test]
+    async fn an_ended_call_is_remembered_but_not_for_ever() {
+        let calls = Calls::default();
+        assert!(matches!(calls.find(&id("first")), Lookup::Unknown));
+        for number in 0..=ENDED_MAX {
+            let name = if number == 0 { "first".to_owned() } else { format!("c{number}") };
+            let call = call(&name);
+            calls.add(id(&name), Arc::clone(&call));
+            assert!(matches!(calls.find(&id(&name)), Lookup::Call(_)));
+            calls.remove(&id(&name), &call, true);
+            assert!(matches!(calls.find(&id(&name)), Lookup::Ended));
         }
+        assert!(matches!(calls.find(&id("first")), Lookup::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_replaced_does_not_take_its_successor_along() {
+        let calls = Calls::default();
+        let (old, new) = (call("a"), call("a"));
+        calls.add(id("a"), Arc::clone(&old));
+        calls.add(id("a"), new);
+        calls.remove(&id("a"), &old, true);
+        assert!(matches!(calls.find(&id("a")), Lookup::Call(_)));
     }
 }

@@ -12,9 +12,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::calls::{
-    CallbackCall, Calls, LegState, Lookup, ReplyReader, ReplyStep, attach, connected,
-};
+use super::call::{CallbackCall, Presence, ReplyReader, ReplyStep};
+use super::calls::{Calls, Lookup, attach, connected};
 use super::format::{FormatError, check_whole, content_type};
 use super::messages::{
     AUDIO_POSITION, BUFFERED_MS, CALL_STATE, CallAnswer, DUPLICATE, EPOCH, HeadError, MediaAnswer,
@@ -100,6 +99,12 @@ async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
         ..state.request(start.format)
     };
     let format_out = request.format_out;
+    if let Some(id) = &request.call_id
+        && let Lookup::Call(call) = state.calls.find(id)
+        && call.presence() == Presence::Connected
+    {
+        return Err(RefusalReason::AlreadyConnected.into());
+    }
     let leg = state.switchboard.connect(request.clone()).await?;
     let (call_id, resumed) = (leg.call_id.clone(), leg.resumed);
     let request = CallRequest { call_id: Some(call_id.clone()), ..request };
@@ -110,13 +115,11 @@ async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
         actix_web::rt::spawn(playback.run(call.playback_reader()));
     }
     state.calls.add(call_id.clone(), call);
-    let intake = input.state();
     Ok(HttpResponse::Created().insert_header((LOCATION, format!("/v1/calls/{call_id}"))).json(
         StartAnswer {
             call_id: &call_id,
             resumed,
-            first_sequence: intake.next_sequence,
-            epoch: intake.epoch,
+            first_sequence: input.state().next_sequence,
             reply_content_type: content_type(format_out).into_owned(),
             media_url: format!("/v1/calls/{call_id}/media"),
             audio_url: format!("/v1/calls/{call_id}/audio"),
@@ -242,7 +245,7 @@ impl Chunk {
 
 /// Has the call's record say that a post was refused.
 fn told(refusal: Refusal, call: Option<&CallbackCall>) -> Refusal {
-    if let Some(LegState::Connected(input)) = call.map(CallbackCall::state) {
+    if let Some(input) = call.and_then(CallbackCall::input) {
         input.refused(refusal.code());
     }
     refusal
@@ -294,7 +297,7 @@ async fn audio(id: Path<String>, request: HttpRequest, worker: Data<Worker>) -> 
         .map_err(|_| Refusal::bad_request("bad_position", "from is not a whole number of samples"))?
         .from;
     let call = worker.state.find(&id)?;
-    if matches!(call.state(), LegState::Ended(_))
+    if matches!(call.presence(), Presence::Ended(_))
         && call.with_reply(|reply| reply.position_at(from) >= reply.end())
     {
         return Err(RefusalReason::Ended.into());
@@ -321,10 +324,10 @@ async fn next_bytes(
 async fn look(id: Path<String>, worker: Data<Worker>) -> Answer {
     let id = call_id(&id)?;
     let call = worker.state.find(&id)?;
-    let (state, cause) = match call.state() {
-        LegState::Connected(_) => ("running", None),
-        LegState::Away => ("away", None),
-        LegState::Ended(cause) => ("ended", Some(cause)),
+    let (state, cause) = match call.presence() {
+        Presence::Connected => ("running", None),
+        Presence::Away => ("away", None),
+        Presence::Ended(cause) => ("ended", Some(cause)),
     };
     Ok(call_answer(&id, &call, state, cause))
 }
@@ -333,10 +336,12 @@ async fn hang_up(id: Path<String>, worker: Data<Worker>) -> Answer {
     let id = call_id(&id)?;
     let state = &worker.state;
     let call = state.find(&id)?;
-    // A call whose media is lost is taken up once more, to end it in order.
-    let idle_ms_max = state.settings.idle_ms_max;
-    let input = connected(&state.calls, &call, &state.switchboard, idle_ms_max).await?;
-    input.hang_up(EndCause::CallerHungUp);
+    if matches!(call.presence(), Presence::Ended(_)) {
+        return Err(RefusalReason::Ended.into());
+    }
+    if let Some(input) = call.input() {
+        input.hang_up(EndCause::CallerHungUp);
+    }
     Ok(call_answer(&id, &call, "ending", None))
 }
 

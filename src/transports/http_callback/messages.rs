@@ -173,8 +173,6 @@ pub(super) struct StartAnswer<'a> {
     pub resumed: bool,
     /// Number of the first media post; lower ones are duplicates.
     pub first_sequence: u64,
-    /// Epoch of the first reply audio.
-    pub epoch: Epoch,
     /// `Content-Type` of the reply audio.
     pub reply_content_type: String,
     /// Where media is posted.

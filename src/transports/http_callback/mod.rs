@@ -50,6 +50,7 @@
 //! its id, or the next start, within the reconnect window continues it. A start counts
 //! positions from 0 again, a media post goes on counting.
 
+mod call;
 mod calls;
 mod format;
 mod handlers;

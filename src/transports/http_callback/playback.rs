@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use tokio::time::sleep;
 
-use super::calls::{ReplyReader, ReplyStep};
+use super::call::{ReplyReader, ReplyStep};
 use super::format::content_type;
 use super::messages::{AUDIO_POSITION, CALL_ID, EPOCH, PLAYBACK};
 use crate::types::{CallId, Epoch, MediaFormat};

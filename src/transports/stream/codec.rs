@@ -48,16 +48,9 @@ impl StreamEncoder {
         Self { wants_events, epoch: Epoch(0) }
     }
 
-    /// What the client is told first. `epoch` is the one that the call is in.
-    pub(super) fn started(
-        &mut self,
-        call_id: &CallId,
-        resumed: bool,
-        rate: SampleRate,
-        epoch: Epoch,
-    ) -> Outbound {
-        self.epoch = epoch;
-        Outbound::json(&Message::Started { call_id, resumed, sample_rate: rate.hz(), epoch })
+    /// What the client is told first.
+    pub(super) fn started(call_id: &CallId, resumed: bool, rate: SampleRate) -> Outbound {
+        Outbound::json(&Message::Started { call_id, resumed, sample_rate: rate.hz() })
     }
 }
 
@@ -93,7 +86,6 @@ enum Message<'a> {
         call_id: &'a CallId,
         resumed: bool,
         sample_rate: u32,
-        epoch: Epoch,
     },
     Event {
         #[serde(flatten)]

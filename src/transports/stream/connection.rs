@@ -61,9 +61,8 @@ async fn connect(
             sequence_ahead_max: 0,
         })
         .await?;
-    let mut encoder = StreamEncoder::new(query.events.unwrap_or(true));
-    let epoch = leg.input.state().epoch;
-    let first = vec![encoder.started(&leg.call_id, leg.resumed, query.rate, epoch)];
+    let first = vec![StreamEncoder::started(&leg.call_id, leg.resumed, query.rate)];
+    let encoder = StreamEncoder::new(query.events.unwrap_or(true));
     actix_web::rt::spawn(carry(leg, socket, StreamDecoder, encoder, first));
     Ok(response)
 }

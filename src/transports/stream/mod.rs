@@ -13,7 +13,7 @@
 //! time, and text messages that a client may ignore:
 //!
 //! ```json
-//! {"type":"started","call_id":"…","resumed":false,"sample_rate":16000,"epoch":0}
+//! {"type":"started","call_id":"…","resumed":false,"sample_rate":16000}
 //! {"type":"event","sequence":1,"kind":{"event":"…"}}
 //! {"type":"flush","epoch":1}
 //! {"type":"end","cause":"dialog_ended"}

@@ -6,6 +6,8 @@
 mod carry;
 mod frames;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use actix_web::web::Bytes;
 use serde::Serialize;

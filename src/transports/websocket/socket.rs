@@ -207,7 +207,7 @@ impl Outgoing {
         let Self { session, backlog } = self;
         in_time(async {
             backlog.room().await;
-            backlog.bytes.fetch_add(bytes, Ordering::Relaxed);
+            backlog.add(bytes);
             match message {
                 Outbound::Text(text) => session.text(text).await,
                 Outbound::Binary(bytes) => session.binary(bytes).await,
@@ -237,19 +237,23 @@ async fn in_time(
 
 /// Bytes handed to the connection that it has not yet begun to write.
 #[derive(Default)]
-struct Backlog {
+pub(super) struct Backlog {
     bytes: AtomicUsize,
     drained: Notify,
 }
 
 impl Backlog {
-    async fn room(&self) {
+    pub(super) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) async fn room(&self) {
         while self.bytes.load(Ordering::Relaxed) > BACKLOG_BYTES_MAX {
             self.drained.notified().await;
         }
     }
 
-    fn drain(&self) {
+    pub(super) fn drain(&self) {
         self.bytes.store(0, Ordering::Relaxed);
         self.drained.notify_one();
     }

@@ -1,0 +1,324 @@
+//! The HTTP media callback as a channel sees it, in virtual time.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::{App, http};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::actors::tests::stage::{Script, Stage, act, speech};
+use crate::config::HttpCallbackSettings;
+use crate::transports::http_callback::{HttpCallback, routes};
+use crate::types::Route;
+
+/// A channel that posts to a stage.
+struct Channel {
+    stage: Stage,
+    send: Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, ServiceResponse>>,
+}
+
+impl Channel {
+    async fn new(script: Script, settings: HttpCallbackSettings) -> Self {
+        let stage = Stage::new(script, Route::default());
+        let state = HttpCallback::new(stage.switchboard.clone(), &settings);
+        let app = App::new().configure(move |config| routes(config, state));
+        let app = Rc::new(init_service(app).await);
+        let send = move |request: TestRequest| {
+            let app = Rc::clone(&app);
+            async move { call_service(&*app, request.to_request()).await }.boxed_local()
+        };
+        Self { stage, send: Box::new(send) }
+    }
+
+    /// Starts a call and expects it to be taken.
+    async fn started(script: Script, settings: HttpCallbackSettings) -> Self {
+        let channel = Self::new(script, settings).await;
+        assert_eq!(channel.start(r#"{"call_id":"c"}"#).await.0, 201);
+        channel
+    }
+
+    async fn start(&self, body: &str) -> (u16, Value) {
+        self.ask(TestRequest::post().uri("/v1/calls").set_payload(body.to_owned())).await
+    }
+
+    /// Posts to the call `c`.
+    async fn media(&self, sequence: u64, body: &[u8]) -> (u16, Value) {
+        self.ask(post("c", sequence, body)).await
+    }
+
+    async fn ask(&self, request: TestRequest) -> (u16, Value) {
+        let response = (self.send)(request).await;
+        let status = response.status().as_u16();
+        let body = read_body(response).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Speaks in posts of 100 ms at real-time pace, then is silent for `silence_ms`;
+    /// gives the reply audio that came in the answers, and the next number.
+    async fn speak(&self, mut sequence: u64, silence_ms: usize) -> (Vec<u8>, u64) {
+        let mut audio = bytes_of(&speech());
+        audio.resize(audio.len() / 3_200 * 3_200 + silence_ms * 32, 0);
+        let mut reply = Vec::new();
+        for piece in audio.chunks(3_200) {
+            let request = post("c", sequence, piece).insert_header((ACCEPT, "audio/l16"));
+            let response = (self.send)(request).await;
+            assert_eq!(response.status(), 200);
+            reply.extend(read_body(response).await);
+            sequence += 1;
+            sleep(Duration::from_millis(100)).await;
+        }
+        (reply, sequence)
+    }
+
+    async fn listen(&self, from: u64) -> (u16, Option<String>, Option<String>, Bytes) {
+        let uri = format!("/v1/calls/c/audio?from={from}");
+        let response = (self.send)(TestRequest::get().uri(&uri)).await;
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (status, epoch) = (response.status().as_u16(), header("x-epoch"));
+        let position = header("x-audio-position");
+        let body = timeout(Duration::from_secs(60), read_body(response)).await;
+        (status, epoch, position, body.expect("the stream ends"))
+    }
+}
+
+fn post(call_id: &str, sequence: u64, body: &[u8]) -> TestRequest {
+    TestRequest::post()
+        .uri(&format!("/v1/calls/{call_id}/media"))
+        .insert_header(("X-Sequence-Id", sequence))
+        .set_payload(body.to_vec())
+}
+
+fn bytes_of(samples: &[i16]) -> Vec<u8> {
+    samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+}
+
+fn code(answer: &(u16, Value)) -> (u16, &str) {
+    (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn a_call_is_started_heard_and_answered_in_the_bodies_of_the_posts() {
+    act(|| async {
+        let script = Script { words: vec!["two"], sentence_ms: 400, ..Script::default() };
+        let channel = Channel::new(script, HttpCallbackSettings::default()).await;
+        let (status, answer) = channel.start(r#"{"call_id":"c","user_id":"u"}"#).await;
+        let expected = json!({
+            "call_id": "c", "resumed": false, "first_sequence": 0,
+            "reply_content_type": "audio/l16;rate=16000;channels=1",
+            "media_url": "/v1/calls/c/media", "audio_url": "/v1/calls/c/audio",
+        });
+        assert_eq!((status, answer), (201, expected));
+        let (reply, _) = channel.speak(0, 2_000).await;
+        assert_eq!(*channel.stage.services.asked.lock(), ["two"]);
+        assert_eq!(reply, bytes_of(&[1_000; 6_400]));
+    });
+}
+
+#[test]
+fn a_number_is_taken_once_and_posts_may_change_places() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let mut answers = Vec::new();
+        for sequence in [0, 0, 2, 1, 2] {
+            let (status, answer) = channel.media(sequence, &[1, 0]).await;
+            answers.push((
+                status,
+                answer["next_expected_seq"].as_u64(),
+                answer["duplicate"].clone(),
+            ));
+        }
+        assert_eq!(
+            answers,
+            [
+                (202, Some(1), json!(false)),
+                (200, Some(1), json!(true)),
+                (202, Some(1), json!(false)),
+                (202, Some(3), json!(false)),
+                (200, Some(3), json!(true)),
+            ]
+        );
+    });
+}
+
+#[test]
+fn numbers_below_the_first_are_duplicates() {
+    act(|| async {
+        let settings = HttpCallbackSettings { first_sequence: 10, ..Default::default() };
+        let channel = Channel::started(Script::default(), settings).await;
+        assert_eq!(channel.media(9, &[1, 0]).await.0, 200);
+        assert_eq!(channel.media(10, &[1, 0]).await.0, 202);
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_post_has_a_status_and_uses_up_no_number() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let typed = |content_type: &'static str| {
+            post("c", 0, &[1, 0]).insert_header((CONTENT_TYPE, content_type))
+        };
+        let refused = [
+            (post("c", 0, &[1, 0, 2]), (400, "odd_byte_count")),
+            (TestRequest::post().uri("/v1/calls/c/media"), (400, "bad_sequence")),
+            (post("a%20b", 0, &[1, 0]), (400, "bad_call_id")),
+            (post("nobody", 0, &[1, 0]), (404, "unknown_call")),
+            (post("c", 100_000, &[1, 0]), (409, "sequence_too_far_ahead")),
+            (post("c", 0, &[0; 70_000]), (413, "body_too_large")),
+            (typed("audio/mpeg"), (415, "unsupported_format")),
+            (typed("audio/l16;rate=11025"), (415, "unsupported_format")),
+            (typed("audio/basic"), (415, "unsupported_format")),
+            (typed("audio/wav"), (415, "unsupported_format")),
+        ];
+        for (request, expected) in refused {
+            assert_eq!(code(&channel.ask(request).await), expected);
+        }
+        assert_eq!(channel.ask(typed("audio/l16;rate=16000")).await.0, 202);
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_start_has_a_status() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let refused = [
+            ("{", (400, "bad_json")),
+            (r#"{"call_id":"a b"}"#, (400, "bad_json")),
+            (r#"{"call_id":"c"}"#, (409, "already_connected")),
+            (r#"{"format":{"codec":"pcm16","rate":11025}}"#, (415, "unsupported_format")),
+            (r#"{"playback_url":"http://elsewhere/"}"#, (400, "bad_playback_url")),
+        ];
+        for (body, expected) in refused {
+            assert_eq!(code(&channel.start(body).await), expected, "{body}");
+        }
+        let large = format!(r#"{{"user_id":"{}"}}"#, "x".repeat(20_000));
+        assert_eq!(code(&channel.start(&large).await), (413, "body_too_large"));
+    });
+}
+
+#[test]
+fn a_call_too_many_is_refused_for_now() {
+    act(|| async {
+        let channel = Channel::new(Script::default(), HttpCallbackSettings::default()).await;
+        for _ in 0..10 {
+            assert_eq!(channel.start("").await.0, 201);
+        }
+        let response = (channel.send)(TestRequest::post().uri("/v1/calls")).await;
+        assert_eq!(response.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+    });
+}
+
+#[test]
+fn a_burst_too_large_is_refused_for_now_and_the_same_post_is_taken_later() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let second = [0; 32_000];
+        let mut sequence = 0;
+        let refused = loop {
+            let response = (channel.send)(post("c", sequence, &second)).await;
+            if response.status() != 202 {
+                break response;
+            }
+            sequence += 1;
+            assert!(sequence < 10, "ten seconds at once were taken");
+        };
+        assert_eq!(refused.status(), 429);
+        assert!(refused.headers().contains_key(RETRY_AFTER));
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(channel.media(sequence, &second).await.0, 202);
+    });
+}
+
+#[test]
+fn the_reply_stream_ends_when_the_caller_interrupts_and_goes_on_in_the_next_epoch() {
+    act(|| async {
+        let script = Script { words: vec!["two", "one"], sentence_ms: 6_000, ..Script::default() };
+        let channel = Channel::started(script, HttpCallbackSettings::default()).await;
+        let speaking = async {
+            let (_, next) = channel.speak(0, 1_500).await;
+            channel.speak(next, 2_000).await
+        };
+        let (first, _) = tokio::join!(channel.listen(0), speaking);
+        let (status, epoch, position, audio) = first;
+        assert_eq!((status, epoch.as_deref(), position.as_deref()), (200, Some("0"), Some("0")));
+        let heard = audio.len() as u64 / 2;
+        assert!(heard > 0 && heard < 96_000, "{heard} samples of the sentence were heard");
+
+        let (second, _) = tokio::join!(channel.listen(heard), async {
+            sleep(Duration::from_secs(1)).await;
+            (channel.send)(TestRequest::delete().uri("/v1/calls/c")).await
+        });
+        let (status, epoch, position, audio) = second;
+        assert_eq!((status, epoch.as_deref()), (200, Some("1")));
+        assert!(position.and_then(|text| text.parse().ok()).is_some_and(|at: u64| at >= heard));
+        assert!(!audio.is_empty());
+    });
+}
+
+#[test]
+fn a_call_without_posts_is_away_and_the_next_post_continues_it() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let state =
+            async || channel.ask(TestRequest::get().uri("/v1/calls/c")).await.1["state"].clone();
+        assert_eq!(channel.media(0, &[1, 0]).await.0, 202);
+        assert_eq!(state().await, "running");
+        sleep(Duration::from_millis(5_500)).await;
+        assert_eq!(state().await, "away");
+        assert_eq!(channel.media(0, &[1, 0]).await.0, 200, "numbers go on");
+        assert_eq!(channel.media(1, &[1, 0]).await.0, 202);
+        assert_eq!(state().await, "running");
+        assert_eq!(channel.stage.switchboard.load().await.map(|load| load.calls), Some(1));
+    });
+}
+
+#[test]
+fn a_call_that_nobody_came_back_to_has_ended() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        sleep(Duration::from_secs(25)).await;
+        let (_, answer) = channel.ask(TestRequest::get().uri("/v1/calls/c")).await;
+        assert_eq!((&answer["state"], &answer["cause"]), (&json!("ended"), &json!("media_lost")));
+        assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
+    });
+}
+
+#[test]
+fn a_call_that_was_ended_stays_ended() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let delete = || TestRequest::delete().uri("/v1/calls/c");
+        assert_eq!(channel.ask(delete()).await.1["state"], "ending");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
+        assert_eq!(code(&channel.ask(delete()).await), (410, "ended"));
+        let audio = TestRequest::get().uri("/v1/calls/c/audio");
+        assert_eq!(code(&channel.ask(audio).await), (410, "ended"));
+    });
+}
+
+#[test]
+fn a_channel_that_only_posts_may_start_a_call_where_that_is_allowed() {
+    act(|| async {
+        let settings = HttpCallbackSettings { auto_start: true, ..Default::default() };
+        let channel = Channel::new(Script::default(), settings).await;
+        let stereo = post("x", 5_000, &[1, 0, 1, 0])
+            .insert_header((CONTENT_TYPE, "audio/l16;rate=48000;channels=2"));
+        let (status, answer) = channel.ask(stereo).await;
+        assert_eq!((status, &answer["next_expected_seq"]), (202, &json!(5_001)));
+        let mono = channel.ask(post("x", 5_001, &[1, 0])).await;
+        assert_eq!(code(&mono), (400, "odd_byte_count"));
+    });
+}

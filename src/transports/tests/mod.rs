@@ -1,0 +1,4 @@
+//! The transports with whole calls behind them: scripted services, real actors.
+
+mod http_callback;
+mod sockets;

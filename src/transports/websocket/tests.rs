@@ -1,0 +1,221 @@
+//! The socket against a real client over loopback: what the engine's side makes of
+//! what the client does, as a list of words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_ws::{AggregatedMessage, CloseCode};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
+
+use super::socket::{Incoming, Received};
+use super::{Outbound, Socket, SocketLimits, accept};
+
+const MESSAGE_BYTES_MAX: usize = 10_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A server with one kind of handler, and the words of its sockets.
+struct Server {
+    port: u16,
+    words: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn start(idle_ms_max: u32) -> Self {
+        let (sender, words) = mpsc::channel(100);
+        let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max };
+        let app = move || {
+            let sender = sender.clone();
+            let handler = move |request: HttpRequest, payload: web::Payload| {
+                let sender = sender.clone();
+                async move {
+                    let (response, socket) = accept(&request, payload, limits)?;
+                    actix_web::rt::spawn(serve(socket, sender));
+                    Ok::<_, super::super::refusal::Refusal>(response)
+                }
+            };
+            App::new().default_service(web::get().to(handler))
+        };
+        let server = HttpServer::new(app).workers(1).disable_signals();
+        let server = server.bind("127.0.0.1:0").expect("a free port");
+        let port = server.addrs()[0].port();
+        actix_web::rt::spawn(server.run());
+        Self { port, words }
+    }
+
+    async fn raw(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.expect("the server listens")
+    }
+
+    async fn client(&self) -> Client {
+        let stream = MaybeTlsStream::Plain(self.raw().await);
+        client_async("ws://127.0.0.1/", stream).await.expect("a websocket").0
+    }
+
+    async fn word(&mut self) -> String {
+        timeout(PATIENCE, self.words.recv()).await.expect("in time").expect("the server runs")
+    }
+}
+
+/// Writes down what is received, and says it back; ends as the transports do.
+async fn serve(mut socket: Socket, words: mpsc::Sender<String>) {
+    loop {
+        let (word, code) = received(&mut socket.incoming).await;
+        words.send(word.clone()).await.expect("the test listens");
+        match code {
+            None => {
+                let echo = Outbound::Text(word);
+                if socket.outgoing.send(echo).await.is_err() {
+                    return;
+                }
+            }
+            Some(code) => return socket.close(code, "over").await,
+        }
+    }
+}
+
+async fn received(incoming: &mut Incoming) -> (String, Option<CloseCode>) {
+    match incoming.next().await {
+        Received::Message(AggregatedMessage::Text(text)) => (text.to_string(), None),
+        Received::Message(message) => (format!("{message:?}"), None),
+        Received::Closed => ("closed".to_owned(), Some(CloseCode::Normal)),
+        Received::Failed => ("failed".to_owned(), Some(CloseCode::Normal)),
+        Received::Lost => ("lost".to_owned(), Some(CloseCode::Away)),
+        Received::Silent => ("silent".to_owned(), Some(CloseCode::Error)),
+        Received::TooLarge => ("too large".to_owned(), Some(CloseCode::Size)),
+        Received::Violation(code) => (format!("violation {}", u16::from(code)), Some(code)),
+    }
+}
+
+/// The code of the close frame that the client gets, whatever comes before it.
+async fn close_code(client: &mut Client) -> Option<u16> {
+    let closing = async {
+        while let Some(message) = client.next().await {
+            if let Ok(Message::Close(frame)) = message {
+                return frame.map(|frame| frame.code.into());
+            }
+        }
+        None
+    };
+    timeout(PATIENCE, closing).await.expect("in time")
+}
+
+async fn closed_with(code: u16) -> (String, Option<u16>) {
+    let mut server = Server::start(60_000);
+    let mut client = server.client().await;
+    let frame = CloseFrame { code: code.into(), reason: "".into() };
+    client.close(Some(frame)).await.expect("still open");
+    (server.word().await, close_code(&mut client).await)
+}
+
+#[actix_web::test]
+async fn messages_come_whole_and_go_back() {
+    let mut server = Server::start(60_000);
+    let mut client = server.client().await;
+    client.send(Message::text("hello")).await.expect("open");
+    assert_eq!(server.word().await, "hello");
+    let reply = timeout(PATIENCE, client.next()).await.expect("in time");
+    assert!(matches!(reply, Some(Ok(Message::Text(text))) if text.as_str() == "hello"));
+}
+
+#[actix_web::test]
+async fn an_orderly_close_is_told_from_a_failed_one() {
+    assert_eq!(closed_with(1000).await, ("closed".to_owned(), Some(1000)));
+    assert_eq!(closed_with(1001).await, ("closed".to_owned(), Some(1000)));
+    assert_eq!(closed_with(1011).await, ("failed".to_owned(), Some(1000)));
+}
+
+#[actix_web::test]
+async fn a_connection_that_breaks_is_lost() {
+    let mut server = Server::start(60_000);
+    drop(server.client().await);
+    assert_eq!(server.word().await, "lost");
+}
+
+#[actix_web::test]
+async fn a_message_over_the_limit_is_refused_and_its_sender_gets_to_read_why() {
+    for bytes in [MESSAGE_BYTES_MAX + 1, 20 << 20] {
+        let mut server = Server::start(60_000);
+        let mut client = server.client().await;
+        client.send(Message::text("x".repeat(MESSAGE_BYTES_MAX))).await.expect("open");
+        assert_eq!(server.word().await.len(), MESSAGE_BYTES_MAX);
+        client.send(Message::text("x".repeat(bytes))).await.expect("the rest is swallowed");
+        assert_eq!(server.word().await, "too large");
+        assert_eq!(close_code(&mut client).await, Some(1009));
+    }
+}
+
+#[actix_web::test]
+async fn silence_is_not_death_as_long_as_pings_are_answered() {
+    let mut server = Server::start(300);
+    let mut client = server.client().await;
+    for _ in 0..6 {
+        let message = timeout(PATIENCE, client.next()).await.expect("in time");
+        assert!(matches!(message, Some(Ok(Message::Ping(_)))), "{message:?}");
+    }
+    client.send(Message::text("still here")).await.expect("open");
+    assert_eq!(server.word().await, "still here");
+    // Nobody reads the client's side any more, so nobody answers.
+    assert_eq!(server.word().await, "silent");
+}
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n";
+
+/// Sends a frame by hand and returns the word for it.
+async fn word_for(frame: &[u8]) -> String {
+    let mut server = Server::start(60_000);
+    let mut stream = server.raw().await;
+    stream.write_all(UPGRADE.as_bytes()).await.expect("open");
+    let mut head = [0; 1_024];
+    assert!(stream.read(&mut head).await.is_ok_and(|bytes| bytes > 0));
+    stream.write_all(frame).await.expect("open");
+    server.word().await
+}
+
+#[actix_web::test]
+async fn a_peer_that_breaks_the_protocol_is_told_which_way() {
+    let cases: [(&str, &[u8]); 4] = [
+        ("violation 1002", b"\x81\x01x"),
+        ("violation 1002", b"\xf1\x81\0\0\0\0x"),
+        ("violation 1007", b"\x81\x81\0\0\0\0\xff"),
+        ("too large", b"\x81\xff\0\0\0\xff\0\0\0\0\0\0\0\0"),
+    ];
+    for (word, frame) in cases {
+        assert_eq!(word_for(frame).await, word, "{frame:x?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_request_that_is_no_upgrade_is_told_so() {
+    let server = Server::start(60_000);
+    let mut stream = server.raw().await;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("text");
+    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+    assert!(answer.contains("not_a_websocket"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_backlog_waits_until_the_connection_fetches() {
+    let backlog = Arc::new(super::socket::Backlog::default());
+    backlog.add(2 << 20);
+    let waiting = tokio::spawn({
+        let backlog = Arc::clone(&backlog);
+        async move { backlog.room().await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished());
+    backlog.drain();
+    waiting.await.expect("there is room");
+}
