@@ -207,7 +207,7 @@ impl CallSupervisor {
         }
         if let Some(ends) = successor {
             self.change_leg(ends);
-        } else if lost {
+        } else if lost && hang_up.is_none() {
             self.close_utterance();
             self.input(CallInput::LegLost { leg: leg.leg(), can_hear: !output_gone });
         }
@@ -253,7 +253,11 @@ impl CallSupervisor {
             CallOutput::StopSpeaking { epoch } => self.stop_speaking(epoch),
             CallOutput::Abandon { job } => self.abandon(job),
             CallOutput::Tell(event) => self.tell(event),
-            CallOutput::End { cause } => self.commands.send(LegCommand::End { cause }),
+            CallOutput::End { cause } => {
+                // First: whoever is told the end may dial again at once.
+                self.leg.close();
+                self.commands.send(LegCommand::End { cause });
+            }
         }
     }
 

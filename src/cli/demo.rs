@@ -59,7 +59,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
             error.tell();
         }
         print(&site.how_to_call());
-        serve::told_to_stop().await;
+        serve::told_to_stop().await?;
     }
     site.stop().await;
     verdict

@@ -1,7 +1,7 @@
 //! Why a command did not do what it was asked for, and the exit status that says so.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -60,6 +60,9 @@ pub(super) enum CliError {
         /// What is wrong with it.
         source: WavError,
     },
+    /// The system does not let the process listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),
@@ -84,7 +87,8 @@ impl CliError {
             }
             cause = error.source();
         }
-        eprintln!("error: {text}");
+        // Whoever closed standard error does not want to know; `eprintln!` would panic.
+        let _unheard = writeln!(io::stderr(), "error: {text}");
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             _ => ExitCode::FAILURE,
