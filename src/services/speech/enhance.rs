@@ -102,9 +102,7 @@ fn high_pass() -> Vec<f32> {
 fn frames_of(samples: &[i16]) -> Vec<[f32; SIZE]> {
     let count = samples.len().div_ceil(STEP) + OVERLAP;
     let at = |index: usize| samples.get(index.wrapping_sub(LEAD)).copied().map_or(0.0, f32::from);
-    (0..count)
-        .map(|frame| std::array::from_fn(|offset| at(frame * STEP + offset)))
-        .collect()
+    (0..count).map(|frame| std::array::from_fn(|offset| at(frame * STEP + offset))).collect()
 }
 
 /// The mean power of the quietest fifth of all spectra that lie wholly in the audio.
@@ -235,9 +233,8 @@ mod tests {
     fn the_ratio_of_signal_to_noise_is_about_right() {
         let quiet = vec![0.0; 16_000];
         let speech = [quiet.as_slice(), &tone(16_000, 440.0, 5_000.0), &quiet].concat();
-        let ratio = |level: f32| {
-            signal_to_noise_db(&samples(&[&speech, &noise(speech.len(), level)]))
-        };
+        let ratio =
+            |level: f32| signal_to_noise_db(&samples(&[&speech, &noise(speech.len(), level)]));
         // The level of the tone is 3,536; of uniform noise 1.15 of its mean amplitude.
         assert!((ratio(307.0) - 20.0).abs() < 1.5, "{}", ratio(307.0));
         assert!((ratio(970.0) - 10.0).abs() < 1.5, "{}", ratio(970.0));

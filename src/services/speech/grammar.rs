@@ -124,10 +124,12 @@ mod tests {
         let dictionary = "read R EH D\nread(2) R IY D\nreading R IY D IH NG\n\n\u{e9} EH\n";
         let wanted = set(&["read", "zyzzyva"]);
         let found = pronunciations(dictionary.as_bytes(), &wanted).unwrap();
-        assert!(found.iter().map(|(word, phones)| (word.as_str(), phones.as_str())).eq([
-            ("read", "R EH D"),
-            ("read(2)", "R IY D")
-        ]));
+        assert!(
+            found
+                .iter()
+                .map(|(word, phones)| (word.as_str(), phones.as_str()))
+                .eq([("read", "R EH D"), ("read(2)", "R IY D")])
+        );
         assert_eq!(unknown(&wanted, &found), ["zyzzyva"]);
     }
 

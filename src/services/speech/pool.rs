@@ -42,8 +42,7 @@ pub(super) struct PoolSettings {
 }
 
 /// Restarts of a worker if nothing else is said.
-pub(super) const RESTARTS: BudgetSettings =
-    BudgetSettings { restarts_max: 5, window_ms: 30_000 };
+pub(super) const RESTARTS: BudgetSettings = BudgetSettings { restarts_max: 5, window_ms: 30_000 };
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,8 +102,7 @@ impl WorkerPool {
     /// Starts the workers if need be and waits until one runs or none will.
     pub(super) async fn check(&self) -> Health {
         let mut states = self.running().shared.states.subscribe();
-        let is_known =
-            |states: &Vec<SlotState>| up(states).is_some() || all_down(states).is_some();
+        let is_known = |states: &Vec<SlotState>| up(states).is_some() || all_down(states).is_some();
         let known = timeout(CHECK_MAX, states.wait_for(is_known)).await;
         let Ok(Ok(states)) = known else {
             return Health::Unavailable("the workers have not started yet".to_owned());
@@ -236,7 +234,9 @@ impl Slot {
                     tracing::warn!(worker = settings.name, reason = %loss, "worker replaced");
                     Down { reason: format!("the worker failed: {loss}"), is_permanent: false }
                 }
-                Err(error) => Down { is_permanent: is_permanent(&error), reason: error.to_string() },
+                Err(error) => {
+                    Down { is_permanent: is_permanent(&error), reason: error.to_string() }
+                }
             };
             self.failures += 1;
             let now = Now(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));

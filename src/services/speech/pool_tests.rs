@@ -61,9 +61,8 @@ fn marker(name: &str) -> PathBuf {
 
 fn processes_with(text: &str) -> usize {
     let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
-    let lines = entries.flatten().filter_map(|entry| {
-        std::fs::read(entry.path().join("cmdline")).ok()
-    });
+    let lines =
+        entries.flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
 }
 

@@ -281,9 +281,7 @@ impl From<Reply> for WireReply {
             Reply::Recognised { id, text, confidence } => {
                 Self { id: Some(id), text: Some(text), confidence, ..Self::default() }
             }
-            Reply::NoMatch { id } => {
-                Self { id: Some(id), no_match: Some(true), ..Self::default() }
-            }
+            Reply::NoMatch { id } => Self { id: Some(id), no_match: Some(true), ..Self::default() },
             Reply::Spoken { id, sample_rate, audio } => Self {
                 id: Some(id),
                 sample_rate: Some(sample_rate),

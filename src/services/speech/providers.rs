@@ -8,9 +8,7 @@ use super::pool::{PoolError, PoolSettings, RESTARTS, WorkerPool};
 use super::process::WorkerCommand;
 use super::protocol::{Capability, Pcm, Reply, Request, WIRE_RATE_HZ};
 use crate::config::{FliteSettings, PocketsphinxSettings, WorkerSettings};
-use crate::services::{
-    Health, ServiceFuture, SpeechToText, SttRequest, TextToSpeech, TtsRequest,
-};
+use crate::services::{Health, ServiceFuture, SpeechToText, SttRequest, TextToSpeech, TtsRequest};
 use crate::types::{SpeechAudio, SttFailure, Transcript, TtsFailure};
 
 /// A recogniser in worker processes.

@@ -95,8 +95,7 @@ mod tests {
             }
             taken
         };
-        let takers: Vec<_> =
-            (0..5).map(|_| tokio::spawn(taker(Arc::clone(&queue)))).collect();
+        let takers: Vec<_> = (0..5).map(|_| tokio::spawn(taker(Arc::clone(&queue)))).collect();
         for job in 0..100 {
             queue.push(job).unwrap();
             tokio::task::yield_now().await;

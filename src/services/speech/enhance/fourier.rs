@@ -74,8 +74,7 @@ impl Fourier {
 
     fn butterfly(&mut self, a: usize, b: usize, turn: (f32, f32)) {
         let (first, second) = (self.room[a], self.room[b]);
-        let turned =
-            (second.0 * turn.0 - second.1 * turn.1, second.0 * turn.1 + second.1 * turn.0);
+        let turned = (second.0 * turn.0 - second.1 * turn.1, second.0 * turn.1 + second.1 * turn.0);
         self.room[a] = (first.0 + turned.0, first.1 + turned.1);
         self.room[b] = (first.0 - turned.0, first.1 - turned.1);
     }
@@ -91,8 +90,9 @@ mod tests {
         let tone: [f32; SIZE] =
             std::array::from_fn(|at| 1_000.0 * (2.0 * PI * 32.0 * at as f32 / SIZE as f32).sin());
         let spectrum = fourier.forward(&tone);
-        let loudest = (0..BINS)
-            .max_by(|a, b| spectrum[*a].0.hypot(spectrum[*a].1).total_cmp(&spectrum[*b].0.hypot(spectrum[*b].1)));
+        let loudest = (0..BINS).max_by(|a, b| {
+            spectrum[*a].0.hypot(spectrum[*a].1).total_cmp(&spectrum[*b].0.hypot(spectrum[*b].1))
+        });
         assert_eq!(loudest, Some(32));
         let back = fourier.backward(&spectrum);
         for at in 0..SIZE {

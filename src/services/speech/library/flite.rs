@@ -64,7 +64,14 @@ impl Flite {
         unsafe { init() };
         let libraries = vec![library];
         let voices = BTreeMap::new();
-        Ok(Self { text_to_wave, resample, delete_wave, voices, libraries, _on_one_thread: PhantomData })
+        Ok(Self {
+            text_to_wave,
+            resample,
+            delete_wave,
+            voices,
+            libraries,
+            _on_one_thread: PhantomData,
+        })
     }
 
     /// Speaks `text`. Empty for a text without anything to say.
@@ -111,8 +118,7 @@ impl Flite {
         let file = format!("libflite_cmu_us_{name}.so");
         let library = open(&[&format!("{file}.1"), &file])?;
         // SAFETY: each voice library has this function with this type.
-        let register: RegisterVoice =
-            unsafe { function(&library, register_name(name))? };
+        let register: RegisterVoice = unsafe { function(&library, register_name(name))? };
         // SAFETY: the argument is a folder for voice data; null means the built-in data.
         let voice = unsafe { register(std::ptr::null()) };
         if voice.is_null() {

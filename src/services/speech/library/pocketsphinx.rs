@@ -41,19 +41,16 @@ pub(in crate::services::speech) struct BestPath {
     pub(in crate::services::speech) word_frames: u32,
 }
 
-type CmdLnInit =
-    unsafe extern "C" fn(*mut c_void, *const c_void, c_int, ...) -> *mut c_void;
+type CmdLnInit = unsafe extern "C" fn(*mut c_void, *const c_void, c_int, ...) -> *mut c_void;
 type CmdLnFree = unsafe extern "C" fn(*mut c_void) -> c_int;
 type Args = unsafe extern "C" fn() -> *const c_void;
 type Init = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void) -> c_int;
-type AddWord =
-    unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, c_int) -> c_int;
+type AddWord = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, c_int) -> c_int;
 type SetText = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> c_int;
 type SetSearch = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
 type Simple = unsafe extern "C" fn(*mut c_void) -> c_int;
-type ProcessRaw =
-    unsafe extern "C" fn(*mut c_void, *const i16, usize, c_int, c_int) -> c_int;
+type ProcessRaw = unsafe extern "C" fn(*mut c_void, *const i16, usize, c_int, c_int) -> c_int;
 type GetHyp = unsafe extern "C" fn(*mut c_void, *mut i32) -> *const c_char;
 type SegIter = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 type SegWord = unsafe extern "C" fn(*mut c_void) -> *const c_char;
@@ -148,9 +145,8 @@ impl Decoder {
         let word = CString::new(word).map_err(|_| LibraryError::Nul)?;
         let phones = CString::new(phones).map_err(|_| LibraryError::Nul)?;
         // SAFETY: live decoder, C strings that outlive the call.
-        let id = unsafe {
-            (self.functions.add_word)(self.decoder, word.as_ptr(), phones.as_ptr(), 0)
-        };
+        let id =
+            unsafe { (self.functions.add_word)(self.decoder, word.as_ptr(), phones.as_ptr(), 0) };
         if id < 0 { Err(LibraryError::Call { call: "ps_add_word" }) } else { Ok(()) }
     }
 

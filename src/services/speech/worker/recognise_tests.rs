@@ -51,12 +51,8 @@ impl Bench {
 
     fn hear(&mut self, samples: &[i16]) -> Option<String> {
         let pcm = Pcm(SpeechAudio::new(samples));
-        let request = Request::Transcribe {
-            id: 1,
-            sample_rate: WIRE_RATE_HZ,
-            pcm,
-            language: String::new(),
-        };
+        let request =
+            Request::Transcribe { id: 1, sample_rate: WIRE_RATE_HZ, pcm, language: String::new() };
         match self.recogniser.answer(request).unwrap() {
             Reply::Recognised { text, .. } => Some(text.expose().clone()),
             Reply::NoMatch { .. } => None,
@@ -187,8 +183,7 @@ fn noises_are_no_match() {
     let mut click = vec![0; 16_000];
     click[8_000..8_020].fill(20_000);
     let hiss = with_noise(&[vec![0; 3_200], vec![2_000; 16_000], vec![0; 6_400]].concat(), 0.0);
-    let noises =
-        [Vec::new(), vec![1], vec![0; 32_000], tone(1_000.0), tone(150.0), click, hiss];
+    let noises = [Vec::new(), vec![1], vec![0; 32_000], tone(1_000.0), tone(150.0), click, hiss];
     for (index, noise) in noises.iter().enumerate() {
         assert_eq!(bench.hear(noise), None, "noise {index}");
     }
