@@ -11,6 +11,7 @@ use crate::media::wav::WavError;
 use crate::sandbox::SandboxError;
 use crate::server::StartError;
 use crate::services::ProviderError;
+use crate::services::speech::WorkerError;
 use crate::telemetry::log::LogError;
 use crate::types::TtsFailure;
 
@@ -41,6 +42,9 @@ pub(super) enum CliError {
     /// The caller has no voice.
     #[error("the caller's voice: {0}")]
     Voice(#[from] TtsFailure),
+    /// A speech worker cannot serve.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// A speech package is missing.
     #[error("{0}\nrun `make deps` to install the speech packages")]
     NoSpeech(String),

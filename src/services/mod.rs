@@ -17,6 +17,7 @@ mod jitter;
 mod openai_http;
 mod prompts;
 mod providers;
+pub mod speech;
 mod ssml;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::governor::Governor;
 use super::http::HttpSetupError;
 use super::jitter;
 use super::openai_http::OpenAiStt;
+use super::speech::{WorkerStt, WorkerTts};
 use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
 use crate::telemetry::Telemetry;
@@ -154,6 +155,8 @@ fn recogniser(
     Ok(match name {
         "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
+        "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx)),
+        "worker" => Arc::new(WorkerStt::external(&settings.worker)),
         _ => return Err(unknown("recogniser", name)),
     })
 }
@@ -169,6 +172,8 @@ pub fn synthesiser(
 ) -> Result<Arc<dyn TextToSpeech>, ProviderError> {
     Ok(match name {
         "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
+        "flite" => Arc::new(WorkerTts::flite(&settings.flite)),
+        "worker" => Arc::new(WorkerTts::external(&settings.worker)),
         _ => return Err(unknown("synthesiser", name)),
     })
 }
