@@ -45,7 +45,11 @@ pub fn sandbox() -> RunningSandbox {
 /// The stand-ins at an address that was free a moment ago.
 pub fn sandbox_at(addr: &str) -> RunningSandbox {
     let addr = addr.parse().expect("an address");
-    let settings = SandboxSettings { addr, ..SandboxSettings::default() };
+    sandbox_with(SandboxSettings { addr, ..SandboxSettings::default() })
+}
+
+/// Other stand-ins.
+pub fn sandbox_with(settings: SandboxSettings) -> RunningSandbox {
     sandbox::start(settings).expect("the sandbox starts")
 }
 
