@@ -180,6 +180,17 @@ async fn a_bad_message_is_answered_and_the_call_goes_on() {
 }
 
 #[actix_web::test]
+async fn a_chunk_that_was_taken_is_not_taken_again() {
+    let engine = Engine::start(Script::default());
+    let mut client = engine.simulate("/").await;
+    let chunk = json!({"type": "audio_chunk", "pcm": "0100", "timestamp": 0.0, "seq": 1});
+    client.send_json(&chunk).await;
+    client.send_json(&chunk).await;
+    let error = client.next_json().await;
+    assert_eq!((&error["code"], &error["seq"]), (&json!("duplicate_seq"), &json!(1)));
+}
+
+#[actix_web::test]
 async fn a_client_that_only_sends_nonsense_is_sent_away() {
     let engine = Engine::start(Script::default());
     let mut client = engine.simulate("/").await;
