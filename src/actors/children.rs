@@ -167,6 +167,7 @@ impl Birth<'_> {
             finder: self.keep.finder.lend()?,
             reporter: self.reporter(ChildKind::Vad)?,
             pulse: Pulse::new(),
+            pulses: Rc::clone(self.pulses),
         };
         let pulse = Rc::clone(&parts.pulse);
         let route = Arc::clone(self.route);

@@ -7,14 +7,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::Pulse;
-use crate::types::{ChildKind, Now};
+use crate::telemetry::LagGauge;
+use crate::types::{ChildKind, MediaTime, Now};
 
 /// The pulses of one call and its current media connection.
 pub struct CallPulses {
@@ -24,6 +24,8 @@ pub struct CallPulses {
     children: RefCell<[Rc<Pulse>; ChildKind::ALL.len()]>,
     /// The connection whose rings are looked after.
     leg: RefCell<Arc<LegShared>>,
+    /// How far Vad has listened; kept here for whoever tells something.
+    heard_until: Cell<MediaTime>,
 }
 
 impl CallPulses {
@@ -34,6 +36,7 @@ impl CallPulses {
             supervisor: Pulse::new(),
             children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
             leg: RefCell::new(leg),
+            heard_until: Cell::default(),
         }
     }
 
@@ -45,6 +48,17 @@ impl CallPulses {
     /// Looks after another connection from now on.
     pub fn set_leg(&self, leg: Arc<LegShared>) {
         self.leg.replace(leg);
+    }
+
+    /// How far Vad has listened.
+    #[must_use]
+    pub fn heard_until(&self) -> MediaTime {
+        self.heard_until.get()
+    }
+
+    /// Takes note of how far Vad has listened.
+    pub fn set_heard_until(&self, position: MediaTime) {
+        self.heard_until.set(position);
     }
 
     /// Has a child driven soon.
@@ -74,8 +88,8 @@ pub struct Driver {
     tick: Duration,
     calls: RefCell<Vec<Rc<CallPulses>>>,
     running: Cell<bool>,
-    /// Nanoseconds by which the latest tick was late; read by other threads.
-    lag: Arc<AtomicU64>,
+    /// How late the latest tick was.
+    lag: LagGauge,
 }
 
 /// Keeps a call in the driver's list until it is dropped.
@@ -87,7 +101,7 @@ pub struct Registration {
 impl Driver {
     /// A driver for the current thread that ticks every `tick_ms`.
     #[must_use]
-    pub fn new(clock: Clock, tick_ms: u32, lag: Arc<AtomicU64>) -> Rc<Self> {
+    pub fn new(clock: Clock, tick_ms: u32, lag: LagGauge) -> Rc<Self> {
         Rc::new(Self {
             clock,
             tick: Duration::from_millis(u64::from(tick_ms.max(1))),
@@ -112,11 +126,10 @@ impl Driver {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.calls.borrow().is_empty() {
             let due = ticks.tick().await;
-            let late = due.elapsed();
-            self.lag.store(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.lag.set(due.elapsed());
             self.tick();
         }
-        self.lag.store(0, Ordering::Relaxed);
+        self.lag.set(Duration::ZERO);
         self.running.set(false);
     }
 

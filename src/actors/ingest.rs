@@ -95,6 +95,8 @@ impl IngestActor {
         } else if now.ms_since(arrival.at) > u64::from(self.parts.listening.latency_ms_max) {
             self.parts.audio_in.skip_span();
             self.dropped_samples += left as u64;
+            // Silence takes its place, so that positions stay true.
+            self.gap_left += self.at_inner_rate(left as u64);
         } else {
             self.scratch.clear();
             self.parts.audio_in.pop(PIECE_SAMPLES, &mut self.scratch);
@@ -108,10 +110,15 @@ impl IngestActor {
 
     fn audio_is_missing(&mut self, samples: u32) {
         self.parts.audio_in.skip_span();
-        let inner =
-            u64::from(samples) * u64::from(INNER_RATE.hz()) / u64::from(self.parts.rate.hz());
-        self.gap_left = usize::try_from(inner).unwrap_or(0);
-        self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples: inner }));
+        let missing = self.at_inner_rate(u64::from(samples));
+        self.gap_left += missing;
+        let samples = missing as u64;
+        self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples }));
+    }
+
+    fn at_inner_rate(&self, samples: u64) -> usize {
+        let inner = samples * u64::from(INNER_RATE.hz()) / u64::from(self.parts.rate.hz());
+        usize::try_from(inner).unwrap_or(usize::MAX)
     }
 
     /// Puts silence where audio is missing, so that positions stay true. Returns

@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_rt::Arbiter;
 
 use super::clock::Clock;
 use super::driver::Driver;
+use crate::telemetry::{LagGauge, Telemetry};
 
 /// Something to be started on a media thread.
 pub type Start = Box<dyn FnOnce(&Rc<Driver>) + Send>;
@@ -24,7 +25,6 @@ pub struct MediaThreads {
 struct MediaThread {
     /// `None`: the thread this was made on, for tests in virtual time.
     arbiter: Option<Arbiter>,
-    lag: Arc<AtomicU64>,
     calls: Arc<AtomicUsize>,
 }
 
@@ -44,18 +44,17 @@ thread_local! {
 impl MediaThreads {
     /// Starts `count` threads whose drivers tick every `tick_ms`.
     #[must_use]
-    pub fn start(count: usize, clock: Clock, tick_ms: u32) -> Self {
-        let threads = (0..count.max(1)).map(|_| MediaThread::start(clock, tick_ms)).collect();
-        Self { threads }
+    pub fn start(count: usize, clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
+        let start = |index| MediaThread::start(clock, tick_ms, telemetry.lag_gauge(index));
+        Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
     /// Uses the current thread only. For tests in virtual time: an arbiter has a
     /// runtime, and so a clock, of its own.
-    #[must_use]
-    pub fn here(clock: Clock, tick_ms: u32) -> Self {
-        let lag = Arc::new(AtomicU64::new(0));
-        install_driver(clock, tick_ms, Arc::clone(&lag));
-        Self { threads: vec![MediaThread { arbiter: None, lag, calls: Arc::default() }] }
+    #[cfg(test)]
+    pub(super) fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
+        install_driver(clock, tick_ms, telemetry.lag_gauge(0));
+        Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
     }
 
     /// Starts something on the thread with the fewest calls. `false` when that
@@ -67,11 +66,6 @@ impl MediaThreads {
         thread.calls.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&thread.calls));
         thread.run(Box::new(move |driver| start(driver, place)))
-    }
-
-    /// Lateness of each thread's latest tick, in nanoseconds.
-    pub fn lags(&self) -> impl Iterator<Item = u64> {
-        self.threads.iter().map(|thread| thread.lag.load(Ordering::Relaxed))
     }
 
     /// Stops the threads and waits for them. Calls that still run are dropped.
@@ -96,13 +90,11 @@ pub(super) fn new_arbiter() -> Arbiter {
 }
 
 impl MediaThread {
-    fn start(clock: Clock, tick_ms: u32) -> Self {
+    fn start(clock: Clock, tick_ms: u32, lag: LagGauge) -> Self {
         let arbiter = new_arbiter();
-        let lag = Arc::new(AtomicU64::new(0));
-        let drivers_lag = Arc::clone(&lag);
-        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, drivers_lag));
+        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, lag));
         debug_assert!(started, "a new arbiter takes work");
-        Self { arbiter: Some(arbiter), lag, calls: Arc::default() }
+        Self { arbiter: Some(arbiter), calls: Arc::default() }
     }
 
     fn run(&self, start: Start) -> bool {
@@ -122,6 +114,6 @@ impl MediaThread {
     }
 }
 
-fn install_driver(clock: Clock, tick_ms: u32, lag: Arc<AtomicU64>) {
+fn install_driver(clock: Clock, tick_ms: u32, lag: LagGauge) {
     DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, lag)));
 }

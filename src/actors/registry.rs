@@ -105,12 +105,18 @@ impl CallRegistry {
 
     fn connect(&mut self, request: CallRequest) -> Result<Leg, RefusalReason> {
         match &request.call_id {
-            Some(call_id) if self.calls.contains_key(call_id) => {
+            Some(call_id) if self.is_running(call_id) => {
                 let call_id = call_id.clone();
                 self.resume(&call_id, &request)
             }
             _ => self.admit(&request),
         }
+    }
+
+    /// A call that is about to end is not resumed: a caller who hangs up and dials
+    /// again at once wants another one.
+    fn is_running(&self, call_id: &CallId) -> bool {
+        self.calls.get(call_id).is_some_and(|call| !call.shared.is_ending())
     }
 
     /// Gives a running call a new connection. The newest one wins: an old socket
@@ -248,11 +254,7 @@ impl Handler<TakeLoad> for CallRegistry {
     type Result = MessageResult<TakeLoad>;
 
     fn handle(&mut self, _: TakeLoad, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Load {
-            calls: self.calls.len(),
-            draining: self.draining,
-            lag_nanos: self.threads.lags().collect(),
-        })
+        MessageResult(Load { calls: self.calls.len(), draining: self.draining })
     }
 }
 
@@ -278,8 +280,6 @@ pub struct Load {
     pub calls: usize,
     /// No new calls are taken.
     pub draining: bool,
-    /// Lateness of each media thread's latest tick, in nanoseconds.
-    pub lag_nanos: Vec<u64>,
 }
 
 /// The transports' and the server's handle on the registry.

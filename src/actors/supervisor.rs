@@ -83,7 +83,6 @@ pub struct CallSupervisor {
     utterance_last: UtteranceId,
     /// The open utterance has been long enough to interrupt.
     sustained: bool,
-    position: MediaTime,
     /// Bytes received on earlier legs.
     bytes_before: u64,
 }
@@ -139,7 +138,6 @@ impl CallSupervisor {
             utterances: BTreeMap::new(),
             utterance_last: UtteranceId::default(),
             sustained: false,
-            position: MediaTime::default(),
             bytes_before: 0,
         }
     }
@@ -150,7 +148,8 @@ impl CallSupervisor {
 
     fn input(&mut self, input: CallInput) {
         let bytes = self.bytes_before + self.leg.bytes_in();
-        self.core.set_audio_progress(AudioProgress { at: self.position, bytes });
+        let at = self.pulses.heard_until();
+        self.core.set_audio_progress(AudioProgress { at, bytes });
         self.core.handle_input(self.now(), input);
     }
 
@@ -208,7 +207,7 @@ impl CallSupervisor {
         }
         if let Some(ends) = successor {
             self.change_leg(ends);
-        } else if lost {
+        } else if lost && hang_up.is_none() {
             self.close_utterance();
             self.input(CallInput::LegLost { leg: leg.leg(), can_hear: !output_gone });
         }
@@ -254,7 +253,11 @@ impl CallSupervisor {
             CallOutput::StopSpeaking { epoch } => self.stop_speaking(epoch),
             CallOutput::Abandon { job } => self.abandon(job),
             CallOutput::Tell(event) => self.tell(event),
-            CallOutput::End { cause } => self.commands.send(LegCommand::End { cause }),
+            CallOutput::End { cause } => {
+                // First: whoever is told the end may dial again at once.
+                self.leg.close();
+                self.commands.send(LegCommand::End { cause });
+            }
         }
     }
 
@@ -380,7 +383,6 @@ impl Handler<ChildReport> for CallSupervisor {
 
 impl CallSupervisor {
     fn handle_speech(&mut self, event: SegmenterEvent, position: MediaTime) {
-        self.position = position;
         match event {
             SegmenterEvent::SpeechStarted { at } => {
                 self.sustained = false;

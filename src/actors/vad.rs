@@ -6,6 +6,7 @@ use std::task::Context as TaskContext;
 
 use actix::{Actor, Context, Handler};
 
+use super::driver::CallPulses;
 use super::ingest::Inner;
 use super::lease::Lease;
 use super::messages::{CloseUtterance, Report, Reporter};
@@ -27,6 +28,7 @@ pub struct Vad {
     pub(super) finder: Lease<FinderParts>,
     pub(super) reporter: Reporter,
     pub(super) pulse: Rc<Pulse>,
+    pub(super) pulses: Rc<CallPulses>,
 }
 
 /// The child.
@@ -63,6 +65,7 @@ impl VadActor {
     }
 
     fn report(&mut self) {
+        self.parts.pulses.set_heard_until(self.finder.position());
         while let Some(event) = self.finder.poll_event() {
             let position = self.finder.position();
             self.parts.reporter.tell(Report::Speech { event, position });

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::error::CliError;
 use super::print;
 use crate::config::Config;
-use crate::services::{Health, check_each, process_environment};
+use crate::server::check_providers;
+use crate::services::{Health, Providers, process_environment};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -71,10 +72,7 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
     findings.push(port("server.http", config.server.http));
     findings.push(port("server.simulator", config.server.simulator));
     findings.push(event_file(&config.events.path));
-    let routes = config.routes();
-    let providers = check_each(&config, routes.all().map(Arc::as_ref), &process_environment);
-    let health = |(what, health)| Finding::of_health(what, health);
-    findings.extend(providers.await.into_iter().map(health));
+    findings.extend(providers(&config).await);
     for finding in &findings {
         print(&finding.line());
     }
@@ -86,6 +84,19 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
         )));
     }
     Ok(())
+}
+
+/// Every provider that a route names: whether it can be built, and how it is.
+async fn providers(config: &Config) -> Vec<Finding> {
+    let routes = config.routes();
+    let (built, unbuilt) =
+        Providers::build_each(config, routes.all().map(Arc::as_ref), &process_environment, None);
+    let unbuilt =
+        unbuilt.into_iter().map(|(name, error)| Finding::new(Level::Fail, name, error.to_string()));
+    let checked = check_providers(&built).await.into_iter().map(|found| {
+        Finding::of_health(format!("{} {}", found.service.as_str(), found.provider), found.health)
+    });
+    unbuilt.chain(checked).collect()
 }
 
 fn port(key: &str, addr: SocketAddr) -> Finding {

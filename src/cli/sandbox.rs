@@ -28,7 +28,7 @@ pub(super) struct SandboxArgs {
     #[arg(long, default_value = "127.0.0.1:8090")]
     addr: SocketAddr,
     /// The key that the stand-ins take.
-    #[arg(long, default_value = DEFAULT_KEY, hide_default_value = false)]
+    #[arg(long, default_value = DEFAULT_KEY)]
     key: String,
     /// What the recogniser hears in every recording.
     #[arg(long, default_value = "what time is breakfast")]
@@ -52,7 +52,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
         synthesiser,
     })?;
     print(&format!("{}\nspeech: {voice}\nCtrl-C ends it.\n", how_to_reach(&sandbox)));
-    serve::told_to_stop().await;
+    serve::told_to_stop().await?;
     sandbox.stop().await;
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
 fn how_to_reach(sandbox: &RunningSandbox) -> String {
     format!(
         "The stand-ins listen on http://{addr}. Point an engine at them with
-  COGNIGY_API_KEY={DEFAULT_KEY}            (or what --key says)
+  COGNIGY_API_KEY, OPENAI_API_KEY, ANTIPHON_TTS_API_KEY={DEFAULT_KEY}  (or what --key says)
   ANTIPHON_DIALOG__COGNIGY_DIALOGS__BASE_URL={dialogs}
   COGNIGY_ENDPOINT_URL={endpoint}
   ANTIPHON_TTS__GENERIC_HTTP__ENDPOINT=http://{addr}

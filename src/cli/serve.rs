@@ -1,9 +1,12 @@
 //! `antiphon serve`: the engine until it is told to stop.
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::error::CliError;
 use super::print;
-use crate::config::Config;
+use crate::config::{Config, LogFormat, LogSettings};
 use crate::server::Engine;
+use crate::telemetry::log::{self, LogError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -11,31 +14,87 @@ Examples:
   antiphon serve --config /etc/antiphon/config.toml
   ANTIPHON_SERVER__HTTP=127.0.0.1:9080 antiphon serve
 
-SIGTERM and Ctrl-C let running calls end first, for at most server.drain_ms_max.";
+SIGTERM and Ctrl-C let running calls end first, for at most server.drain_ms_max;
+a second one ends them at once. SIGHUP opens the event file anew.";
 
-/// Answers calls until SIGTERM or Ctrl-C.
+/// Answers calls until SIGTERM or Ctrl-C; a second one ends the calls that still run.
+/// SIGHUP opens the event file anew, for programs that rotate it.
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
-    let engine = Engine::start(config).await?;
-    print(&format!("http      http://{}\nsimulator ws://{}\n", engine.http, engine.simulator));
-    told_to_stop().await;
+    start_log(&config.log)?;
+    // Before anything starts: a signal that nobody listens for ends the process at once.
+    let mut signals = Signals::listen()?;
+    let engine = tokio::select! {
+        engine = Engine::start(config) => engine?,
+        () = signals.told_to_stop(|| {}) => return Ok(()),
+    };
+    print(&format!("http       http://{}\nsimulator  ws://{}\n", engine.http, engine.simulator));
+    signals.told_to_stop(|| engine.reopen_events()).await;
+    tokio::select! {
+        () = engine.drain() => {}
+        () = signals.told_to_stop(|| engine.reopen_events()) => {}
+    }
     engine.stop().await;
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            // Without a handler SIGTERM ends the process by itself.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// Starts the process's log.
+pub(super) fn start_log(settings: &LogSettings) -> Result<(), LogError> {
+    match settings.format {
+        LogFormat::Text => log::init_text(&settings.filter),
+        LogFormat::Json => log::init_json(&settings.filter),
     }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub(super) async fn told_to_stop() -> Result<(), CliError> {
+    StopSignals::listen()?.next().await;
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, CliError> {
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What an engine is told by signals. None is missed while this exists.
+struct Signals {
+    stop: StopSignals,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CliError> {
+        Ok(Self { stop: StopSignals::listen()?, hang_up: listen_for(SignalKind::hangup())? })
+    }
+
+    /// Waits for SIGTERM or Ctrl-C, and calls `reopen` at each SIGHUP meanwhile.
+    async fn told_to_stop(&mut self, reopen: impl Fn()) {
+        loop {
+            tokio::select! {
+                () = self.stop.next() => return,
+                _ = self.hang_up.recv() => reopen(),
+            }
+        }
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(CliError::Signals)
 }

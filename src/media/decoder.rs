@@ -1,7 +1,8 @@
 //! Bytes of a carrier to mono samples, at the carrier's own rate.
 //!
-//! Bytes arrive cut anywhere on a stream and must arrive whole in a message of
-//! their own; the two ways in keep those cases apart. Does not resample.
+//! Bytes may be cut anywhere: a sample cut in two is put together again. Whether a
+//! message may end within a sample at all is its transport's to say. Does not
+//! resample.
 
 use super::g711;
 use crate::types::{Codec, MediaFormat};
@@ -9,23 +10,13 @@ use crate::types::{Codec, MediaFormat};
 /// Most bytes that can be carried over: one short of a stereo 16-bit sample.
 const CARRIED_BYTES_MAX: usize = 3;
 
-/// Decodes one stream, or the messages of one call.
+/// Decodes one stream.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     codec: Codec,
     stereo: bool,
     carried: [u8; CARRIED_BYTES_MAX],
     carried_len: usize,
-}
-
-/// A message that must hold whole samples does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes are no whole number of {frame_bytes}-byte samples: send whole samples only")]
-pub struct PartialSample {
-    /// Bytes in the message.
-    pub bytes: usize,
-    /// Bytes of one sample of every channel.
-    pub frame_bytes: usize,
 }
 
 impl Decoder {
@@ -47,17 +38,6 @@ impl Decoder {
         let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % self.frame_bytes());
         self.append(whole, samples);
         self.carry(rest);
-    }
-
-    /// Appends the samples of a message that stands alone, such as an HTTP body.
-    /// Refused, with nothing appended, when it does not hold whole samples.
-    pub fn decode_whole(&self, bytes: &[u8], samples: &mut Vec<i16>) -> Result<(), PartialSample> {
-        let frame_bytes = self.frame_bytes();
-        if !bytes.len().is_multiple_of(frame_bytes) {
-            return Err(PartialSample { bytes: bytes.len(), frame_bytes });
-        }
-        self.append(bytes, samples);
-        Ok(())
     }
 
     /// Finishes the cut sample, if there is one, and returns the bytes behind it.
@@ -126,43 +106,38 @@ mod tests {
         MediaFormat { codec, rate: SampleRate::new(8_000).unwrap(), channels }
     }
 
-    fn whole(format: MediaFormat, bytes: &[u8]) -> Result<Vec<i16>, PartialSample> {
+    fn decoded(format: MediaFormat, bytes: &[u8]) -> Vec<i16> {
         let mut samples = Vec::new();
-        Decoder::new(format).decode_whole(bytes, &mut samples).map(|()| samples)
+        Decoder::new(format).decode_stream(bytes, &mut samples);
+        samples
     }
 
     #[test]
     fn samples_are_little_endian() {
-        assert_eq!(whole(format(Codec::Pcm16, 1), &[0x01, 0x00, 0x00, 0x80]), Ok(vec![1, -32_768]));
+        assert_eq!(decoded(format(Codec::Pcm16, 1), &[0x01, 0x00, 0x00, 0x80]), vec![1, -32_768]);
     }
 
     #[test]
     fn g711_bytes_are_samples() {
-        assert_eq!(whole(format(Codec::Mulaw, 1), &[0x80, 0xff]), Ok(vec![32_124, 0]));
-        assert_eq!(whole(format(Codec::Alaw, 1), &[0x2a, 0xd5]), Ok(vec![-32_256, 8]));
+        assert_eq!(decoded(format(Codec::Mulaw, 1), &[0x80, 0xff]), vec![32_124, 0]);
+        assert_eq!(decoded(format(Codec::Alaw, 1), &[0x2a, 0xd5]), vec![-32_256, 8]);
     }
 
     #[test]
     fn stereo_is_mixed_down_without_clipping() {
         let bytes = [0xff, 0x7f, 0xff, 0x7f, 0x64, 0x00, 0x9c, 0xff];
-        assert_eq!(whole(format(Codec::Pcm16, 2), &bytes), Ok(vec![32_767, 0]));
-        assert_eq!(whole(format(Codec::Mulaw, 2), &[0x80, 0x00]), Ok(vec![0]));
+        assert_eq!(decoded(format(Codec::Pcm16, 2), &bytes), vec![32_767, 0]);
+        assert_eq!(decoded(format(Codec::Mulaw, 2), &[0x80, 0x00]), vec![0]);
     }
 
     #[test]
-    fn a_message_with_a_cut_sample_is_refused_and_nothing_of_it_is_kept() {
-        let mut samples = vec![7];
-        let decoder = Decoder::new(format(Codec::Pcm16, 2));
-        let refused = decoder.decode_whole(&[0; 6], &mut samples);
-        assert_eq!(refused, Err(PartialSample { bytes: 6, frame_bytes: 4 }));
-        assert_eq!(samples, [7]);
-        assert_eq!(whole(format(Codec::Pcm16, 1), &[]), Ok(vec![]));
-    }
-
-    #[test]
-    fn the_refusal_says_what_to_do() {
-        let text = PartialSample { bytes: 3, frame_bytes: 2 }.to_string();
-        assert_eq!(text, "3 bytes are no whole number of 2-byte samples: send whole samples only");
+    fn an_odd_byte_waits_for_the_next_piece() {
+        let mut decoder = Decoder::new(format(Codec::Pcm16, 1));
+        let mut samples = Vec::new();
+        decoder.decode_stream(&[1, 0, 2], &mut samples);
+        assert_eq!(samples, [1]);
+        decoder.decode_stream(&[0, 3, 0], &mut samples);
+        assert_eq!(samples, [1, 2, 3]);
     }
 
     proptest! {
@@ -175,7 +150,7 @@ mod tests {
         ) {
             let format = format(codec, channels);
             let frames = bytes.len() / format.bytes_per_frame() * format.bytes_per_frame();
-            let expected = whole(format, &bytes[..frames]).unwrap();
+            let expected = decoded(format, &bytes[..frames]);
 
             let (mut decoder, mut samples, mut rest) = (Decoder::new(format), vec![], &bytes[..]);
             for cut in cuts {

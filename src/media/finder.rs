@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::detector::{VoiceDetector, new_detector};
-use super::segmenter::{Segmenter, SegmenterEvent, SegmenterParts, VadState};
+use super::segmenter::{Segmenter, SegmenterEvent, SegmenterParts};
 use crate::types::{ListeningSettings, MediaTime, UtteranceEnd};
 
 /// Finds the utterances of one call.
@@ -101,21 +101,7 @@ impl SpeechFinder {
         self.segmenter.poll_event()
     }
 
-    /// What the caller is doing.
-    #[must_use]
-    pub fn state(&self) -> VadState {
-        self.segmenter.state()
-    }
-
     /// The end of the audio taken so far.
-    #[must_use]
-    pub fn position(&self) -> MediaTime {
-        self.segmenter.position().plus_samples(self.window.len() as u64)
-    }
-}
-
-impl FinderParts {
-    /// The end of the audio taken so far: what comes behind it was not heard yet.
     #[must_use]
     pub fn position(&self) -> MediaTime {
         self.segmenter.position().plus_samples(self.window.len() as u64)
@@ -204,9 +190,8 @@ mod tests {
         let died = catch_unwind(AssertUnwindSafe(|| first.handle_samples(&samples)));
         assert!(died.is_err());
 
-        let parts = first.take_parts();
-        assert_eq!(parts.position(), MediaTime(8));
-        let mut second = finder(parts);
+        let mut second = finder(first.take_parts());
+        assert_eq!(second.position(), MediaTime(8));
         second.handle_samples(&samples[8..]);
         second.end_input(UtteranceEnd::MediaEnded);
         assert_eq!(utterances(&mut second), [samples]);

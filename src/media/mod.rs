@@ -25,4 +25,4 @@ pub use playout::{Heard, Playout, PlayoutStep};
 pub use reorder::{Insertion, Ordered, ReorderWindow};
 pub use resampler::Resampler;
 pub use ring::{RingConsumer, RingProducer, audio_ring};
-pub use segmenter::{SegmenterEvent, VadState};
+pub use segmenter::SegmenterEvent;

@@ -18,7 +18,7 @@ const GROWTH_SAMPLES: usize = 8_000;
 
 /// What the segmenter takes the caller to be doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VadState {
+enum VadState {
     /// Nothing that could be speech.
     #[default]
     Quiet,
@@ -118,12 +118,6 @@ impl Segmenter {
     #[must_use]
     pub fn take_parts(&mut self) -> SegmenterParts {
         std::mem::take(&mut self.parts)
-    }
-
-    /// What the caller is doing.
-    #[must_use]
-    pub fn state(&self) -> VadState {
-        self.parts.state
     }
 
     /// The end of the audio taken so far.
@@ -290,14 +284,6 @@ impl Rules {
                 .max(pre_roll + speech_min + 1),
             sustain: INNER_RATE.samples_in_ms(sustain_ms),
         }
-    }
-}
-
-impl SegmenterParts {
-    /// The end of the audio taken so far.
-    #[must_use]
-    pub fn position(&self) -> MediaTime {
-        self.heard
     }
 }
 

@@ -131,7 +131,15 @@ impl<K: PartialEq, W> PermitQueue<K, W> {
         now < self.paused_until
     }
 
-    fn waiting(&self) -> usize {
+    /// Permits given out.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Requests in the line.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
         self.line.iter().map(|in_line| in_line.requests.len()).sum()
     }
 }

@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_is_tried_three_times_in_all_with_growing_waits() {
-        let governor = Governor::new(10, 10);
+        let governor = Governor::new(10, 10, None);
         let outcome = run(&governor, 25_000, &[status(500), ExchangeError::NotSent]).await;
         assert_eq!(outcome, (Ok(()), vec![0, 250, 750]));
         let outcome = run(&governor, 25_000, &[status(500), status(502), status(503)]).await;
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_have_run_and_refused_credentials_are_not_tried_again() {
-        let governor = Governor::new(10, 10);
+        let governor = Governor::new(10, 10, None);
         for (error, failure) in [
             (status(401), DialogFailure::Unauthorized),
             (status(403), DialogFailure::Forbidden),
@@ -220,19 +220,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_limited_turn_waits_as_long_as_the_platform_asks() {
-        let outcome = run(&Governor::new(10, 10), 25_000, &[LIMITED]).await;
+        let outcome = run(&Governor::new(10, 10, None), 25_000, &[LIMITED]).await;
         assert_eq!(outcome, (Ok(()), vec![0, 3_000]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_retry_after_beyond_the_time_left_fails_the_turn_at_once() {
-        let outcome = run(&Governor::new(10, 10), 3_000, &[LIMITED]).await;
+        let outcome = run(&Governor::new(10, 10, None), 3_000, &[LIMITED]).await;
         assert_eq!(outcome, (Err(DialogFailure::RateLimited), vec![0]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_absurd_retry_after_holds_the_next_turns_for_half_a_minute_only() {
-        let governor = Governor::new(10, 10);
+        let governor = Governor::new(10, 10, None);
         let absurd = ExchangeError::Status { status: 429, retry_after_ms: Some(u64::MAX) };
         assert_eq!(run(&governor, 25_000, &[absurd]).await.0, Err(DialogFailure::RateLimited));
         assert_eq!(run(&governor, 60_000, &[]).await, (Ok(()), vec![30_000]));
@@ -240,7 +240,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_one_turn_waits_on_a_rate_limit_the_others_are_held_back_too() {
-        let governor = Governor::new(10, 10);
+        let governor = Governor::new(10, 10, None);
         let (limited, other) = tokio::join!(run(&governor, 25_000, &[LIMITED]), async {
             sleep(Duration::from_millis(10)).await;
             run(&governor, 25_000, &[]).await
@@ -251,7 +251,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_permit_is_kept_while_a_turn_waits_for_its_next_attempt() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         let failures = [status(500)];
         let (failing, other) = tokio::join!(run(&governor, 25_000, &failures), async {
             sleep(Duration::from_millis(10)).await;
@@ -263,7 +263,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_whole_turn_ends_at_its_deadline() {
-        let governor = Governor::new(10, 10);
+        let governor = Governor::new(10, 10, None);
         let begun = Instant::now();
         let outcome =
             attempts(&governor).run(&request("call", 400), |_| std::future::pending()).await;

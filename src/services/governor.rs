@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::resilience::{LineFull, PermitQueue, Place, Ticket};
+use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{CallId, DialogFailure, Now};
 
 /// Gives out the permits to talk to the dialog platform.
@@ -22,6 +23,7 @@ pub struct Governor {
     /// The end of the present or last pause; tells waiters that it has changed.
     paused_until: watch::Sender<Now>,
     started: Instant,
+    telemetry: Option<Telemetry>,
 }
 
 /// The right to have one request in flight. Dropping it gives it back, also when
@@ -37,11 +39,16 @@ impl Governor {
     /// At most `in_flight_max` permits at a time; one request more than `waiting_max`
     /// in the line is refused.
     #[must_use]
-    pub fn new(in_flight_max: usize, waiting_max: usize) -> Arc<Self> {
+    pub fn new(
+        in_flight_max: usize,
+        waiting_max: usize,
+        telemetry: Option<Telemetry>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::new(PermitQueue::new(in_flight_max, waiting_max)),
             paused_until: watch::Sender::new(Now::default()),
             started: Instant::now(),
+            telemetry,
         })
     }
 
@@ -71,6 +78,9 @@ impl Governor {
         let mut queue = self.queue.lock();
         queue.pause_until(self.now().plus_ms(ms));
         self.paused_until.send_replace(queue.paused_until());
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.engine_event(&EngineEvent::DialogThrottled { wait_ms: u64::from(ms) });
+        }
     }
 
     async fn stand_in_line(
@@ -120,6 +130,9 @@ impl Governor {
             // Whoever is gone by now gives the permit back when its ticket is dropped.
             waker.send(()).ok();
         }
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.dialog_load(count(queue.in_flight()), count(queue.waiting()));
+        }
     }
 
     fn now(&self) -> Now {
@@ -130,6 +143,10 @@ impl Governor {
     fn instant(&self, at: Now) -> Instant {
         self.started + Duration::from_nanos(at.0)
     }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 impl Drop for Permit {
@@ -184,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn permits_are_given_in_turn_as_they_come_back() {
-        let governor = Governor::new(2, 10);
+        let governor = Governor::new(2, 10, None);
         let holders: Vec<_> = (0..5).map(|name| hold(&governor, name, 100)).collect();
         let mut had_at_ms = Vec::new();
         for holder in holders {
@@ -195,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_without_a_permit_ends_at_the_deadline_as_saturated() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         let _held = acquire(&governor, 1, 1_000).await.unwrap();
         assert_eq!(acquire(&governor, 2, 300).await.unwrap_err(), DialogFailure::Saturated);
         assert_eq!(governor.started.elapsed().as_millis(), 300);
@@ -203,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_line_refuses_at_once() {
-        let governor = Governor::new(1, 1);
+        let governor = Governor::new(1, 1, None);
         let _held = acquire(&governor, 1, 1_000).await.unwrap();
         let _waiting = hold(&governor, 2, 0);
         sleep_ms(1).await;
@@ -213,7 +230,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_comes_back_when_its_holder_panics_or_is_cancelled() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         let panicking = Arc::clone(&governor);
         let outcome = tokio::spawn(async move {
             let _permit = acquire(&panicking, 1, 1_000).await;
@@ -228,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_given_to_a_request_that_was_cancelled_meanwhile_goes_to_the_next() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         let held = acquire(&governor, 1, 1_000).await.unwrap();
         let cancelled = hold(&governor, 2, 0);
         let next = hold(&governor, 3, 0);
@@ -241,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_the_platform_wants_a_rest_nobody_is_sent() {
-        let governor = Governor::new(2, 10);
+        let governor = Governor::new(2, 10, None);
         let held = acquire(&governor, 1, 1_000).await.unwrap();
         let waiting_before = [hold(&governor, 2, 500), hold(&governor, 3, 500)];
         sleep_ms(1).await;
@@ -257,7 +274,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_beyond_the_deadline_fails_at_once_as_rate_limited() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         governor.pause_ms(2_000);
         assert_eq!(acquire(&governor, 1, 2_000).await.unwrap_err(), DialogFailure::RateLimited);
         assert_eq!(governor.started.elapsed().as_millis(), 0);
@@ -265,7 +282,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rest_that_grows_beyond_the_deadline_ends_the_wait() {
-        let governor = Governor::new(1, 10);
+        let governor = Governor::new(1, 10, None);
         governor.pause_ms(500);
         let waiting = hold(&governor, 1, 0);
         sleep_ms(100).await;
@@ -277,7 +294,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn never_more_in_flight_than_allowed_on_several_threads_under_cancellation() {
         const IN_FLIGHT_MAX: usize = 3;
-        let governor = Governor::new(IN_FLIGHT_MAX, 1_000);
+        let governor = Governor::new(IN_FLIGHT_MAX, 1_000, None);
         let in_flight = Arc::new(AtomicUsize::new(0));
         let highest = Arc::new(AtomicUsize::new(0));
         let asks: Vec<_> = (0..300)

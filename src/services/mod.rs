@@ -17,6 +17,7 @@ mod jitter;
 mod openai_http;
 mod prompts;
 mod providers;
+pub mod speech;
 mod ssml;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ mod wav;
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use http::HttpSetupError;
 pub use prompts::PromptCache;
-pub use providers::{ProviderError, Providers, check_each, synthesiser};
+pub use providers::{ProviderError, Providers, synthesiser};
 
 use std::future::Future;
 use std::pin::Pin;

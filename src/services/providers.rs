@@ -15,8 +15,10 @@ use super::governor::Governor;
 use super::http::HttpSetupError;
 use super::jitter;
 use super::openai_http::OpenAiStt;
-use super::{DialogBackend, Health, SpeechToText, TextToSpeech};
+use super::speech::{WorkerStt, WorkerTts};
+use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
+use crate::telemetry::Telemetry;
 use crate::types::Route;
 
 /// Providers by the name that routes use.
@@ -58,60 +60,51 @@ impl Providers {
         config: &Config,
         routes: impl IntoIterator<Item = &'a Route>,
         environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
     ) -> Result<Self, ProviderError> {
+        let (built, unbuilt) = Self::build_each(config, routes, environment, telemetry);
+        unbuilt.into_iter().next().map_or(Ok(built), |(_, error)| Err(error))
+    }
+
+    /// Builds what `routes` name, each by itself: beside what was built, the names of
+    /// what cannot be, with the reason.
+    pub fn build_each<'a>(
+        config: &Config,
+        routes: impl IntoIterator<Item = &'a Route>,
+        environment: Environment<'_>,
+        telemetry: Option<&Telemetry>,
+    ) -> (Self, Vec<(String, ProviderError)>) {
         let mut names = ProviderNames::default();
         routes.into_iter().for_each(|route| names.add(route));
         let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
-        let governor = Governor::new(in_flight_max, waiting_max);
-        let mut built = Self::default();
+        let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
+        let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
-            let backend = dialog_backend(name, &config.dialog, environment, &governor)?;
-            built.dialog.insert(name.to_owned(), backend);
+            let backend = dialog_backend(name, &config.dialog, environment, &governor);
+            place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {
-            built.stt.insert(name.to_owned(), recogniser(name, &config.stt, environment)?);
+            let recogniser = recogniser(name, &config.stt, environment);
+            place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
-            built.tts.insert(name.to_owned(), synthesiser(name, &config.tts, environment)?);
+            let synthesiser = synthesiser(name, &config.tts, environment);
+            place(&mut built.tts, &mut unbuilt, name, synthesiser);
         }
-        Ok(built)
+        (built, unbuilt)
     }
 }
 
-/// What each provider that `routes` name says of itself. They are built one by one:
-/// one that cannot be built is refused and hides no other.
-pub async fn check_each<'a>(
-    config: &Config,
-    routes: impl IntoIterator<Item = &'a Route>,
-    environment: Environment<'_>,
-) -> Vec<(String, Health)> {
-    let mut names = ProviderNames::default();
-    routes.into_iter().for_each(|route| names.add(route));
-    let governor = Governor::new(config.dialog.in_flight_max, config.dialog.waiting_max);
-    let refused = |error: ProviderError| Health::Refused(error.to_string());
-    let mut report = Vec::new();
-    for name in names.dialog {
-        let health = match dialog_backend(name, &config.dialog, environment, &governor) {
-            Ok(backend) => backend.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("dialog {name}"), health));
+fn place<P>(
+    built: &mut BTreeMap<String, P>,
+    unbuilt: &mut Vec<(String, ProviderError)>,
+    name: &str,
+    provider: Result<P, ProviderError>,
+) {
+    match provider {
+        Ok(provider) => drop(built.insert(name.to_owned(), provider)),
+        Err(error) => unbuilt.push((name.to_owned(), error)),
     }
-    for name in names.stt {
-        let health = match recogniser(name, &config.stt, environment) {
-            Ok(recogniser) => recogniser.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("stt {name}"), health));
-    }
-    for name in names.tts {
-        let health = match synthesiser(name, &config.tts, environment) {
-            Ok(synthesiser) => synthesiser.check().await,
-            Err(error) => refused(error),
-        };
-        report.push((format!("tts {name}"), health));
-    }
-    report
 }
 
 /// Each name once.
@@ -162,6 +155,8 @@ fn recogniser(
     Ok(match name {
         "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
+        "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx)),
+        "worker" => Arc::new(WorkerStt::external(&settings.worker)),
         _ => return Err(unknown("recogniser", name)),
     })
 }
@@ -177,6 +172,8 @@ pub fn synthesiser(
 ) -> Result<Arc<dyn TextToSpeech>, ProviderError> {
     Ok(match name {
         "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
+        "flite" => Arc::new(WorkerTts::flite(&settings.flite)),
+        "worker" => Arc::new(WorkerTts::external(&settings.worker)),
         _ => return Err(unknown("synthesiser", name)),
     })
 }
@@ -207,7 +204,7 @@ mod tests {
             };
             Some(value.to_owned())
         };
-        Providers::build(&Config::default(), routes, &environment)
+        Providers::build(&Config::default(), routes, &environment, None)
     }
 
     #[test]
@@ -222,15 +219,13 @@ mod tests {
         assert!(providers.tts.keys().eq(["generic-http"]));
     }
 
-    #[tokio::test]
-    async fn a_provider_that_cannot_be_built_does_not_hide_the_others_from_a_check() {
+    #[test]
+    fn a_provider_that_cannot_be_built_does_not_hide_the_others() {
         let routes = [route("cognigy-rest", "fixed", "parrot")];
-        let report = check_each(&Config::default(), &routes, &|_| None).await;
-        let names: Vec<&str> = report.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["dialog cognigy-rest", "stt fixed", "tts parrot"]);
-        assert!(matches!(&report[0].1, Health::Refused(text) if text.contains("COGNIGY")));
-        assert!(matches!(report[1].1, Health::Ready(_)));
-        assert!(matches!(&report[2].1, Health::Refused(text) if text.contains("parrot")));
+        let (built, unbuilt) = Providers::build_each(&Config::default(), &routes, &|_| None, None);
+        assert!(built.stt.contains_key("fixed"));
+        let names: Vec<&str> = unbuilt.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["cognigy-rest", "parrot"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +71,12 @@ pub struct CallScope {
     pub route: Arc<str>,
     /// Name of the transport it came in on.
     pub transport: &'static str,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Telemetry")
+    }
 }
 
 impl Telemetry {

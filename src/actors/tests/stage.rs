@@ -172,7 +172,7 @@ impl Stage {
         let switchboard = CallRegistry::start(RegistryParts {
             clock,
             planner: Box::new(Planner { route: Arc::new(route), kit }),
-            threads: MediaThreads::here(clock, 10),
+            threads: MediaThreads::here(clock, 10, &telemetry),
             telemetry,
             calls_max: 10,
             run_id: 7,
@@ -258,11 +258,6 @@ impl Caller {
     /// The connection breaks.
     pub fn vanish(&self) {
         self.listening.abort();
-    }
-
-    /// Nothing more will come.
-    pub fn is_over(&self) -> bool {
-        self.listening.is_finished()
     }
 
     /// The intents of the sentences heard, in order.

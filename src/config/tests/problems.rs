@@ -121,7 +121,7 @@ fn settings_that_contradict_each_other_are_told() {
     for (wrong, told) in [
         (
             "[route.listening]\nstart_probability = 0.3\n",
-            "config.toml:2:21: `stop_probability` (0.35) must be below `start_probability` (0.3)",
+            "config.toml:2:21: `stop_probability` (0.45) must be below `start_probability` (0.3)",
         ),
         (
             "events.batch_max = 2000",

@@ -89,10 +89,10 @@ fn wrong_keys_of_a_route_are_told_like_any_other() {
 
 #[test]
 fn a_route_that_contradicts_what_it_inherits_is_told() {
-    let text = "[[routes]]\nname = \"a\"\ncalled = []\nsettings.listening.stop_probability = 0.6\n";
+    let text = "[[routes]]\nname = \"a\"\ncalled = []\nsettings.listening.stop_probability = 0.7\n";
     let found = problems(text);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("config.toml:4:39: `stop_probability` (0.6)"), "{found:?}");
+    assert!(found[0].starts_with("config.toml:4:39: `stop_probability` (0.7)"), "{found:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn backend_at(addr: SocketAddr, timeout_ms: u32, governor: Arc<Governor>) -> Cog
 }
 
 fn backend(server: &ScriptedServer) -> CognigyDialogs {
-    backend_at(server.addr, server.patience_ms(), Governor::new(10, 1_000))
+    backend_at(server.addr, server.patience_ms(), Governor::new(10, 1_000, None))
 }
 
 fn hello() -> Step {
@@ -121,7 +121,7 @@ async fn what_may_have_run_is_not_tried_again() {
 #[tokio::test]
 async fn a_connection_that_could_not_be_made_is_tried_again() {
     let port = ReservedPort::new();
-    let backend = backend_at(port.addr, 10_000, Governor::new(10, 10));
+    let backend = backend_at(port.addr, 10_000, Governor::new(10, 10, None));
     let (reply, server) = tokio::join!(backend.ask(turn("call-1")), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         port.serve(vec![hello()])
@@ -172,7 +172,7 @@ async fn until_paused(governor: &Arc<Governor>) {
 #[tokio::test]
 async fn while_one_call_is_rate_limited_no_other_call_reaches_the_platform() {
     let server = ScriptedServer::start(vec![Step::retry_after(429, "1"), hello()]);
-    let governor = Governor::new(10, 10);
+    let governor = Governor::new(10, 10, None);
     let backend = backend_at(server.addr, server.patience_ms(), Arc::clone(&governor));
     let (first, second) = tokio::join!(backend.ask(turn("call-1")), async {
         until_paused(&governor).await;
@@ -260,7 +260,7 @@ async fn a_platform_that_is_down_or_busy_is_unavailable_and_not_refused() {
         assert!(matches!(check(step).await, Health::Unavailable(_)));
     }
     let port = ReservedPort::new();
-    let health = backend_at(port.addr, 10_000, Governor::new(1, 1)).check().await;
+    let health = backend_at(port.addr, 10_000, Governor::new(1, 1, None)).check().await;
     let Health::Unavailable(text) = health else { panic!("{health:?}") };
     assert!(text.contains("dialog.cognigy-dialogs.base_url"), "{text}");
 }

@@ -1,0 +1,146 @@
+//! The bot's side: what is said, and what became of it.
+
+use super::{Conversation, Stage, Turn, TurnOutput};
+use crate::turn::speech::Sentence;
+use crate::turn::{Purpose, sentences};
+use crate::types::{CallEventKind, EndCause, Now, Prompt, SentenceId, TtsFailure, TurnId};
+
+impl Conversation {
+    pub(super) fn greet(&mut self) {
+        if let Some(prompt) = self.route.prompts.greeting.clone() {
+            self.say_prompt(&prompt, None, Purpose::Greeting);
+        }
+    }
+
+    /// Says that a turn led to nothing; gives up after too many failures in a row.
+    pub(super) fn apologise(&mut self, purpose: Purpose, turn: TurnId) {
+        if purpose == Purpose::TurnFailed && self.counts_as_last_failure() {
+            self.give_up(EndCause::TurnsFailed);
+            return;
+        }
+        let prompts = &self.route.prompts;
+        let prompt =
+            if purpose == Purpose::NoMatch { &prompts.no_match } else { &prompts.turn_failed };
+        self.say_prompt(&prompt.clone(), Some(turn), purpose);
+    }
+
+    pub(super) fn counts_as_last_failure(&mut self) -> bool {
+        self.failures_in_a_row += 1;
+        self.failures_in_a_row >= self.route.turns.failures_max
+    }
+
+    pub(super) fn say_prompt(&mut self, prompt: &Prompt, turn: Option<TurnId>, purpose: Purpose) {
+        let interruptible = prompt.interruptible.unwrap_or(self.route.turns.interruptible);
+        for text in sentences(&prompt.text) {
+            let intent = purpose.as_intent().map(str::to_owned);
+            self.say(text, turn, intent, interruptible, purpose);
+        }
+    }
+
+    pub(super) fn say(
+        &mut self,
+        text: &str,
+        turn: Option<TurnId>,
+        intent: Option<String>,
+        interruptible: bool,
+        purpose: Purpose,
+    ) {
+        self.sentence_last = self.sentence_last.next();
+        let sentence = Sentence {
+            id: self.sentence_last,
+            turn,
+            text: text.into(),
+            intent,
+            interruptible,
+            purpose,
+            started: false,
+        };
+        if self.media_lost && purpose != Purpose::Fallback {
+            self.unheard.push(sentence);
+        } else {
+            self.queue_sentence(sentence);
+        }
+    }
+
+    pub(super) fn queue_sentence(&mut self, sentence: Sentence) {
+        self.outputs.push_back(TurnOutput::Speak {
+            sentence: sentence.id,
+            text: sentence.text.clone(),
+            intent: sentence.intent.clone(),
+        });
+        self.speech.push(sentence);
+    }
+
+    pub(super) fn handle_sentence_ready(
+        &mut self,
+        sentence: SentenceId,
+        tts_ms: u64,
+        audio_ms: u64,
+    ) {
+        let Some(turn) = self.speech.get(sentence).map(|sentence| sentence.turn) else { return };
+        self.tell(turn, CallEventKind::SentenceSynthesized { sentence, tts_ms, audio_ms });
+    }
+
+    pub(super) fn handle_sentence_failed(
+        &mut self,
+        id: SentenceId,
+        tts_ms: u64,
+        failure: TtsFailure,
+    ) {
+        let Some(sentence) = self.speech.remove(id) else { return };
+        self.tell(sentence.turn, CallEventKind::TtsFailed { sentence: id, failure, tts_ms });
+        let answering = |turn: &Turn| {
+            Some(turn.id) == sentence.turn && matches!(turn.stage, Stage::Answering { .. })
+        };
+        let unanswered = self.turns.iter().any(answering);
+        if self.speech.has_more_of(sentence.turn) || sentence.purpose == Purpose::Fallback {
+            return;
+        }
+        if let Some(turn) = sentence.turn.filter(|_| unanswered) {
+            self.close_turn(turn);
+            self.apologise(Purpose::TurnFailed, turn);
+        } else if sentence.purpose != Purpose::Reply && self.counts_as_last_failure() {
+            self.give_up(EndCause::TurnsFailed);
+        }
+        self.stop_turn_if_silent();
+    }
+
+    pub(super) fn handle_started(&mut self, now: Now, id: SentenceId) {
+        let Some(sentence) = self.speech.start(id) else { return };
+        let (turn, purpose) = (sentence.turn, sentence.purpose);
+        match purpose {
+            Purpose::Reply => self.tell_answered(now, turn),
+            Purpose::Fallback => self.tell(turn, CallEventKind::FallbackPlayed {}),
+            Purpose::Greeting | Purpose::NoMatch | Purpose::TurnFailed => {}
+        }
+    }
+
+    pub(super) fn tell_answered(&mut self, now: Now, id: Option<TurnId>) {
+        let Some(at) = self.turns.iter().position(|turn| Some(turn.id) == id) else { return };
+        let Some(mut turn) = self.turns.remove(at) else { return };
+        if let Stage::Answering { since } = turn.stage {
+            turn.timings.tts_ms = now.ms_since(since);
+        }
+        self.failures_in_a_row = 0;
+        turn.timings.response_ms = now.ms_since(turn.decided_at);
+        let kind = CallEventKind::TurnAnswered {
+            intent: turn.intent,
+            confidence: turn.confidence,
+            timings: turn.timings,
+        };
+        self.tell(Some(turn.id), kind);
+    }
+
+    pub(super) fn handle_finished(&mut self, id: SentenceId) {
+        if self.speech.finish(id).is_some() {
+            self.stop_turn_if_silent();
+        }
+    }
+
+    pub(super) fn stop_turn_if_silent(&mut self) {
+        if self.speech.is_silent() {
+            let heard = self.speech.take_heard();
+            self.tell(None, CallEventKind::BotTurnStopped { heard });
+        }
+    }
+}

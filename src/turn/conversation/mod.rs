@@ -1,0 +1,232 @@
+//! The state machine: caller turns on one side, the bot's sentences on the other.
+//!
+//! A caller turn goes listening → transcribing → understood → thinking → answered.
+//! Utterances are recognised as they come; turns are asked one at a time, in the
+//! order they were spoken, so that the dialog platform sees one conversation.
+
+mod bot;
+mod caller;
+mod interruption;
+mod platform;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::speech::{BotSpeech, CutShort, Sentence};
+use crate::types::{
+    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Epoch, Now, Route, SentenceId,
+    SessionData, SttFailure, Transcript, TtsFailure, TurnId, TurnTimings, UtteranceId,
+};
+
+/// What happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum TurnInput {
+    /// The call began and somebody can hear it.
+    CallBegan,
+    /// The caller has been speaking long enough to interrupt.
+    SpeechSustained,
+    /// The caller finished an utterance.
+    Utterance(UtteranceFacts),
+    /// The recogniser answered.
+    Transcribed { utterance: UtteranceId, result: Result<Transcript, SttFailure> },
+    /// The dialog platform answered.
+    Replied { turn: TurnId, result: Result<DialogReply, DialogFailure> },
+    /// A sentence has its audio.
+    SentenceReady { sentence: SentenceId, tts_ms: u64, audio_ms: u64 },
+    /// A sentence will have none.
+    SentenceFailed { sentence: SentenceId, tts_ms: u64, failure: TtsFailure },
+    /// A sentence's first sample went out.
+    SentenceStarted { sentence: SentenceId },
+    /// A sentence was heard to its end.
+    SentenceFinished { sentence: SentenceId },
+    /// Playing stopped as asked; this is how far each sentence got.
+    SpeakingStopped { epoch: Epoch, cuts: Vec<CutShort> },
+    /// Nobody hears the bot any more, or only a leg that cannot speak.
+    MediaLost { can_hear: bool },
+    /// The caller is back.
+    MediaResumed,
+    /// The call cannot go on: say the fallback, then end.
+    GiveUp { cause: EndCause },
+}
+
+/// What is known of an utterance besides its audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UtteranceFacts {
+    /// Its number.
+    pub utterance: UtteranceId,
+    /// How long it lasts.
+    pub audio_ms: u64,
+    /// From the last speech heard to the decision that it was the last.
+    pub end_of_speech_ms: u64,
+    /// It was long enough to count as an interruption.
+    pub sustained: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TurnOutput {
+    /// Have the utterance recognised.
+    Transcribe { utterance: UtteranceId },
+    /// Forget the utterance's audio.
+    Discard { utterance: UtteranceId },
+    /// Ask the dialog platform.
+    Ask { turn: TurnId, text: CallerText, session: SessionData },
+    /// Synthesise and play after what is queued.
+    Speak { sentence: SentenceId, text: CallerText, intent: Option<String> },
+    /// Stop playing, drop what is queued, and report how far it got.
+    StopSpeaking { epoch: Epoch },
+    /// Tell the world.
+    Tell { turn: Option<TurnId>, kind: CallEventKind },
+    /// The call is over.
+    End { cause: EndCause },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Turn {
+    id: TurnId,
+    facts: UtteranceFacts,
+    /// When the utterance was complete.
+    decided_at: Now,
+    stage: Stage,
+    timings: TurnTimings,
+    intent: Option<String>,
+    confidence: Option<f32>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Stage {
+    Transcribing,
+    Understood { text: CallerText, at: Now },
+    Thinking { since: Now },
+    Answering { since: Now },
+}
+
+/// The conversation of one call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Conversation {
+    route: Arc<Route>,
+    /// Turns not answered yet, oldest first.
+    turns: VecDeque<Turn>,
+    speech: BotSpeech,
+    /// Sentences stopped in mid-play whose report is awaited, and what for.
+    cut: Option<Cut>,
+    /// Sentences that wait for the caller to come back.
+    unheard: Vec<Sentence>,
+    media_lost: bool,
+    session: SessionData,
+    epoch: Epoch,
+    turn_last: TurnId,
+    sentence_last: SentenceId,
+    failures_in_a_row: u32,
+    /// The call ends with this once everything is said.
+    ending: Option<EndCause>,
+    ended: bool,
+    #[serde(skip)]
+    outputs: VecDeque<TurnOutput>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Cut {
+    epoch: Epoch,
+    sentences: Vec<Sentence>,
+    by_caller: bool,
+}
+
+impl Conversation {
+    /// A conversation that has not begun.
+    #[must_use]
+    pub fn new(route: Arc<Route>) -> Self {
+        Self {
+            route,
+            turns: VecDeque::new(),
+            speech: BotSpeech::default(),
+            cut: None,
+            unheard: Vec::new(),
+            media_lost: false,
+            session: SessionData::default(),
+            epoch: Epoch::default(),
+            turn_last: TurnId::default(),
+            sentence_last: SentenceId::default(),
+            failures_in_a_row: 0,
+            ending: None,
+            ended: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<TurnOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Caller turns begun so far.
+    #[must_use]
+    pub fn turns_begun(&self) -> u32 {
+        self.turn_last.0
+    }
+
+    /// The epoch of what is played now.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Why the call ends once everything is said, if it does.
+    #[must_use]
+    pub fn ending(&self) -> Option<EndCause> {
+        self.ending
+    }
+
+    /// Sentences that are queued or played.
+    #[must_use]
+    pub fn sentences_queued(&self) -> usize {
+        self.speech.len()
+    }
+
+    /// The stop that is still to be reported, if any: a new player must be told again.
+    #[must_use]
+    pub fn stop_pending(&self) -> Option<Epoch> {
+        self.cut.as_ref().map(|cut| cut.epoch)
+    }
+
+    /// Takes in what happened. Outputs are to be drained afterwards.
+    pub fn handle_input(&mut self, now: Now, input: TurnInput) {
+        if self.ended {
+            return;
+        }
+        match input {
+            TurnInput::CallBegan => self.greet(),
+            TurnInput::SpeechSustained => self.interrupt(),
+            TurnInput::Utterance(facts) => self.handle_utterance(now, facts),
+            TurnInput::Transcribed { utterance, result } => {
+                self.handle_transcript(now, utterance, result);
+            }
+            TurnInput::Replied { turn, result } => self.handle_reply(now, turn, result),
+            TurnInput::SentenceReady { sentence, tts_ms, audio_ms } => {
+                self.handle_sentence_ready(sentence, tts_ms, audio_ms);
+            }
+            TurnInput::SentenceFailed { sentence, tts_ms, failure } => {
+                self.handle_sentence_failed(sentence, tts_ms, failure);
+            }
+            TurnInput::SentenceStarted { sentence } => self.handle_started(now, sentence),
+            TurnInput::SentenceFinished { sentence } => self.handle_finished(sentence),
+            TurnInput::SpeakingStopped { epoch, cuts } => self.handle_stopped(epoch, &cuts),
+            TurnInput::MediaLost { can_hear } => self.handle_media_lost(can_hear),
+            TurnInput::MediaResumed => self.handle_media_resumed(),
+            TurnInput::GiveUp { cause } => self.give_up(cause),
+        }
+        self.ask_next(now);
+        self.end_if_done();
+    }
+}
+
+impl Conversation {
+    fn tell(&mut self, turn: Option<TurnId>, kind: CallEventKind) {
+        self.outputs.push_back(TurnOutput::Tell { turn, kind });
+    }
+}

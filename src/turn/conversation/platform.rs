@@ -1,0 +1,68 @@
+//! The platform's side: a reply becomes sentences, a failure an apology.
+
+use super::{Conversation, Stage};
+use crate::turn::{Purpose, sentences};
+use crate::types::{CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, TurnId};
+
+impl Conversation {
+    pub(super) fn handle_reply(
+        &mut self,
+        now: Now,
+        id: TurnId,
+        result: Result<DialogReply, DialogFailure>,
+    ) {
+        let Some(turn) = self.turns.iter_mut().find(|turn| turn.id == id) else { return };
+        let Stage::Thinking { since } = turn.stage else { return };
+        let dialog_ms = now.ms_since(since);
+        turn.timings.dialog_ms = dialog_ms;
+        match result {
+            Ok(reply) => {
+                turn.stage = Stage::Answering { since: now };
+                turn.intent.clone_from(&reply.intent);
+                turn.confidence = reply.confidence;
+                self.tell(Some(id), replied(&reply, dialog_ms));
+                self.speak_reply(id, reply);
+            }
+            Err(failure) => {
+                let fatal = failure.ends_dialog();
+                self.close_turn(id);
+                self.tell(Some(id), CallEventKind::DialogFailed { failure, dialog_ms });
+                if fatal {
+                    self.give_up(EndCause::DialogUnauthorized);
+                } else {
+                    self.apologise(Purpose::TurnFailed, id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn speak_reply(&mut self, turn: TurnId, reply: DialogReply) {
+        self.session = reply.session;
+        for output in &reply.outputs {
+            let interruptible = output.interruptible.unwrap_or(self.route.turns.interruptible);
+            for text in sentences(output.text.expose()) {
+                self.say(text, Some(turn), reply.intent.clone(), interruptible, Purpose::Reply);
+            }
+        }
+        if reply.end_call {
+            self.ending = Some(EndCause::DialogEnded);
+        }
+        if !self.speech.has_more_of(Some(turn)) && !self.media_lost {
+            // A reply without words is an answer as well.
+            self.failures_in_a_row = 0;
+            self.close_turn(turn);
+        }
+    }
+}
+
+fn replied(reply: &DialogReply, dialog_ms: u64) -> CallEventKind {
+    let texts: Vec<&str> =
+        reply.outputs.iter().map(|output| output.text.expose().as_str()).collect();
+    CallEventKind::DialogReplied {
+        text: CallerText::new(texts.join(" ")),
+        intent: reply.intent.clone(),
+        confidence: reply.confidence,
+        next_state: reply.next_state.clone(),
+        dialog_ms,
+    }
+}

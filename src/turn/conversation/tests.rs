@@ -1,0 +1,375 @@
+//! Conversations as stories: what happens on the left, what is done on the right.
+
+use std::sync::Arc;
+
+use super::{Conversation, TurnInput, TurnOutput, UtteranceFacts};
+use crate::turn::CutShort;
+use crate::types::{
+    CallEventKind, DialogFailure, DialogReply, EndCause, Epoch, Now, Prompt, ReplyOutput, Route,
+    SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, UtteranceId,
+};
+
+/// A conversation whose clock moves 10 ms with every input.
+struct Story {
+    conversation: Conversation,
+    now: Now,
+}
+
+impl Story {
+    fn begin() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Route)) -> Self {
+        let mut route = Route::default();
+        change(&mut route);
+        Self { conversation: Conversation::new(Arc::new(route)), now: Now::default() }
+    }
+
+    /// Feeds an input; returns what is to be done, events left out.
+    fn then(&mut self, input: TurnInput) -> Vec<String> {
+        self.feed(input).into_iter().filter_map(|output| told(&output)).collect()
+    }
+
+    /// Feeds an input; returns the names of the events.
+    fn events(&mut self, input: TurnInput) -> Vec<&'static str> {
+        let name = |output: TurnOutput| match output {
+            TurnOutput::Tell { kind, .. } => Some(kind.name()),
+            _ => None,
+        };
+        self.feed(input).into_iter().filter_map(name).collect()
+    }
+
+    fn feed(&mut self, input: TurnInput) -> Vec<TurnOutput> {
+        self.now = self.now.plus_ms(10);
+        self.conversation.handle_input(self.now, input);
+        std::iter::from_fn(|| self.conversation.poll_output()).collect()
+    }
+
+    /// A whole turn up to the reply.
+    fn turn(&mut self, number: u32, says: &str, reply: DialogReply) -> Vec<String> {
+        self.then(utterance(number));
+        self.then(transcribed(number, says));
+        self.then(replied(number, reply))
+    }
+}
+
+fn told(output: &TurnOutput) -> Option<String> {
+    Some(match output {
+        TurnOutput::Transcribe { utterance } => format!("transcribe {utterance}"),
+        TurnOutput::Discard { utterance } => format!("discard {utterance}"),
+        TurnOutput::Ask { turn, text, .. } => format!("ask {turn} {}", text.expose()),
+        TurnOutput::Speak { sentence, text, .. } => format!("speak {sentence} {}", text.expose()),
+        TurnOutput::StopSpeaking { epoch } => format!("stop, epoch {epoch}"),
+        TurnOutput::End { cause } => format!("end {}", cause.as_str()),
+        TurnOutput::Tell { .. } => return None,
+    })
+}
+
+fn facts(number: u32, sustained: bool) -> UtteranceFacts {
+    UtteranceFacts {
+        utterance: UtteranceId(number),
+        audio_ms: 1_000,
+        end_of_speech_ms: 500,
+        sustained,
+    }
+}
+
+fn utterance(number: u32) -> TurnInput {
+    TurnInput::Utterance(facts(number, true))
+}
+
+fn transcribed(number: u32, text: &str) -> TurnInput {
+    let result = Ok(Transcript::Final { text: text.into(), confidence: None });
+    TurnInput::Transcribed { utterance: UtteranceId(number), result }
+}
+
+fn replied(turn: u32, reply: DialogReply) -> TurnInput {
+    TurnInput::Replied { turn: TurnId(turn), result: Ok(reply) }
+}
+
+fn says(text: &str) -> DialogReply {
+    DialogReply {
+        outputs: vec![ReplyOutput { text: text.into(), interruptible: None }],
+        intent: Some("hotel".to_owned()),
+        confidence: None,
+        next_state: None,
+        session: SessionData::default(),
+        end_call: false,
+    }
+}
+
+fn started(sentence: u32) -> TurnInput {
+    TurnInput::SentenceStarted { sentence: SentenceId(sentence) }
+}
+
+fn finished(sentence: u32) -> TurnInput {
+    TurnInput::SentenceFinished { sentence: SentenceId(sentence) }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_turn_goes_from_the_utterance_to_the_spoken_answer() {
+    let mut story = Story::begin();
+    assert_eq!(story.then(utterance(1)), ["transcribe 1"]);
+    assert_eq!(story.then(transcribed(1, "breakfast")), ["ask 1 breakfast"]);
+    assert_eq!(
+        story.then(replied(1, says("At seven. Enjoy."))),
+        ["speak 1 At seven.", "speak 2 Enjoy."]
+    );
+    assert_eq!(story.events(started(1)), ["turn_answered"]);
+    assert_eq!(story.then(finished(1)), NOTHING);
+    assert_eq!(story.events(finished(2)), ["bot_turn_stopped"]);
+}
+
+#[test]
+fn the_stages_of_an_answered_turn_are_timed() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("At seven."));
+    let answered = story.feed(started(1)).into_iter().find_map(|output| match output {
+        TurnOutput::Tell { kind: CallEventKind::TurnAnswered { timings, .. }, .. } => Some(timings),
+        _ => None,
+    });
+    let timings = answered.expect("the turn is answered");
+    assert_eq!(
+        (timings.end_of_speech_ms, timings.stt_ms, timings.dialog_ms, timings.tts_ms),
+        (500, 10, 10, 10)
+    );
+    assert_eq!(timings.response_ms, 30);
+}
+
+#[test]
+fn turns_are_asked_one_at_a_time_in_the_order_they_were_spoken() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(utterance(2));
+    assert_eq!(story.then(transcribed(2, "second")), NOTHING, "the first is not understood yet");
+    assert_eq!(story.then(transcribed(1, "first")), ["ask 1 first"]);
+    assert_eq!(story.then(replied(1, says("One."))), ["speak 1 One.", "ask 2 second"]);
+    assert_eq!(story.then(replied(2, says("Two."))), ["speak 2 Two."]);
+}
+
+#[test]
+fn a_turn_that_is_not_understood_makes_way_for_the_next() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(utterance(2));
+    story.then(transcribed(2, "second"));
+    let no_match =
+        TurnInput::Transcribed { utterance: UtteranceId(1), result: Ok(Transcript::NoMatch) };
+    let done = story.then(no_match);
+    assert!(done.contains(&"ask 2 second".to_owned()), "{done:?}");
+    assert!(done[0].starts_with("speak 1 Sorry"), "{done:?}");
+}
+
+#[test]
+fn the_session_goes_back_with_the_next_turn() {
+    let mut story = Story::begin();
+    let mut reply = says("One.");
+    reply.session = SessionData::new(serde_json::json!({"nights": 2}));
+    story.turn(1, "first", reply);
+    story.then(utterance(2));
+    let asked = story.feed(transcribed(2, "second"));
+    let session = asked.iter().find_map(|output| match output {
+        TurnOutput::Ask { session, .. } => Some(session.expose().clone()),
+        _ => None,
+    });
+    assert_eq!(session, Some(serde_json::json!({"nights": 2})));
+}
+
+#[test]
+fn an_interruption_stops_the_bot_and_counts_only_what_was_heard() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One two three four. Never said."));
+    story.then(started(1));
+    assert_eq!(story.then(TurnInput::SpeechSustained), ["stop, epoch 1"]);
+    let cuts = vec![CutShort { sentence: SentenceId(1), heard_samples: 8_000, samples: 16_000 }];
+    let stopped = story.feed(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts });
+    let heard = stopped.iter().find_map(|output| match output {
+        TurnOutput::Tell {
+            kind: CallEventKind::Interruption { heard, unheard_ms, .. }, ..
+        } => Some((heard.expose().clone(), *unheard_ms)),
+        _ => None,
+    });
+    assert_eq!(heard, Some(("One two".to_owned(), 500)));
+    assert_eq!(story.then(utterance(2)), ["transcribe 2"]);
+}
+
+#[test]
+fn a_sentence_that_may_not_be_interrupted_is_not() {
+    let mut story = Story::begin();
+    let mut reply = says("Listen to the terms.");
+    reply.outputs[0].interruptible = Some(false);
+    story.turn(1, "terms", reply);
+    story.then(started(1));
+    assert_eq!(story.then(TurnInput::SpeechSustained), NOTHING);
+    assert_eq!(story.then(utterance(2)), ["discard 2"]);
+}
+
+#[test]
+fn a_cough_over_the_bot_is_ignored() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("At seven."));
+    story.then(started(1));
+    assert_eq!(story.events(TurnInput::Utterance(facts(2, false))), ["utterance_ignored"]);
+}
+
+#[test]
+fn nothing_is_interrupted_before_the_bot_is_heard() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("At seven."));
+    assert_eq!(story.then(TurnInput::SpeechSustained), NOTHING);
+}
+
+#[test]
+fn a_greeting_is_said_when_one_is_configured() {
+    let greeting = Prompt { text: "Welcome.".to_owned(), interruptible: None };
+    let mut story = Story::with(|route| route.prompts.greeting = Some(greeting));
+    assert_eq!(story.then(TurnInput::CallBegan), ["speak 1 Welcome."]);
+    assert_eq!(Story::begin().then(TurnInput::CallBegan), NOTHING);
+}
+
+#[test]
+fn failures_are_excused_until_there_are_too_many_in_a_row() {
+    let mut story = Story::with(|route| route.turns.failures_max = 2);
+    let fail = |utterance| TurnInput::Transcribed {
+        utterance: UtteranceId(utterance),
+        result: Err(SttFailure::Timeout),
+    };
+    story.then(utterance(1));
+    assert!(story.then(fail(1))[0].contains("Sorry"));
+    story.then(utterance(2));
+    let given_up = story.then(fail(2));
+    assert!(given_up.iter().any(|done| done.contains("connection interruption")), "{given_up:?}");
+    assert_eq!(story.then(utterance(3)), ["discard 3"]);
+    for sentence in 3..=4 {
+        story.then(started(sentence));
+    }
+    story.then(finished(3));
+    assert_eq!(story.then(finished(4)), ["end turns_failed"]);
+}
+
+#[test]
+fn an_answered_turn_clears_earlier_failures() {
+    let mut story = Story::with(|route| route.turns.failures_max = 2);
+    let fail =
+        |turn| TurnInput::Replied { turn: TurnId(turn), result: Err(DialogFailure::Timeout) };
+    story.then(utterance(1));
+    story.then(transcribed(1, "hello"));
+    story.then(fail(1));
+    // Two sentences of apology, then an answer that is heard.
+    story.turn(2, "hello", says("Fine."));
+    story.then(started(3));
+    story.then(utterance(3));
+    story.then(transcribed(3, "hello"));
+    let done = story.then(fail(3));
+    assert!(done[0].contains("Sorry"), "{done:?}");
+}
+
+#[test]
+fn a_refused_key_ends_the_dialog_at_once() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(transcribed(1, "hello"));
+    let done =
+        story.then(TurnInput::Replied { turn: TurnId(1), result: Err(DialogFailure::Forbidden) });
+    assert!(done[0].contains("connection interruption"), "{done:?}");
+    assert_eq!(story.conversation.ending(), Some(EndCause::DialogUnauthorized));
+}
+
+#[test]
+fn a_reply_without_any_voice_counts_as_a_failed_turn() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One. Two."));
+    let failed = |sentence| TurnInput::SentenceFailed {
+        sentence: SentenceId(sentence),
+        tts_ms: 5,
+        failure: TtsFailure::Timeout,
+    };
+    assert_eq!(story.then(failed(1)), NOTHING, "the other sentence may still come");
+    assert!(story.then(failed(2))[0].contains("Sorry"));
+}
+
+#[test]
+fn a_synthesiser_that_is_down_ends_the_call_instead_of_apologising_for_ever() {
+    let mut story = Story::begin();
+    let failed = |sentence| TurnInput::SentenceFailed {
+        sentence: SentenceId(sentence),
+        tts_ms: 5,
+        failure: TtsFailure::Timeout,
+    };
+    story.turn(1, "breakfast", says("One."));
+    // The reply, then both sentences of the apology.
+    (1..=3).for_each(|sentence| drop(story.then(failed(sentence))));
+    story.turn(2, "breakfast", says("Two."));
+    assert!(story.then(failed(4))[0].contains("connection interruption"));
+    assert_eq!(story.then(failed(5)), NOTHING);
+    assert_eq!(story.then(failed(6)), ["end turns_failed"]);
+}
+
+#[test]
+fn what_a_lost_connection_cut_off_is_said_again_to_the_caller_who_comes_back() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("First part. Second part."));
+    story.then(started(1));
+    story.then(finished(1));
+    story.then(started(2));
+    assert_eq!(story.then(TurnInput::MediaLost { can_hear: false }), ["stop, epoch 1"]);
+    let cuts = vec![CutShort { sentence: SentenceId(2), heard_samples: 100, samples: 16_000 }];
+    assert_eq!(story.then(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts }), NOTHING);
+    assert_eq!(story.then(TurnInput::MediaResumed), ["speak 3 Second part."]);
+}
+
+#[test]
+fn a_reply_that_comes_while_nobody_listens_waits() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(transcribed(1, "breakfast"));
+    story.then(TurnInput::MediaLost { can_hear: false });
+    story.then(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts: Vec::new() });
+    assert_eq!(story.then(replied(1, says("At seven."))), NOTHING);
+    assert_eq!(story.then(TurnInput::MediaResumed), ["speak 2 At seven."]);
+}
+
+#[test]
+fn a_leg_that_still_hears_is_told_of_the_interruption() {
+    let mut story = Story::begin();
+    let done = story.then(TurnInput::MediaLost { can_hear: true });
+    assert_eq!(done[0], "stop, epoch 1");
+    assert!(done[1].contains("connection interruption"), "{done:?}");
+}
+
+#[test]
+fn the_platform_may_end_the_call_after_the_last_word() {
+    let mut story = Story::begin();
+    let mut reply = says("Goodbye.");
+    reply.end_call = true;
+    assert_eq!(story.turn(1, "bye", reply), ["speak 1 Goodbye."]);
+    story.then(started(1));
+    assert_eq!(story.then(finished(1)), ["end dialog_ended"]);
+    assert_eq!(story.then(utterance(2)), NOTHING, "nothing happens after the end");
+}
+
+#[test]
+fn the_oldest_waiting_turn_is_given_up_when_too_many_wait() {
+    let mut story = Story::with(|route| route.turns.waiting_turns_max = 2);
+    story.then(utterance(1));
+    story.then(utterance(2));
+    let events = story.events(utterance(3));
+    assert_eq!(events, ["turn_abandoned"]);
+    assert_eq!(story.then(transcribed(1, "late")), NOTHING);
+    assert_eq!(story.then(transcribed(2, "second")), ["ask 2 second"]);
+}
+
+#[test]
+fn a_conversation_survives_being_written_down_at_any_point() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("First part. Second part."));
+    story.then(started(1));
+    let text = serde_json::to_string(&story.conversation).expect("it can be written");
+    story.conversation = serde_json::from_str(&text).expect("it can be read");
+    story.then(finished(1));
+    story.then(started(2));
+    assert_eq!(story.events(finished(2)), ["bot_turn_stopped"]);
+}
