@@ -229,8 +229,9 @@ mod tests {
         (Url::parse(&url).expect("a URL"), posts)
     }
 
-    /// Plays a reply of one piece, an interruption and another piece.
-    async fn posts_to(statuses: &'static [u16]) -> Vec<String> {
+    /// Plays a reply of one piece; after `before` posts an interruption and another
+    /// piece.
+    async fn posts_to(statuses: &'static [u16], before: usize) -> Vec<String> {
         let (url, posts) = receiver(statuses);
         let call = call("c");
         let playback = Playback {
@@ -241,10 +242,7 @@ mod tests {
         };
         let playing = actix_web::rt::spawn(playback.run(call.playback_reader()));
         call.carry_out(audio(0, 10));
-        while !posts.lock().iter().any(|post| post.starts_with("audio 0")) {
-            sleep(Duration::from_millis(5)).await;
-        }
-        while posts.lock().len() < statuses.len() {
+        while posts.lock().len() < before {
             sleep(Duration::from_millis(5)).await;
         }
         call.carry_out(LegCommand::Flush { epoch: Epoch(1) });
@@ -257,16 +255,16 @@ mod tests {
 
     #[actix_web::test]
     async fn the_reply_is_posted_with_its_interruptions_and_its_end() {
-        let posts = posts_to(&[]).await;
+        let posts = posts_to(&[], 1).await;
         assert_eq!(posts, ["audio 0 0 20", "flush 1 10 0", "audio 1 10 10", "end 1 15 0"]);
     }
 
     #[actix_web::test]
     async fn a_post_that_may_work_later_is_repeated_and_others_are_not() {
-        let again = posts_to(&[503, 429]).await;
+        let again = posts_to(&[503, 429], 3).await;
         assert_eq!(again[..3], ["audio 0 0 20", "audio 0 0 20", "audio 0 0 20"]);
         for status in [&[404][..], &[307][..]] {
-            let once = posts_to(status).await;
+            let once = posts_to(status, 1).await;
             assert_eq!(once[..2], ["audio 0 0 20", "flush 1 10 0"]);
         }
     }

@@ -87,13 +87,15 @@ impl Client {
 
     /// The next message that is no ping.
     async fn next(&mut self) -> Message {
-        loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("in time");
-            match message.expect("a message before the end").expect("a whole message") {
-                Message::Ping(_) => {}
-                message => return message,
+        let next = async {
+            loop {
+                match self.0.next().await.expect("a message before the end") {
+                    Ok(Message::Ping(_)) => {}
+                    message => return message.expect("a whole message"),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("in time")
     }
 
     async fn next_json(&mut self) -> Value {
