@@ -193,7 +193,8 @@ impl LegShared {
     pub(super) fn take_signals(&self) -> Signals {
         let mut signals = self.signals.lock();
         let taken = std::mem::take(&mut *signals);
-        // These two stay true: a leg that is gone does not come back.
+        // These stay true: a leg that is gone does not come back.
+        signals.hang_up = taken.hang_up;
         signals.lost = taken.lost;
         signals.output_gone = taken.output_gone;
         taken
@@ -235,6 +236,11 @@ impl LegShared {
     pub(super) fn hang_up(&self, cause: EndCause) {
         self.signals.lock().hang_up.get_or_insert(cause);
         self.signal.store(true, Ordering::Release);
+    }
+
+    /// Whether the call is over, or was told to end: its id is free for another call.
+    pub(super) fn is_ending(&self) -> bool {
+        self.over.load(Ordering::Acquire) || self.signals.lock().hang_up.is_some()
     }
 
     fn note(&self, fact: CallEventKind) {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
 
 use super::clock::Clock;
+use super::kit::{CallKit, CallSpec};
 use super::leg::{Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
 use super::placement::MediaThreads;
-use super::supervisor::{CallKit, CallSpec, CallSupervisor};
+use super::supervisor::CallSupervisor;
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{CallId, EndCause, ExitReason, LegId, RefusalReason, Route};
 
@@ -105,12 +106,18 @@ impl CallRegistry {
 
     fn connect(&mut self, request: CallRequest) -> Result<Leg, RefusalReason> {
         match &request.call_id {
-            Some(call_id) if self.calls.contains_key(call_id) => {
+            Some(call_id) if self.is_running(call_id) => {
                 let call_id = call_id.clone();
                 self.resume(&call_id, &request)
             }
             _ => self.admit(&request),
         }
+    }
+
+    /// A call that is about to end is not resumed: a caller who hangs up and dials
+    /// again at once wants another one.
+    fn is_running(&self, call_id: &CallId) -> bool {
+        self.calls.get(call_id).is_some_and(|call| !call.shared.is_ending())
     }
 
     /// Gives a running call a new connection. The newest one wins: an old socket

@@ -181,7 +181,7 @@ impl CallCore {
     /// When [`CallCore::handle_timeout`] is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
-        self.timers.next_timeout().map(|(_, at)| at)
+        self.timers.next_timeout().map(|(_, at)| at).filter(|_| !self.ended)
     }
 
     /// Takes in what happened. Outputs are to be drained afterwards.

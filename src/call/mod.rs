@@ -6,6 +6,8 @@
 //! down and run again.
 
 mod core;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use self::core::{AudioProgress, CallCore, CallInput, CallOutput, Job};

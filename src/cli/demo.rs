@@ -45,7 +45,7 @@ pub(super) struct DemoArgs {
 }
 
 /// The whole call has to be over by then.
-const CALL_MS_MAX: u64 = 42_000;
+const CALL_MS_MAX: u64 = 40_000;
 
 /// Runs the demo and fails if a turn was not recognised and answered as expected.
 pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
             error.tell();
         }
         print(&site.how_to_call());
-        serve::told_to_stop().await;
+        serve::told_to_stop().await?;
     }
     site.stop().await;
     verdict

@@ -1,7 +1,7 @@
 //! Why a command did not do what it was asked for, and the exit status that says so.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use crate::media::wav::WavError;
 use crate::sandbox::SandboxError;
 use crate::server::StartError;
 use crate::services::ProviderError;
+use crate::services::speech::WorkerError;
 use crate::telemetry::log::LogError;
 use crate::types::TtsFailure;
 
@@ -41,6 +42,9 @@ pub(super) enum CliError {
     /// The caller has no voice.
     #[error("the caller's voice: {0}")]
     Voice(#[from] TtsFailure),
+    /// A speech worker cannot serve.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// A speech package is missing.
     #[error("{0}\nrun `make deps` to install the speech packages")]
     NoSpeech(String),
@@ -60,6 +64,9 @@ pub(super) enum CliError {
         /// What is wrong with it.
         source: WavError,
     },
+    /// The system does not let the process listen for signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),
@@ -84,7 +91,8 @@ impl CliError {
             }
             cause = error.source();
         }
-        eprintln!("error: {text}");
+        // Whoever closed standard error does not want to know; `eprintln!` would panic.
+        let _unheard = writeln!(io::stderr(), "error: {text}");
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             _ => ExitCode::FAILURE,

@@ -13,6 +13,7 @@ mod sandbox;
 mod script;
 mod serve;
 mod speech;
+mod speech_worker;
 mod table;
 mod turn_log;
 
@@ -63,6 +64,9 @@ enum Command {
     /// Tell whether the engine could work: configuration, keys, speech, providers.
     #[command(after_help = check::EXAMPLES)]
     Check,
+    /// Serve one speech library over standard input and output; started by the engine.
+    #[command(after_help = speech_worker::EXAMPLES)]
+    SpeechWorker(speech_worker::SpeechWorkerArgs),
     /// Print the configuration in force; keys are never part of it.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config,
@@ -82,6 +86,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Call(args) => load(cli).and_then(|config| block_on(call::run(args, &config))),
         Command::Sandbox(args) => block_on(sandbox::run(args)),
+        Command::SpeechWorker(args) => speech_worker::run(args),
         Command::Check => block_on(check::run(load(cli))),
         Command::Config => load(cli).map(|config| print(&config::effective_toml(&config))),
     };

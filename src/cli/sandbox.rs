@@ -52,7 +52,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
         synthesiser,
     })?;
     print(&format!("{}\nspeech: {voice}\nCtrl-C ends it.\n", how_to_reach(&sandbox)));
-    serve::told_to_stop().await;
+    serve::told_to_stop().await?;
     sandbox.stop().await;
     Ok(())
 }

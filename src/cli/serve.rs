@@ -1,11 +1,11 @@
 //! `antiphon serve`: the engine until it is told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
 use super::print;
 use crate::config::{Config, LogFormat, LogSettings};
-use crate::server::{Engine, RunningEngine};
+use crate::server::Engine;
 use crate::telemetry::log::{self, LogError};
 
 pub(super) const EXAMPLES: &str = "\
@@ -14,21 +14,24 @@ Examples:
   antiphon serve --config /etc/antiphon/config.toml
   ANTIPHON_SERVER__HTTP=127.0.0.1:9080 antiphon serve
 
-SIGTERM and Ctrl-C let running calls end first, for at most server.drain_ms_max.";
+SIGTERM and Ctrl-C let running calls end first, for at most server.drain_ms_max;
+a second one ends them at once. SIGHUP opens the event file anew.";
 
 /// Answers calls until SIGTERM or Ctrl-C; a second one ends the calls that still run.
 /// SIGHUP opens the event file anew, for programs that rotate it.
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
     start_log(&config.log)?;
-    let engine = Engine::start(config).await?;
+    // Before anything starts: a signal that nobody listens for ends the process at once.
+    let mut signals = Signals::listen()?;
+    let engine = tokio::select! {
+        engine = Engine::start(config) => engine?,
+        () = signals.told_to_stop(|| {}) => return Ok(()),
+    };
     print(&format!("http       http://{}\nsimulator  ws://{}\n", engine.http, engine.simulator));
-    tokio::select! {
-        () = told_to_stop() => {}
-        () = reopen_when_told(&engine) => {}
-    }
+    signals.told_to_stop(|| engine.reopen_events()).await;
     tokio::select! {
         () = engine.drain() => {}
-        () = told_to_stop() => {}
+        () = signals.told_to_stop(|| engine.reopen_events()) => {}
     }
     engine.stop().await;
     Ok(())
@@ -43,28 +46,55 @@ pub(super) fn start_log(settings: &LogSettings) -> Result<(), LogError> {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn told_to_stop() {
-    tokio::select! {
-        () = each(SignalKind::terminate(), || true) => {}
-        () = each(SignalKind::interrupt(), || true) => {}
+pub(super) async fn told_to_stop() -> Result<(), CliError> {
+    StopSignals::listen()?.next().await;
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, CliError> {
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+        })
     }
-}
 
-async fn reopen_when_told(engine: &RunningEngine) {
-    each(SignalKind::hangup(), || {
-        engine.reopen_events();
-        false
-    })
-    .await;
-}
-
-/// Calls `is_enough` at each signal until it is. Where the system gives no handler
-/// the signal does what it does by itself, and this waits for ever.
-async fn each(kind: SignalKind, is_enough: impl Fn() -> bool) {
-    let Ok(mut signals) = signal(kind) else { return std::future::pending().await };
-    while signals.recv().await.is_some() {
-        if is_enough() {
-            return;
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// What an engine is told by signals. None is missed while this exists.
+struct Signals {
+    stop: StopSignals,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, CliError> {
+        Ok(Self { stop: StopSignals::listen()?, hang_up: listen_for(SignalKind::hangup())? })
+    }
+
+    /// Waits for SIGTERM or Ctrl-C, and calls `reopen` at each SIGHUP meanwhile.
+    async fn told_to_stop(&mut self, reopen: impl Fn()) {
+        loop {
+            tokio::select! {
+                () = self.stop.next() => return,
+                _ = self.hang_up.recv() => reopen(),
+            }
+        }
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(CliError::Signals)
 }

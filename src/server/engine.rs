@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::health::{Finding, HealthBoard, check_providers, watch};
@@ -96,7 +96,7 @@ pub struct RunningEngine {
     telemetry: Telemetry,
     draining: Arc<AtomicBool>,
     drain_ms_max: u32,
-    services: Runtime,
+    _services: ServiceThreads,
     _upkeep: Upkeep,
 }
 
@@ -112,12 +112,12 @@ impl Engine {
             QueueLimits { queue_max: config.events.queue_max, batch_max: config.events.batch_max };
         let (telemetry, queue) = Telemetry::new(limits);
         let clock = Clock::start();
-        let services = service_runtime(config.server.service_threads)?;
+        let services = ServiceThreads::start(config.server.service_threads)?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
         let providers = {
             // Providers may start tasks; those belong to the service runtime.
-            let _inside = services.enter();
+            let _inside = services.handle().enter();
             Providers::build(
                 &config,
                 routes.iter().map(Arc::as_ref),
@@ -127,7 +127,7 @@ impl Engine {
         };
         let board = HealthBoard::default();
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
-        prepare(&services, &providers, &prompts, &board, &telemetry).await?;
+        prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
 
         let http_port = listen("server.http", config.server.http)?;
         let simulator_port = listen("server.simulator", config.server.simulator)?;
@@ -172,7 +172,7 @@ impl Engine {
             telemetry,
             draining,
             drain_ms_max: config.server.drain_ms_max,
-            services,
+            _services: services,
             _upkeep: prometheus.start_upkeep(),
         })
     }
@@ -180,7 +180,7 @@ impl Engine {
 
 /// Checks the providers, renders the prompts, and goes on doing both.
 async fn prepare(
-    services: &Runtime,
+    services: &Handle,
     providers: &Providers,
     prompts: &Arc<PromptCache>,
     board: &HealthBoard,
@@ -276,13 +276,33 @@ fn prometheus() -> Result<Prometheus, PrometheusError> {
     Ok(INSTALLED.get_or_init(|| prometheus).clone())
 }
 
-fn service_runtime(count: usize) -> Result<Runtime, StartError> {
-    Builder::new_multi_thread()
-        .worker_threads(count.max(1))
-        .thread_name("services")
-        .enable_all()
-        .build()
-        .map_err(StartError::Threads)
+/// The threads that run the providers' requests. Ends them without waiting, wherever
+/// it is dropped: requests that still run have nobody left to answer.
+struct ServiceThreads(Option<Runtime>);
+
+impl ServiceThreads {
+    fn start(count: usize) -> Result<Self, StartError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count.max(1))
+            .thread_name("services")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("taken by drop only").handle()
+    }
+}
+
+impl Drop for ServiceThreads {
+    fn drop(&mut self) {
+        // Dropping a runtime inside another one panics.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// 0 means one per core.
@@ -325,8 +345,6 @@ impl RunningEngine {
         if flushed.dropped + flushed.waiting > 0 {
             tracing::error!(?flushed, "events did not reach the disk");
         }
-        // Requests that still run have nobody left to answer.
-        self.services.shutdown_background();
     }
 
     async fn wait_until_empty(&self, within: Duration) {

@@ -162,28 +162,29 @@ impl Desk {
 
     /// A request for a room starts a new booking, unless one is being made.
     fn book(&mut self, details: Details) {
-        if !self.state.step.is_booking() {
+        if self.state.step.is_booking() {
+            self.fill(details, self.state.step);
+        } else {
             self.state.stay = None;
-            self.state.step = Step::AskNights;
+            // "A room for two" is for two people.
+            self.fill(details, Step::AskPeople);
         }
-        self.fill(details);
         self.ask_what_is_missing();
     }
 
     fn details(&mut self, details: Details) {
         if self.state.step.is_booking() {
-            self.fill(details);
+            self.fill(details, self.state.step);
             self.ask_what_is_missing();
         } else {
             self.say("Would you like to book a room? Please say, book a room.");
         }
     }
 
-    /// Takes what was said; a bare number answers the question that was asked.
-    fn fill(&mut self, details: Details) {
-        let step = self.state.step;
-        let bare = |asked: Step, max: u32| {
-            details.number.filter(|number| step == asked && (1..=max).contains(number))
+    /// Takes what was said; a bare number answers what was `asked`.
+    fn fill(&mut self, details: Details, asked: Step) {
+        let bare = |question: Step, max: u32| {
+            details.number.filter(|number| asked == question && (1..=max).contains(number))
         };
         let nights = details.nights.or_else(|| bare(Step::AskNights, NIGHTS_MAX));
         let people = details.people.or_else(|| bare(Step::AskPeople, PEOPLE_MAX));
@@ -321,6 +322,14 @@ mod tests {
         assert_eq!(
             call(&["book a room for two nights for one person from friday"]),
             ["book_room | confirm_booking | Two nights for one person from Friday. Is that right?"]
+        );
+    }
+
+    #[test]
+    fn a_room_for_two_is_for_two_people() {
+        assert_eq!(
+            call(&["a room for two please", "two"])[1],
+            "give_details | confirm_booking | Two nights for two people. Is that right?"
         );
     }
 

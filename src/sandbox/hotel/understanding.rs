@@ -110,7 +110,7 @@ pub(super) fn understand(text: &str) -> Understanding {
 fn intent(words: &Words<'_>, details: &Details) -> Intent {
     if words.any(CANCEL) || words.phrase(CANCEL_PHRASES) {
         Intent::CancelBooking
-    } else if words.any(AGENT) || words.phrase(AGENT_PHRASES) {
+    } else if words.any(AGENT) || (words.phrase(AGENT_PHRASES) && !words.any(LATER)) {
         Intent::SpeakToAgent
     } else if words.any(BOOK) {
         Intent::BookRoom
@@ -144,6 +144,7 @@ const CANCEL_PHRASES: &[&str] = &[
     "forget my booking",
     "forget the booking",
     "forget about the booking",
+    "forget it",
 ];
 const AGENT: &[&str] = &[
     "agent",
@@ -167,7 +168,11 @@ const AGENT_PHRASES: &[&str] = &[
     "connect me",
     "transfer me",
     "put me through",
+    "customer service",
+    "help desk",
 ];
+/// "Talk to you later" asks for nobody.
+const LATER: &[&str] = &["later", "soon"];
 const BOOK: &[&str] = &["book", "booking", "reserve", "reservation"];
 const ROOM: &[&str] = &["room", "rooms", "stay", "suite"];
 const BREAKFAST: &[&str] = &["breakfast"];
@@ -181,16 +186,21 @@ const GOODBYE_PHRASES: &[&str] = &[
     "thats all",
     "that will be all",
     "that was all",
+    "that is everything",
+    "thats everything",
     "nothing else",
     "nothing more",
     "have a nice day",
     "have a good day",
     "see you",
+    "to you later",
+    "to you soon",
+    "i have to go",
     "i am done",
     "im done",
 ];
 const NO: &[&str] =
-    &["no", "nope", "nah", "not", "wrong", "incorrect", "dont", "never", "negative"];
+    &["no", "nope", "nah", "not", "wrong", "incorrect", "dont", "never", "negative", "change"];
 const NO_PHRASES: &[&str] = &["do not"];
 const YES: &[&str] = &[
     "yes",
@@ -210,6 +220,9 @@ const YES: &[&str] = &[
     "confirmed",
     "affirmative",
     "perfect",
+    "alright",
+    "fine",
+    "great",
 ];
 const YES_PHRASES: &[&str] = &["of course", "go ahead", "sounds good", "do it", "please do"];
 const DAYS: &[&str] = &[
@@ -280,9 +293,8 @@ fn unit(word: &str) -> Option<Unit> {
     match word {
         "night" | "nights" => Some(Unit::Nights),
         "week" | "weeks" => Some(Unit::Weeks),
-        "person" | "persons" | "people" | "guest" | "guests" | "adult" | "adults" => {
-            Some(Unit::People)
-        }
+        "person" | "persons" | "people" | "guest" | "guests" | "adult" | "adults" | "child"
+        | "children" | "kid" | "kids" => Some(Unit::People),
         _ => None,
     }
 }
@@ -311,7 +323,10 @@ impl Details {
         match unit {
             Unit::Nights => self.nights = within(value, NIGHTS_MAX),
             Unit::Weeks => self.nights = within(value * 7, NIGHTS_MAX),
-            Unit::People => self.people = within(value, PEOPLE_MAX),
+            // "Two adults and one child" are three.
+            Unit::People => {
+                self.people = within(value.saturating_add(self.people.unwrap_or(0)), PEOPLE_MAX);
+            }
         }
     }
 
@@ -347,6 +362,7 @@ mod tests {
             (Intent::CancelBooking, "no i want to cancel the reservation"),
             (Intent::Goodbye, "no thank you that's all"),
             (Intent::Goodbye, "thank you goodbye"),
+            (Intent::Goodbye, "talk to you later"),
             (Intent::GiveDetails, "three nights please"),
             (Intent::GiveDetails, "for one person"),
             (Intent::GiveDetails, "two"),
@@ -375,6 +391,7 @@ mod tests {
             ("one week starting tomorrow", stay(Some(7), None, Some("tomorrow"))),
             ("twenty one nights", stay(Some(21), None, None)),
             ("there are two of us", stay(None, Some(2), None)),
+            ("two adults and one child", stay(None, Some(3), None)),
             ("just me", stay(None, Some(1), None)),
             ("a night for a single person", stay(Some(1), Some(1), None)),
             ("for two", Details { number: Some(2), ..Details::default() }),
