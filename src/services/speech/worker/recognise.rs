@@ -16,7 +16,7 @@ use crate::services::speech::library::pocketsphinx::{BestPath, Decoder, Tuning};
 use crate::services::speech::protocol::{
     Capability, PROTOCOL_VERSION, Ready, Reply, Request, WIRE_RATE_HZ, WorkerFailure,
 };
-use crate::services::speech::verdict::{self, Doubt, Heard};
+use crate::services::speech::verdict::{self, Candidate, Doubt, Heard, Witnesses};
 use crate::types::CallerText;
 
 pub(super) struct Recogniser {
@@ -46,7 +46,7 @@ impl Recogniser {
         })
     }
 
-    /// The words of an utterance and how sure they are. The cheapest doubts come first.
+    /// The words of an utterance and how sure they are.
     fn recognise(&mut self, samples: &[i16]) -> Result<Outcome, WorkerFailure> {
         let ms = samples.len() as u64 * 1_000 / u64::from(WIRE_RATE_HZ);
         if let Err(doubt) = verdict::worth_hearing(ms, enhance::signal_to_noise_db(samples)) {
@@ -54,31 +54,46 @@ impl Recogniser {
         }
         let is_narrow = enhance::is_narrow_band(samples);
         let plain_audio = prepared(samples, is_narrow);
-        let plain = self.plain.decode(COMMANDS, &plain_audio)?.map(heard);
-        let plain = match verdict::plausible(plain.as_ref(), self.score_min, ms) {
-            Ok(plain) => plain,
-            Err(doubt) => return Ok(Err(doubt)),
-        };
         let quiet_audio = prepared(&enhance::reduce_noise(samples, NOISE_FLOOR), is_narrow);
-        let quieted = self.quieted.decode(COMMANDS, &quiet_audio)?.map(heard);
-        let agreed = verdict::plausible(quieted.as_ref(), self.score_min, ms).and_then(|quieted| {
-            let (text, confidence) = verdict::agreement(plain, quieted, self.score_min)?;
-            Ok((quieted, text.to_owned(), confidence))
-        });
-        let (quieted, text, confidence) = match agreed {
-            Ok(agreed) => agreed,
+        let mut plain = Testimony::take(&mut self.plain, &plain_audio, ms)?;
+        let mut quieted = Testimony::take(&mut self.quieted, &quiet_audio, ms)?;
+        let weighed = verdict::weigh(plain.heard(), quieted.heard(), self.score_min);
+        let Candidate { text, confidence, lead_min, witnesses } = match weighed {
+            Ok(candidate) => candidate,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        // One listener that takes it for a command is enough.
-        let is_command = is_command(&mut self.plain, plain, &plain_audio)?
-            || is_command(&mut self.quieted, quieted, &quiet_audio)?;
+        let is_command = match witnesses {
+            Witnesses::Plain => plain.leads(lead_min)?,
+            Witnesses::Quieted => quieted.leads(lead_min)?,
+            Witnesses::Both => plain.leads(lead_min)? || quieted.leads(lead_min)?,
+        };
         Ok(if is_command { Ok((text, confidence)) } else { Err(Doubt::OtherWord) })
     }
 }
 
-fn is_command(listener: &mut Decoder, heard: &Heard, audio: &[i16]) -> Result<bool, WorkerFailure> {
-    let decoy = listener.decode(DECOYS, audio)?.map(|path| path.score);
-    Ok(verdict::is_command(heard, decoy))
+/// What one listener has to say of an utterance.
+struct Testimony<'a> {
+    listener: &'a mut Decoder,
+    audio: &'a [i16],
+    heard: Result<Heard, Doubt>,
+}
+
+impl<'a> Testimony<'a> {
+    fn take(listener: &'a mut Decoder, audio: &'a [i16], ms: u64) -> Result<Self, WorkerFailure> {
+        let heard = verdict::credible(listener.decode(COMMANDS, audio)?.map(heard), ms);
+        Ok(Self { listener, audio, heard })
+    }
+
+    fn heard(&self) -> Result<&Heard, Doubt> {
+        self.heard.as_ref().map_err(|doubt| *doubt)
+    }
+
+    /// Whether what was heard leads the best decoy by more than `lead_min`.
+    fn leads(&mut self, lead_min: i32) -> Result<bool, WorkerFailure> {
+        let Ok(heard) = &self.heard else { return Ok(false) };
+        let decoy = self.listener.decode(DECOYS, self.audio)?;
+        Ok(decoy.is_none_or(|decoy| heard.path_score.saturating_sub(decoy.score) > lead_min))
+    }
 }
 
 /// Text and confidence, or why not.
