@@ -145,17 +145,23 @@ impl Incoming {
     /// Waits for the next message or the end.
     pub(super) async fn next(&mut self) -> Received {
         loop {
-            let wake_at = self.ping_at.min(self.heard_at + self.idle);
+            // Whether or not messages wait: while they do, only writing shows that the
+            // peer is gone.
+            if Instant::now() >= self.ping_at && self.ping().await.is_err() {
+                return Received::Lost;
+            }
+            let silent_at = self.heard_at + self.idle;
+            let wake_at = self.ping_at.min(silent_at);
             let message = tokio::select! {
                 biased;
                 Ok(TooLarge) = &mut self.overflow => return Received::TooLarge,
                 message = timeout_at(wake_at, self.stream.recv()) => message,
             };
             let Ok(message) = message else {
-                match self.keep_alive().await {
-                    Ok(()) => continue,
-                    Err(received) => return received,
+                if Instant::now() >= silent_at {
+                    return Received::Silent;
                 }
+                continue;
             };
             self.heard_at = Instant::now();
             match message {
@@ -173,14 +179,9 @@ impl Incoming {
         }
     }
 
-    /// Pings a silent peer; gives up one that has been silent for too long.
-    async fn keep_alive(&mut self) -> Result<(), Received> {
-        let now = Instant::now();
-        if now >= self.heard_at + self.idle {
-            return Err(Received::Silent);
-        }
-        self.ping_at = now + self.idle / PINGS_PER_IDLE_TIME;
-        self.outgoing.ping().await.map_err(|_| Received::Lost)
+    async fn ping(&mut self) -> Result<(), SendError> {
+        self.ping_at = Instant::now() + self.idle / PINGS_PER_IDLE_TIME;
+        self.outgoing.ping().await
     }
 }
 
