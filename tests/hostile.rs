@@ -82,7 +82,7 @@ async fn a_message_that_is_wrong_is_answered_and_the_call_goes_on() {
             (r#"{"type":"audio_chunk","pcm":"0000","seq":1e400}"#.to_owned(), "bad_json"),
             (r#"{"type":"audio_chunk","pcm":"0000","timestamp":"x"}"#.to_owned(), "bad_field"),
             (r#"{"type":"audio_chunk","pcm":null,"seq":1}"#.to_owned(), "bad_field"),
-            (r#"{"type":"audio_chunk","type":"x","pcm":""}"#.to_owned(), "bad_field"),
+            (r#"{"type":"audio_chunk","type":"x","pcm":""}"#.to_owned(), "unknown_type"),
             (r#"{"type":"tts_audio","pcm":"0000"}"#.to_owned(), "unknown_type"),
             ("null".to_owned(), "bad_json"),
         ];
@@ -279,13 +279,13 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
         let cases = [
             ("GET /nowhere", "", 404, "not_found"),
             ("POST /v1/calls/a/b/c", "", 404, "not_found"),
-            ("GET /v1/calls", "", 405, "method_not_allowed"),
-            ("PUT /v1/calls/a", "", 405, "method_not_allowed"),
-            ("GET /v1/calls/a/media", "", 405, "method_not_allowed"),
-            ("POST /v1/calls/a/audio", "", 405, "method_not_allowed"),
-            ("POST /live", "", 405, "method_not_allowed"),
-            ("DELETE /metrics", "", 405, "method_not_allowed"),
-            ("POST /v1/stream", "", 405, "method_not_allowed"),
+            ("GET /v1/calls", "", 405, ""),
+            ("PUT /v1/calls/a", "", 405, ""),
+            ("GET /v1/calls/a/media", "", 405, ""),
+            ("POST /v1/calls/a/audio", "", 405, ""),
+            ("POST /live", "", 405, ""),
+            ("DELETE /metrics", "", 405, ""),
+            ("POST /v1/stream", "", 405, ""),
             ("GET /v1/stream", "", 400, "not_a_websocket"),
             ("GET /v1/calls/nobody", "", 404, "unknown_call"),
             ("DELETE /v1/calls/nobody", "", 404, "unknown_call"),
@@ -306,8 +306,10 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
             let method = method.parse().expect("a method");
             let answer = client().request(method, format!("{}{path}", engine.http));
             let answer = answer.body(body).send().await.expect("it answers");
+            let allow = answer.headers().contains_key("Allow");
             let told = (answer.status().as_u16(), answer.text().await.expect("a whole answer"));
             let says = told.1.contains(&format!(r#"{{"error":{{"code":"{code}"#));
+            let says = if status == 405 { allow } else { says };
             assert!(told.0 == status && says, "{request} {body}: {told:?}");
         }
     })
