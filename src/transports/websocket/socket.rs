@@ -307,7 +307,9 @@ fn failure(error: &ProtocolError) -> Received {
     match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
         Some(PayloadError::Overflow) => Received::TooLarge,
         Some(_) => Received::Lost,
-        None if cause.is_some_and(|cause| cause.is::<std::str::Utf8Error>()) => {
+        None if cause
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<std::str::Utf8Error>) =>
+        {
             Received::Violation(CloseCode::Invalid)
         }
         None => Received::Violation(CloseCode::Protocol),
