@@ -5,19 +5,19 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context};
+use actix::{Actor, Addr, Context, Recipient, WeakRecipient};
 
 use super::dialog::{Dialog, DialogActor, DialogBoard};
 use super::driver::CallPulses;
 use super::ingest::{Ingest, IngestActor, Inner};
 use super::intake::Arrival;
 use super::kernel::spawn_watched;
+use super::kit::CallKit;
 use super::lease::Home;
 use super::leg::{LegEnds, LegShared};
-use super::messages::{ChildExited, Report, Reporter, WorkAdded};
+use super::messages::{ChildExited, ChildReport, Report, Reporter, WorkAdded};
 use super::pulse::Pulse;
 use super::stt::{Stt, SttActor, SttBoard};
-use super::supervisor::{CallKit, CallSupervisor};
 use super::tts::{Tts, TtsActor, TtsBoard};
 use super::vad::{Vad, VadActor};
 use super::voice::Voice;
@@ -140,7 +140,8 @@ pub(super) struct Birth<'a> {
     pub kit: &'a CallKit,
     pub route: &'a Arc<Route>,
     pub leg: &'a Arc<LegShared>,
-    pub parent: &'a Addr<CallSupervisor>,
+    pub reports: &'a Recipient<ChildReport>,
+    pub exits: &'a WeakRecipient<ChildExited>,
     pub pulses: &'a Rc<CallPulses>,
 }
 
@@ -216,8 +217,7 @@ impl Birth<'_> {
 
     fn reporter(&self, child: ChildKind) -> Option<Reporter> {
         let unsent = self.keep.unsent[child as usize].lend()?;
-        let parent = self.parent.clone().recipient();
-        Some(Reporter::new(child, self.generation, parent, unsent))
+        Some(Reporter::new(child, self.generation, self.reports.clone(), unsent))
     }
 
     fn spawn<A: Actor<Context = Context<A>>>(
@@ -227,9 +227,9 @@ impl Birth<'_> {
         make: impl FnOnce() -> A,
     ) -> Child<A> {
         self.pulses.set(child, Rc::clone(&pulse));
-        let (parent, generation) = (self.parent.downgrade(), self.generation);
+        let (exits, generation) = (self.exits.clone(), self.generation);
         let on_exit = move |reason: ExitReason| {
-            if let Some(parent) = parent.upgrade() {
+            if let Some(parent) = exits.upgrade() {
                 tell_exit(&parent, ChildExited { child, generation, reason });
             }
         };
@@ -238,6 +238,6 @@ impl Birth<'_> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "must arrive, and is sent once in a life")]
-fn tell_exit(parent: &Addr<CallSupervisor>, exit: ChildExited) {
+fn tell_exit(parent: &Recipient<ChildExited>, exit: ChildExited) {
     parent.do_send(exit);
 }

@@ -27,6 +27,7 @@ mod driver;
 mod ingest;
 mod intake;
 mod kernel;
+mod kit;
 mod lease;
 mod leg;
 pub mod link;
@@ -47,8 +48,8 @@ mod voice;
 
 pub use clock::Clock;
 pub use kernel::{install_panic_hook, spawn_watched};
+pub use kit::CallKit;
 pub use metrics_thread::MetricsThread;
 pub use placement::MediaThreads;
 pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts};
 pub use service_runtime::ServiceRuntime;
-pub use supervisor::CallKit;

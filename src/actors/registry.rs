@@ -10,10 +10,11 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
 
 use super::clock::Clock;
+use super::kit::{CallKit, CallSpec};
 use super::leg::{Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
 use super::placement::MediaThreads;
-use super::supervisor::{CallKit, CallSpec, CallSupervisor};
+use super::supervisor::CallSupervisor;
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{CallId, EndCause, ExitReason, LegId, RefusalReason, Route};
 

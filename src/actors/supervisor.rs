@@ -8,61 +8,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient, WeakRecipient};
 
 use super::children::{Birth, Children, Keep};
-use super::clock::Clock;
 use super::driver::{CallPulses, Driver, Registration};
+use super::kit::{CallKit, CallSpec};
 use super::leg::{CommandSender, LegEnds, LegShared, Signals};
 use super::link::LegCommand;
 use super::messages::{ChildExited, ChildReport, CloseUtterance, Report, StopSpeaking};
 use super::pulse::{Driven, Pulse, start_driving};
-use super::service_runtime::ServiceRuntime;
 use super::tts::SentenceRequest;
 use crate::call::{AudioProgress, CallCore, CallInput, CallOutput, Job};
 use crate::media::SegmenterEvent;
-use crate::services::{
-    DialogBackend, PromptCache, SpeechToText, SttRequest, TextToSpeech, TtsRequest,
-};
-use crate::telemetry::{CallScope, Telemetry};
+use crate::services::{SttRequest, TtsRequest};
+use crate::telemetry::CallScope;
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
-    CallEvent, CallEventKind, CallId, CallerText, ChildKind, DialogFailure, DialogRequest, Epoch,
-    ExitReason, Generation, INNER_RATE, MediaTime, Now, Route, SentenceId, SessionData,
-    SpeechAudio, SttFailure, TtsFailure, TurnId, UserId, UtteranceEnd, UtteranceId,
+    CallEvent, CallEventKind, CallerText, ChildKind, DialogFailure, DialogRequest, Epoch,
+    ExitReason, Generation, INNER_RATE, MediaTime, Now, SentenceId, SessionData, SpeechAudio,
+    SttFailure, TtsFailure, TurnId, UtteranceEnd, UtteranceId,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
 const MAILBOX_MAX: usize = 64;
-
-/// What a call gets from the engine.
-#[derive(Clone)]
-pub struct CallKit {
-    /// Time.
-    pub clock: Clock,
-    /// Where providers' requests run.
-    pub runtime: ServiceRuntime,
-    /// The route's recogniser.
-    pub stt: Arc<dyn SpeechToText>,
-    /// The route's dialog platform.
-    pub dialog: Arc<dyn DialogBackend>,
-    /// The route's synthesiser.
-    pub tts: Arc<dyn TextToSpeech>,
-    /// The engine's own sentences.
-    pub prompts: Arc<PromptCache>,
-    /// Where facts are told.
-    pub telemetry: Telemetry,
-}
-
-/// What a call is.
-pub struct CallSpec {
-    /// Its id.
-    pub call_id: CallId,
-    /// Who is calling.
-    pub user_id: UserId,
-    /// How it is treated.
-    pub route: Arc<Route>,
-}
 
 /// The actor.
 pub struct CallSupervisor {
@@ -72,7 +40,9 @@ pub struct CallSupervisor {
     core: CallCore,
     keep: Keep,
     children: Children,
-    address: Addr<Self>,
+    /// The children's ways to this actor.
+    reports: Recipient<ChildReport>,
+    exits: WeakRecipient<ChildExited>,
     pulses: Rc<CallPulses>,
     /// Keeps the thread's driver looking after this call.
     _registration: Registration,
@@ -98,7 +68,7 @@ impl CallSupervisor {
     ) {
         super::kernel::spawn_watched(
             MAILBOX_MAX,
-            |address| Self::new(spec, kit, ends, driver, address.clone()),
+            |address| Self::new(spec, kit, ends, driver, address),
             on_exit,
         );
     }
@@ -108,7 +78,7 @@ impl CallSupervisor {
         kit: CallKit,
         ends: LegEnds,
         driver: &Rc<Driver>,
-        address: Addr<Self>,
+        address: &Addr<Self>,
     ) -> Self {
         let leg = Arc::clone(&ends.shared);
         let commands = ends.commands.clone();
@@ -130,7 +100,8 @@ impl CallSupervisor {
             core,
             keep,
             children,
-            address,
+            reports: address.clone().recipient(),
+            exits: address.downgrade().recipient(),
             pulses,
             _registration: registration,
             leg,
@@ -268,7 +239,8 @@ impl CallSupervisor {
             kit: &self.kit,
             route: &self.spec.route,
             leg: &self.leg,
-            parent: &self.address,
+            reports: &self.reports,
+            exits: &self.exits,
             pulses: &self.pulses,
         };
         self.children.start(child, &birth);

@@ -3,7 +3,6 @@
 //! What is played lives in the [`Voice`], which survives this child: a sentence
 //! goes on at the sample where it was interrupted by a crash.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
@@ -166,6 +165,3 @@ impl Handler<StopSpeaking> for TtsActor {
 fn cut_short(heard: Heard) -> CutShort {
     CutShort { sentence: heard.sentence, heard_samples: heard.heard, samples: heard.samples }
 }
-
-/// Sentences that are ready but wait for one before them.
-pub(super) type Ready = BTreeMap<SentenceId, (SpeechAudio, Option<String>)>;

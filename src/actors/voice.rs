@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::leg::{CommandSender, LegShared};
 use super::link::{Delivery, LegCommand};
 use super::messages::Report;
-use super::tts::Ready;
 use crate::media::{Encoder, Heard, Playout, PlayoutStep, Resampler, RingProducer};
 use crate::types::{Epoch, INNER_RATE, Now, SentenceId, SpeechAudio};
 
@@ -18,6 +17,9 @@ const WHOLE_SENTENCE_LEAD_MS: u32 = 100;
 
 /// Samples the resampler may add to what it was given.
 const RESAMPLER_SLACK: usize = 64;
+
+/// Sentences that are ready but wait for one before them, and what they answer.
+type Ready = BTreeMap<SentenceId, (SpeechAudio, Option<String>)>;
 
 /// The voice of one connection.
 pub struct Voice {

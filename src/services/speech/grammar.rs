@@ -75,6 +75,36 @@ fn without_comments(jsgf: &str) -> String {
     plain
 }
 
+/// Everyday words: one of them said alone shall not be forced into a command.
+pub(super) fn decoys() -> BTreeSet<String> {
+    include_str!("../../../assets/decoys.txt").split_whitespace().map(str::to_owned).collect()
+}
+
+/// A grammar whose sentences are single `words`.
+pub(super) fn of_single_words(words: &BTreeSet<&str>) -> String {
+    let words = words.iter().copied().collect::<Vec<_>>().join(" | ");
+    format!("#JSGF V1.0;\ngrammar words;\npublic <word> = {words};\n")
+}
+
+/// Those of `decoys` that can be said and that sound like no word of the grammar.
+pub(super) fn distinct<'a>(
+    decoys: &'a BTreeSet<String>,
+    grammar_words: &BTreeSet<String>,
+    said: &BTreeMap<String, String>,
+) -> BTreeSet<&'a str> {
+    let is_decoy = |entry: &str| !grammar_words.contains(base(entry));
+    let of_grammar = said.iter().filter(|(entry, _)| !is_decoy(entry));
+    let taken: BTreeSet<&String> = of_grammar.map(|(_, phones)| phones).collect();
+    let like_grammar: BTreeSet<&str> = said
+        .iter()
+        .filter(|(entry, phones)| is_decoy(entry) && taken.contains(phones))
+        .map(|(entry, _)| base(entry))
+        .collect();
+    let is_free =
+        |word: &&str| said.contains_key(*word) && is_decoy(word) && !like_grammar.contains(*word);
+    decoys.iter().map(String::as_str).filter(is_free).collect()
+}
+
 /// How each of `words` is said: entries of the dictionary, such as `read` and `read(2)`.
 pub(super) fn pronunciations(
     dictionary: impl BufRead,
@@ -86,12 +116,16 @@ pub(super) fn pronunciations(
         // An entry with letters beyond ASCII may be in any encoding: it is not for us.
         let Ok(line) = str::from_utf8(&line) else { continue };
         let Some((entry, phones)) = line.split_once(char::is_whitespace) else { continue };
-        let word = entry.split_once('(').map_or(entry, |(word, _)| word);
-        if words.contains(word) {
+        if words.contains(base(entry)) {
             found.insert(entry.to_owned(), phones.trim().to_owned());
         }
     }
     Ok(found)
+}
+
+/// The word of an entry such as `read(2)`.
+fn base(entry: &str) -> &str {
+    entry.split_once('(').map_or(entry, |(word, _)| word)
 }
 
 /// Those of `words` that have no pronunciation.
@@ -131,6 +165,23 @@ mod tests {
                 .eq([("read", "R EH D"), ("read(2)", "R IY D")])
         );
         assert_eq!(unknown(&wanted, &found), ["zyzzyva"]);
+    }
+
+    #[test]
+    fn a_decoy_that_sounds_like_a_command_is_none() {
+        let words = |words: &[&str]| set(words);
+        let said = [
+            ("no", "N OW"),
+            ("know", "N OW"),
+            ("two", "T UW"),
+            ("tree", "T R IY"),
+            ("to", "T AH"),
+            ("to(2)", "T UW"),
+        ];
+        let said =
+            said.iter().map(|(word, phones)| ((*word).to_owned(), (*phones).to_owned())).collect();
+        let decoys = words(&["know", "to", "tree", "two", "unsaid"]);
+        assert!(distinct(&decoys, &words(&["no", "two"]), &said).into_iter().eq(["tree"]));
     }
 
     #[test]

@@ -176,7 +176,16 @@ fn is_passing(status: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::Arc;
+
+    use actix_web::http::header::LOCATION;
+    use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+    use parking_lot::Mutex;
+
+    use super::super::call::tests::{audio, call};
     use super::*;
+    use crate::actors::link::LegCommand;
 
     #[test]
     fn only_listed_hosts_are_posted_to() {
@@ -192,5 +201,71 @@ mod tests {
         assert_eq!(checked("file:///etc/passwd"), Err(PlaybackUrlError::NotHttp));
         assert_eq!(checked("carrier.example"), Err(PlaybackUrlError::NotHttp));
         assert_eq!(check_url("http://carrier.example/", &[]), Err(PlaybackUrlError::Host));
+    }
+
+    /// A receiver that answers its posts with the given statuses, then with 200,
+    /// and writes down what each was.
+    fn receiver(statuses: &'static [u16]) -> (Url, Arc<Mutex<Vec<String>>>) {
+        let posts = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&posts);
+        let app = move || {
+            let seen = Arc::clone(&seen);
+            let handler = move |request: HttpRequest, body: web::Bytes| {
+                let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
+                let [purpose, epoch, position] = [PLAYBACK, EPOCH, AUDIO_POSITION].map(header);
+                let post = [purpose, epoch, position].map(Option::unwrap_or_default).join(" ");
+                let mut seen = seen.lock();
+                let status = statuses.get(seen.len()).copied().unwrap_or(200);
+                seen.push(format!("{post} {}", body.len()));
+                let status = StatusCode::from_u16(status).expect("a status");
+                ready(HttpResponse::build(status).insert_header((LOCATION, "/elsewhere")).finish())
+            };
+            App::new().default_service(web::post().to(handler))
+        };
+        let server = HttpServer::new(app).workers(1).disable_signals();
+        let server = server.bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/play", server.addrs()[0]);
+        actix_web::rt::spawn(server.run());
+        (Url::parse(&url).expect("a URL"), posts)
+    }
+
+    /// Plays a reply of one piece; after `before` posts an interruption and another
+    /// piece.
+    async fn posts_to(statuses: &'static [u16], before: usize) -> Vec<String> {
+        let (url, posts) = receiver(statuses);
+        let call = call("c");
+        let playback = Playback {
+            call_id: CallId::new("c").expect("valid"),
+            url,
+            format: call.request().format_out,
+            client: client().expect("a client"),
+        };
+        let playing = actix_web::rt::spawn(playback.run(call.playback_reader()));
+        call.carry_out(audio(0, 10));
+        while posts.lock().len() < before {
+            sleep(Duration::from_millis(5)).await;
+        }
+        call.carry_out(LegCommand::Flush { epoch: Epoch(1) });
+        call.carry_out(audio(1, 5));
+        call.close();
+        playing.await.expect("it ends by itself");
+        let posts = posts.lock();
+        posts.clone()
+    }
+
+    #[actix_web::test]
+    async fn the_reply_is_posted_with_its_interruptions_and_its_end() {
+        let posts = posts_to(&[], 1).await;
+        assert_eq!(posts, ["audio 0 0 20", "flush 1 10 0", "audio 1 10 10", "end 1 15 0"]);
+    }
+
+    #[actix_web::test]
+    async fn a_post_that_may_work_later_is_repeated_and_others_are_not() {
+        let again = posts_to(&[503, 429], 3).await;
+        assert_eq!(again[..3], ["audio 0 0 20", "audio 0 0 20", "audio 0 0 20"]);
+        for status in [&[404][..], &[307][..]] {
+            let once = posts_to(status, 1).await;
+            assert_eq!(once[..2], ["audio 0 0 20", "flush 1 10 0"]);
+        }
     }
 }

@@ -87,13 +87,15 @@ impl Client {
 
     /// The next message that is no ping.
     async fn next(&mut self) -> Message {
-        loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("in time");
-            match message.expect("a message before the end").expect("a whole message") {
-                Message::Ping(_) => {}
-                message => return message,
+        let next = async {
+            loop {
+                match self.0.next().await.expect("a message before the end") {
+                    Ok(Message::Ping(_)) => {}
+                    message => return message.expect("a whole message"),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("in time")
     }
 
     async fn next_json(&mut self) -> Value {
@@ -177,6 +179,17 @@ async fn a_bad_message_is_answered_and_the_call_goes_on() {
     assert_eq!(client.next_json().await["code"], "binary_message");
     client.send_chunks(&utterance(), 20).await;
     assert_eq!(client.next_json().await["type"], "tts_audio");
+}
+
+#[actix_web::test]
+async fn a_chunk_that_was_taken_is_not_taken_again() {
+    let engine = Engine::start(Script::default());
+    let mut client = engine.simulate("/").await;
+    let chunk = json!({"type": "audio_chunk", "pcm": "0100", "timestamp": 0.0, "seq": 1});
+    client.send_json(&chunk).await;
+    client.send_json(&chunk).await;
+    let error = client.next_json().await;
+    assert_eq!((&error["code"], &error["seq"]), (&json!("duplicate_seq"), &json!(1)));
 }
 
 #[actix_web::test]

@@ -2,7 +2,6 @@
 //! answers pings, sends its own, and tells an orderly close from a lost
 //! connection. It never reads or writes what the messages say.
 
-use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session,
 };
 use futures_util::StreamExt as _;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Outbound;
@@ -32,9 +31,6 @@ const BACKLOG_BYTES_MAX: usize = 1 << 20;
 
 /// How long a message may wait for room before its reader counts as too slow.
 const SEND_MS_MAX: u64 = 5_000;
-
-/// How long the peer may take to answer a close.
-const CLOSE_MS_MAX: u64 = 2_000;
 
 /// Pings within the idle time: two may be lost.
 const PINGS_PER_IDLE_TIME: u32 = 3;
@@ -59,7 +55,6 @@ impl From<&LimitSettings> for SocketLimits {
 pub(in crate::transports) struct Socket {
     pub(super) incoming: Incoming,
     pub(super) outgoing: Outgoing,
-    _open: oneshot::Sender<()>,
 }
 
 /// Makes a WebSocket of a request, or says why not. The socket comes alive when
@@ -69,14 +64,12 @@ pub(in crate::transports) fn accept(
     payload: Payload,
     limits: SocketLimits,
 ) -> Result<(HttpResponse, Socket), Refusal> {
-    let (payload, overflow) = guarded(request, payload, limits.message_bytes_max)?;
+    let payload = guarded(request, payload, limits.message_bytes_max)?;
     let (response, session, stream) =
         actix_ws::handle(request, payload).map_err(|error| not_a_websocket(&error))?;
     let backlog = Arc::new(Backlog::default());
-    let (open, closed) = oneshot::channel();
-    let response = response.map_body(|_, body| {
-        BoxBody::new(SocketBody { body, backlog: Arc::clone(&backlog), closed })
-    });
+    let response = response
+        .map_body(|_, body| BoxBody::new(SocketBody { body, backlog: Arc::clone(&backlog) }));
     let idle = Duration::from_millis(u64::from(limits.idle_ms_max));
     let outgoing = Outgoing { session, backlog };
     let incoming = Incoming {
@@ -84,29 +77,22 @@ pub(in crate::transports) fn accept(
             .max_frame_size(limits.message_bytes_max)
             .aggregate_continuations()
             .max_continuation_size(limits.message_bytes_max),
-        overflow,
         outgoing: outgoing.clone(),
         idle,
         heard_at: Instant::now(),
         ping_at: Instant::now() + idle / PINGS_PER_IDLE_TIME,
     };
-    Ok((response, Socket { incoming, outgoing, _open: open }))
+    Ok((response, Socket { incoming, outgoing }))
 }
 
 impl Socket {
-    /// Says goodbye, waits a moment for the peer's, and ends the connection.
-    /// What the peer still sends is read and thrown away: a connection that is
-    /// torn down with unread data takes the last words to the peer with it.
-    pub(super) async fn close(mut self, code: CloseCode, reason: &str) {
+    /// Says goodbye and lets go of the connection. The server reads and throws away
+    /// what the peer still sends until it has closed its side, or for a few seconds:
+    /// a connection torn down with unread data would take the last words with it.
+    pub(super) async fn close(self, code: CloseCode, reason: &str) {
         let reason = CloseReason { code, description: Some(reason.to_owned()) };
-        let goodbye = async {
-            if self.outgoing.session.clone().close(Some(reason)).await.is_ok() {
-                while self.incoming.stream.recv().await.is_some_and(|message| message.is_ok()) {}
-            }
-        };
-        // A peer that does not answer is not waited for any longer.
-        if timeout(Duration::from_millis(CLOSE_MS_MAX), goodbye).await.is_err() {
-            tracing::trace!("the peer did not answer the close");
+        if in_time(self.outgoing.session.close(Some(reason))).await.is_err() {
+            tracing::trace!("there was no room for the close frame");
         }
     }
 }
@@ -133,8 +119,6 @@ pub(super) enum Received {
 /// The receiving half.
 pub(super) struct Incoming {
     stream: AggregatedMessageStream,
-    /// Fires when the frame guard says no.
-    overflow: oneshot::Receiver<TooLarge>,
     outgoing: Outgoing,
     idle: Duration,
     heard_at: Instant,
@@ -152,12 +136,7 @@ impl Incoming {
             }
             let silent_at = self.heard_at + self.idle;
             let wake_at = self.ping_at.min(silent_at);
-            let message = tokio::select! {
-                biased;
-                Ok(TooLarge) = &mut self.overflow => return Received::TooLarge,
-                message = timeout_at(wake_at, self.stream.recv()) => message,
-            };
-            let Ok(message) = message else {
+            let Ok(message) = timeout_at(wake_at, self.stream.recv()).await else {
                 if Instant::now() >= silent_at {
                     return Received::Silent;
                 }
@@ -261,12 +240,10 @@ impl Backlog {
 }
 
 /// The response body that carries the outgoing messages. It tells when they were
-/// fetched (the connection fetches only while its own buffer has room), and ends
-/// when the socket is dropped instead of right behind the close frame.
+/// fetched: the connection fetches only while its own buffer has room.
 struct SocketBody {
     body: BoxBody,
     backlog: Arc<Backlog>,
-    closed: oneshot::Receiver<()>,
 }
 
 impl MessageBody for SocketBody {
@@ -281,48 +258,31 @@ impl MessageBody for SocketBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.body).poll_next(context) {
-            Poll::Ready(Some(bytes)) => {
-                // One fetch takes every message that waits.
-                this.backlog.drain();
-                Poll::Ready(Some(bytes))
-            }
-            Poll::Ready(None) => Pin::new(&mut this.closed).poll(context).map(|_| None),
-            Poll::Pending => Poll::Pending,
+        let fetched = Pin::new(&mut this.body).poll_next(context);
+        if matches!(fetched, Poll::Ready(Some(_))) {
+            // One fetch takes every message that waits.
+            this.backlog.drain();
         }
+        fetched
     }
 }
 
-/// Puts the frame guard in front of the library. What follows a message that is
-/// too large is swallowed, so that the peer gets to read why it is sent away.
+/// Puts the frame guard in front of the library.
 fn guarded(
     request: &HttpRequest,
     payload: Payload,
     message_bytes_max: usize,
-) -> Result<(Payload, oneshot::Receiver<TooLarge>), Refusal> {
+) -> Result<Payload, Refusal> {
     let mut guard = FrameGuard::new(message_bytes_max);
-    let (sender, overflow) = oneshot::channel();
-    let mut sender = Some(sender);
-    let stream = payload.into_inner().filter_map(move |bytes| {
-        let passed = match bytes {
-            Ok(_) if sender.is_none() => None,
-            Ok(bytes) => match guard.check(&bytes) {
-                Ok(()) => Some(Ok(bytes)),
-                Err(too_large) => {
-                    // Nobody listens any more when the socket is closing.
-                    let _unheard = sender.take().map(|sender| sender.send(too_large));
-                    None
-                }
-            },
-            Err(error) => Some(Err(error)),
-        };
-        ready(passed)
+    let stream = payload.into_inner().map(move |bytes| {
+        let bytes = bytes?;
+        guard.check(&bytes).map_err(|TooLarge| PayloadError::Overflow)?;
+        Ok(bytes)
     });
     let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
-    let payload = Payload::from_request(request, &mut payload)
+    Payload::from_request(request, &mut payload)
         .into_inner()
-        .map_err(|error| not_a_websocket(&error))?;
-    Ok((payload, overflow))
+        .map_err(|error| not_a_websocket(&error))
 }
 
 fn not_a_websocket(error: &actix_web::Error) -> Refusal {
@@ -346,8 +306,11 @@ fn failure(error: &ProtocolError) -> Received {
     };
     let cause = error.get_ref();
     match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
+        Some(PayloadError::Overflow) => Received::TooLarge,
         Some(_) => Received::Lost,
-        None if cause.is_some_and(|cause| cause.is::<std::str::Utf8Error>()) => {
+        None if cause
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<std::str::Utf8Error>) =>
+        {
             Received::Violation(CloseCode::Invalid)
         }
         None => Received::Violation(CloseCode::Protocol),

@@ -156,9 +156,9 @@ async fn a_message_over_the_limit_is_refused_and_its_sender_gets_to_read_why() {
 
 #[actix_web::test]
 async fn silence_is_not_death_as_long_as_pings_are_answered() {
-    let mut server = Server::start(300);
+    let mut server = Server::start(1_500);
     let mut client = server.client().await;
-    for _ in 0..6 {
+    for _ in 0..4 {
         let message = timeout(PATIENCE, client.next()).await.expect("in time");
         assert!(matches!(message, Some(Ok(Message::Ping(_)))), "{message:?}");
     }
@@ -193,6 +193,23 @@ async fn a_peer_that_breaks_the_protocol_is_told_which_way() {
     for (word, frame) in cases {
         assert_eq!(word_for(frame).await, word, "{frame:x?}");
     }
+}
+
+#[actix_web::test]
+async fn a_connection_stays_up_until_the_peer_has_answered_the_close() {
+    let server = Server::start(60_000);
+    let mut stream = server.raw().await;
+    stream.write_all(UPGRADE.as_bytes()).await.expect("open");
+    let mut bytes = [0; 1_024];
+    assert!(stream.read(&mut bytes).await.is_ok_and(|bytes| bytes > 0));
+    stream.write_all(b"\x81\x01x").await.expect("open");
+    let read = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("in time");
+    assert!(read.is_ok_and(|length| bytes[..length].starts_with(b"\x88")), "a close frame");
+    let more = timeout(Duration::from_millis(200), stream.read(&mut bytes)).await;
+    assert!(more.is_err(), "the server hung up at once");
+    stream.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await.expect("still open");
+    let end = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("in time");
+    assert_eq!(end.ok(), Some(0));
 }
 
 #[actix_web::test]

@@ -33,8 +33,6 @@ pub(in crate::services::speech) struct BestPath {
     pub(in crate::services::speech) text: String,
     /// Score of the whole path, in the library's logarithmic unit.
     pub(in crate::services::speech) score: i32,
-    /// The part of it that compares sounds, without grammar and language model.
-    pub(in crate::services::speech) acoustic_score: i64,
     /// Frames of 10 ms that were looked at.
     pub(in crate::services::speech) frames: u32,
     /// Frames of them that belong to words.
@@ -55,7 +53,6 @@ type GetHyp = unsafe extern "C" fn(*mut c_void, *mut i32) -> *const c_char;
 type SegIter = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 type SegWord = unsafe extern "C" fn(*mut c_void) -> *const c_char;
 type SegFrames = unsafe extern "C" fn(*mut c_void, *mut c_int, *mut c_int);
-type SegProb = unsafe extern "C" fn(*mut c_void, *mut i32, *mut i32, *mut i32) -> i32;
 
 /// The functions, with the libraries they are in.
 struct Functions {
@@ -66,7 +63,6 @@ struct Functions {
     free: Free,
     add_word: AddWord,
     set_jsgf: SetText,
-    set_language_model: SetText,
     set_search: SetSearch,
     start_stream: Simple,
     start_utterance: Simple,
@@ -78,7 +74,6 @@ struct Functions {
     next_segment: SegIter,
     segment_word: SegWord,
     segment_frames: SegFrames,
-    segment_scores: SegProb,
     _libraries: [Library; 2],
 }
 
@@ -114,10 +109,6 @@ impl Decoder {
                 model.as_ptr(),
                 c"-remove_noise".as_ptr(),
                 remove_noise.as_ptr(),
-                c"-fwdflat".as_ptr(),
-                c"no".as_ptr(),
-                c"-bestpath".as_ptr(),
-                c"no".as_ptr(),
                 c"-logfn".as_ptr(),
                 c"/dev/null".as_ptr(),
                 std::ptr::null::<c_char>(),
@@ -163,25 +154,6 @@ impl Decoder {
         ok(status, "ps_set_jsgf_string")
     }
 
-    /// Adds a search through everything that the known words can make of a language
-    /// model.
-    pub(in crate::services::speech) fn add_language_model(
-        &mut self,
-        name: &CStr,
-        path: &Path,
-    ) -> Result<(), LibraryError> {
-        let text = path_text(path)?;
-        if !path.exists() {
-            let path = path.display().to_string();
-            return Err(LibraryError::File { path, package: MODEL_PACKAGE });
-        }
-        // SAFETY: live decoder, C strings that outlive the call.
-        let status = unsafe {
-            (self.functions.set_language_model)(self.decoder, name.as_ptr(), text.as_ptr())
-        };
-        ok(status, "ps_set_lm_file")
-    }
-
     /// The best path of a whole utterance (16 kHz) through the search `name`; `None`
     /// if there is none. Nothing of an earlier utterance is left: without a new stream
     /// the library would carry its idea of the noise from one caller to the next.
@@ -223,26 +195,21 @@ impl Decoder {
             let text = CStr::from_ptr(text).to_string_lossy().into_owned();
             (text, (self.functions.frames)(self.decoder))
         };
-        let (acoustic_score, word_frames) = self.sum_segments();
-        let frames = u32::try_from(frames).unwrap_or(0);
-        Some(BestPath { text, score, acoustic_score, frames, word_frames })
+        let word_frames = self.count_word_frames();
+        Some(BestPath { text, score, frames: u32::try_from(frames).unwrap_or(0), word_frames })
     }
 
-    /// The acoustic score of all segments, and the frames of those that are words.
-    fn sum_segments(&mut self) -> (i64, u32) {
-        let Functions { segments, next_segment, segment_word, .. } = self.functions;
-        let Functions { segment_frames, segment_scores, .. } = self.functions;
-        let (mut acoustic, mut word_frames) = (0_i64, 0_u32);
+    /// The frames that belong to words and not to silence or noise.
+    fn count_word_frames(&mut self) -> u32 {
+        let Functions { segments, next_segment, segment_word, segment_frames, .. } = self.functions;
+        let mut word_frames = 0;
         // SAFETY: live decoder after an utterance. The iterator is valid until it is
         // advanced, and frees itself at its end; the word is read before that.
         unsafe {
             let mut segment = segments(self.decoder);
             while !segment.is_null() {
                 let (mut first, mut last) = (0, 0);
-                let (mut score, mut language, mut back_off) = (0, 0, 0);
                 segment_frames(segment, &raw mut first, &raw mut last);
-                segment_scores(segment, &raw mut score, &raw mut language, &raw mut back_off);
-                acoustic += i64::from(score);
                 let word = segment_word(segment);
                 if !word.is_null() && !is_filler(CStr::from_ptr(word).to_bytes()) {
                     word_frames += u32::try_from(last - first + 1).unwrap_or(0);
@@ -250,7 +217,7 @@ impl Decoder {
                 segment = next_segment(segment);
             }
         }
-        (acoustic, word_frames)
+        word_frames
     }
 }
 
@@ -280,7 +247,6 @@ impl Functions {
                 free: function(&main, "ps_free")?,
                 add_word: function(&main, "ps_add_word")?,
                 set_jsgf: function(&main, "ps_set_jsgf_string")?,
-                set_language_model: function(&main, "ps_set_lm_file")?,
                 set_search: function(&main, "ps_set_search")?,
                 start_stream: function(&main, "ps_start_stream")?,
                 start_utterance: function(&main, "ps_start_utt")?,
@@ -292,7 +258,6 @@ impl Functions {
                 next_segment: function(&main, "ps_seg_next")?,
                 segment_word: function(&main, "ps_seg_word")?,
                 segment_frames: function(&main, "ps_seg_frames")?,
-                segment_scores: function(&main, "ps_seg_prob")?,
                 _libraries: [base, main],
             })
         }

@@ -3,7 +3,7 @@
 //! Two listeners hear each utterance: one as it came, one with the noise taken down.
 //! What they agree on is the answer. It refuses to guess: everything else is no match.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
@@ -24,7 +24,7 @@ pub(super) struct Recogniser {
     plain: Decoder,
     /// Hears what [`enhance::reduce_noise`] left of it.
     quieted: Decoder,
-    grammar_words: BTreeSet<String>,
+    words_count: usize,
     score_min: f32,
 }
 
@@ -35,41 +35,50 @@ impl Recogniser {
             Some(path) => read_grammar(path)?,
             None => DEMO_GRAMMAR.to_owned(),
         };
-        let listener = |remove_noise| listener(options, &jsgf, Tuning { remove_noise });
+        let vocabulary = Vocabulary::read(&jsgf, &options.dictionary)?;
+        let listener =
+            |remove_noise| vocabulary.listener(&jsgf, &options.model_dir, Tuning { remove_noise });
         Ok(Self {
             plain: listener(true)?,
             quieted: listener(false)?,
-            grammar_words: grammar::words(&jsgf),
+            words_count: vocabulary.words_count,
             score_min: options.score_min,
         })
     }
 
-    /// The words of an utterance and how sure they are.
+    /// The words of an utterance and how sure they are. The cheapest doubts come first.
     fn recognise(&mut self, samples: &[i16]) -> Result<Outcome, WorkerFailure> {
         let ms = samples.len() as u64 * 1_000 / u64::from(WIRE_RATE_HZ);
         if let Err(doubt) = verdict::worth_hearing(ms, enhance::signal_to_noise_db(samples)) {
             return Ok(Err(doubt));
         }
         let is_narrow = enhance::is_narrow_band(samples);
-        let bring_up = |samples: &[i16]| {
-            if is_narrow { enhance::widen(samples) } else { samples.to_vec() }
-        };
-        let plain = self.plain.decode(GRAMMAR, &padded(&bring_up(samples)))?.map(heard);
-        let plain = match self.check(plain.as_ref(), ms) {
-            Ok(plain) => plain.clone(),
+        let plain_audio = prepared(samples, is_narrow);
+        let plain = self.plain.decode(COMMANDS, &plain_audio)?.map(heard);
+        let plain = match verdict::plausible(plain.as_ref(), self.score_min, ms) {
+            Ok(plain) => plain,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        let quiet = enhance::reduce_noise(samples, NOISE_FLOOR);
-        let quieted = self.quieted.decode(GRAMMAR, &padded(&bring_up(&quiet)))?.map(heard);
-        Ok(self.check(quieted.as_ref(), ms).and_then(|quieted| {
-            let (text, confidence) = verdict::agreement(&plain, quieted, self.score_min)?;
-            Ok((text.to_owned(), confidence))
-        }))
+        let quiet_audio = prepared(&enhance::reduce_noise(samples, NOISE_FLOOR), is_narrow);
+        let quieted = self.quieted.decode(COMMANDS, &quiet_audio)?.map(heard);
+        let agreed = verdict::plausible(quieted.as_ref(), self.score_min, ms).and_then(|quieted| {
+            let (text, confidence) = verdict::agreement(plain, quieted, self.score_min)?;
+            Ok((quieted, text.to_owned(), confidence))
+        });
+        let (quieted, text, confidence) = match agreed {
+            Ok(agreed) => agreed,
+            Err(doubt) => return Ok(Err(doubt)),
+        };
+        // One listener that takes it for a command is enough.
+        let is_command = is_command(&mut self.plain, plain, &plain_audio)?
+            || is_command(&mut self.quieted, quieted, &quiet_audio)?;
+        Ok(if is_command { Ok((text, confidence)) } else { Err(Doubt::OtherWord) })
     }
+}
 
-    fn check<'a>(&self, heard: Option<&'a Heard>, ms: u64) -> Result<&'a Heard, Doubt> {
-        verdict::plausible(heard, self.score_min, &self.grammar_words, ms)
-    }
+fn is_command(listener: &mut Decoder, heard: &Heard, audio: &[i16]) -> Result<bool, WorkerFailure> {
+    let decoy = listener.decode(DECOYS, audio)?.map(|path| path.score);
+    Ok(verdict::is_command(heard, decoy))
 }
 
 /// Text and confidence, or why not.
@@ -79,7 +88,7 @@ impl Engine for Recogniser {
     fn ready(&self) -> Ready {
         Ready {
             protocol: PROTOCOL_VERSION,
-            engine: format!("pocketsphinx ({} words)", self.grammar_words.len()),
+            engine: format!("pocketsphinx ({} words)", self.words_count),
             capabilities: vec![Capability::Transcribe],
         }
     }
@@ -102,33 +111,50 @@ impl Engine for Recogniser {
     }
 }
 
-fn listener(
-    options: &RecogniserOptions,
-    jsgf: &str,
-    tuning: Tuning,
-) -> Result<Decoder, WorkerFailure> {
-    let mut decoder = Decoder::open(&options.model_dir, tuning)?;
-    let words = grammar::words(jsgf);
-    let file = File::open(&options.dictionary)
-        .map_err(|error| missing("dictionary", &options.dictionary, &error))?;
-    let said = grammar::pronunciations(BufReader::new(file), &words)
-        .map_err(|error| missing("dictionary", &options.dictionary, &error))?;
-    let unknown = grammar::unknown(&words, &said);
-    if !unknown.is_empty() {
-        let message = format!(
-            "these words of the grammar are not in the dictionary {}: {}",
-            options.dictionary.display(),
-            unknown.join(", ")
-        );
-        return Err(WorkerFailure::new("unknown_words", message));
+/// The words of a grammar and of its decoys, and how they are said.
+struct Vocabulary {
+    words_count: usize,
+    said: BTreeMap<String, String>,
+    decoys: String,
+}
+
+impl Vocabulary {
+    fn read(jsgf: &str, dictionary: &Path) -> Result<Self, WorkerFailure> {
+        let words = grammar::words(jsgf);
+        let decoys = grammar::decoys();
+        let wanted = words.union(&decoys).cloned().collect();
+        let said = File::open(dictionary)
+            .and_then(|file| grammar::pronunciations(BufReader::new(file), &wanted))
+            .map_err(|error| missing("dictionary", dictionary, &error))?;
+        let unknown = grammar::unknown(&words, &said);
+        if !unknown.is_empty() {
+            let message = format!(
+                "these words of the grammar are not in the dictionary {}: {}",
+                dictionary.display(),
+                unknown.join(", ")
+            );
+            return Err(WorkerFailure::new("unknown_words", message));
+        }
+        let decoys = grammar::of_single_words(&grammar::distinct(&decoys, &words, &said));
+        Ok(Self { words_count: words.len(), said, decoys })
     }
-    for (word, phones) in &said {
-        decoder.add_word(word, phones)?;
+
+    fn listener(
+        &self,
+        jsgf: &str,
+        model_dir: &Path,
+        tuning: Tuning,
+    ) -> Result<Decoder, WorkerFailure> {
+        let mut decoder = Decoder::open(model_dir, tuning)?;
+        for (word, phones) in &self.said {
+            decoder.add_word(word, phones)?;
+        }
+        decoder.add_grammar(COMMANDS, jsgf).map_err(|_| {
+            WorkerFailure::new("bad_grammar", "the grammar is no JSGF with a public rule")
+        })?;
+        decoder.add_grammar(DECOYS, &self.decoys)?;
+        Ok(decoder)
     }
-    decoder.add_grammar(GRAMMAR, jsgf).map_err(|_| {
-        WorkerFailure::new("bad_grammar", "the grammar is no JSGF with a public rule")
-    })?;
-    Ok(decoder)
 }
 
 fn read_grammar(path: &Path) -> Result<String, WorkerFailure> {
@@ -149,19 +175,26 @@ fn missing(what: &str, path: &Path, error: &io::Error) -> WorkerFailure {
 }
 
 fn heard(path: BestPath) -> Heard {
-    let score = path.score as f32 / path.frames.max(1) as f32;
-    Heard { text: path.text, score, word_frames: path.word_frames }
+    let BestPath { text, score: path_score, frames, word_frames } = path;
+    Heard { text, score: path_score as f32 / frames.max(1) as f32, path_score, word_frames }
 }
 
-/// With silence around it: the model expects a sentence to begin and to end with some.
-fn padded(samples: &[i16]) -> Vec<i16> {
-    let mut padded = vec![0; SILENCE_BEFORE];
-    padded.extend_from_slice(samples);
-    padded.extend([0; SILENCE_BEHIND]);
-    padded
+/// As the model expects it: with something above 4 kHz, and with silence around it.
+fn prepared(samples: &[i16], is_narrow: bool) -> Vec<i16> {
+    let mut prepared = vec![0; SILENCE_BEFORE];
+    if is_narrow {
+        prepared.extend(enhance::widen(samples));
+    } else {
+        prepared.extend_from_slice(samples);
+    }
+    prepared.extend([0; SILENCE_BEHIND]);
+    prepared
 }
 
-const GRAMMAR: &CStr = c"grammar";
+/// The search through the grammar.
+const COMMANDS: &CStr = c"commands";
+/// The search through everyday words that are no commands.
+const DECOYS: &CStr = c"decoys";
 /// What is left of a part of the spectrum that is noise: less of it, and speech suffers.
 const NOISE_FLOOR: f32 = 0.3;
 /// 200 ms.

@@ -95,7 +95,7 @@ fn with_noise(samples: &[i16], db: f32) -> Vec<i16> {
 /// How many of `utterances` are heard as they were said, and what was heard wrong.
 fn count_right(bench: &mut Bench, change: impl Fn(&[i16]) -> Vec<i16>) -> (usize, Vec<String>) {
     let (mut right, mut wrong) = (0, Vec::new());
-    for text in COMMANDS {
+    for text in SENTENCES {
         for voice in VOICES {
             let said = bench.say(text, voice);
             match bench.hear(&change(&said)) {
@@ -108,7 +108,7 @@ fn count_right(bench: &mut Bench, change: impl Fn(&[i16]) -> Vec<i16>) -> (usize
     (right, wrong)
 }
 
-const COMMANDS: [&str; 14] = [
+const SENTENCES: [&str; 14] = [
     "what time is breakfast",
     "when do you serve breakfast",
     "i would like to book a room",
@@ -145,7 +145,7 @@ const OTHER_SENTENCES: [&str; 14] = [
 #[test]
 fn commands_of_the_grammar_are_heard_word_for_word() {
     let Some(mut bench) = Bench::find() else { return };
-    let all = COMMANDS.len() * VOICES.len();
+    let all = SENTENCES.len() * VOICES.len();
     let (right, wrong) = count_right(&mut bench, <[i16]>::to_vec);
     assert!(wrong.len() <= 1 && right * 100 >= all * 90, "{right} of {all} right, {wrong:?}");
     let (right, wrong) = count_right(&mut bench, through_8_khz);
@@ -155,7 +155,7 @@ fn commands_of_the_grammar_are_heard_word_for_word() {
 #[test]
 fn commands_are_heard_in_noise_at_20_db_and_refused_at_5_db() {
     let Some(mut bench) = Bench::find() else { return };
-    let all = COMMANDS.len() * VOICES.len();
+    let all = SENTENCES.len() * VOICES.len();
     let (right, wrong) = count_right(&mut bench, |said| with_noise(said, 20.0));
     assert!(wrong.len() <= 3 && right * 100 >= all * 80, "{right} of {all} right, {wrong:?}");
     let (right, wrong) = count_right(&mut bench, |said| with_noise(said, 5.0));
@@ -215,10 +215,10 @@ fn what_one_caller_said_does_not_change_what_the_next_one_is_heard_to_say() {
     let Some(mut bench) = Bench::find() else { return };
     let said = bench.say("what time is breakfast", "rms");
     let noisy = with_noise(&bench.say("goodbye", "awb"), 16.0);
-    let samples = padded(&said);
-    let first = bench.recogniser.plain.decode(GRAMMAR, &samples).unwrap();
-    bench.recogniser.plain.decode(GRAMMAR, &padded(&noisy)).unwrap();
-    let second = bench.recogniser.plain.decode(GRAMMAR, &samples).unwrap();
+    let samples = prepared(&said, false);
+    let first = bench.recogniser.plain.decode(COMMANDS, &samples).unwrap();
+    bench.recogniser.plain.decode(COMMANDS, &prepared(&noisy, false)).unwrap();
+    let second = bench.recogniser.plain.decode(COMMANDS, &samples).unwrap();
     assert_eq!(first, second);
 }
 
