@@ -9,7 +9,8 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use support::{
-    Ended, Phone, Setup, eventually, free_address, run_to_end, sandbox, sandbox_at, speech,
+    Ended, Message, Phone, Setup, brief, eventually, free_address, run_to_end, sandbox, sandbox_at,
+    speech,
 };
 
 // === Starting ===
@@ -154,6 +155,38 @@ fn closed_pipe() -> Stdio {
 }
 
 #[tokio::test]
+async fn missing_speech_packages_are_named_and_the_engine_starts_without_them() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox)
+        .key("ROUTE__STT", "pocketsphinx")
+        .key("ROUTE__TTS", "worker")
+        .key("STT__POCKETSPHINX__MODEL_DIR", "/nowhere/model")
+        .key("TTS__WORKER__COMMAND", r#"["/nowhere/synthesiser"]"#);
+    let engine = setup.clone().start().await;
+    assert_eq!(engine.get("/live").await.0, 200);
+    let (status, ready) = engine.get("/ready").await;
+    assert_eq!(status, 503, "{ready}");
+    let checked = setup.run(&["check"]).await;
+    for told in ["stt pocketsphinx", "/nowhere/model", "tts worker", "/nowhere/synthesiser"] {
+        assert!(ready.contains(told), "{told}: {ready}");
+        assert!(checked.printed.contains(told), "{told}: {checked:?}");
+    }
+    // A caller is not left in silence, nor the call without an end.
+    let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
+    let is_news = |message: &Message| message.event() == "stt_failed" || message.is_last();
+    let mut told = Vec::new();
+    while !told.last().is_some_and(Message::is_last) {
+        phone.say(&speech()).await;
+        told.extend(phone.until("news", is_news).await);
+    }
+    for needed in ["stt_failed", "tts_audio fallback"] {
+        assert!(brief(&told).contains(&needed.to_owned()), "{:?}", brief(&told));
+    }
+    assert_eq!(told.last(), Some(&Message::Closed(Some(1011))));
+    engine.stop().await.assert_code(0);
+}
+
+#[tokio::test]
 async fn signals_during_the_start_neither_kill_the_engine_nor_get_lost() {
     let sandbox = sandbox();
     for (signal, goes_on) in [("HUP", true), ("TERM", false)] {
@@ -232,7 +265,7 @@ async fn a_second_sigterm_ends_running_calls_at_once() {
     eventually("it drains", async || (engine.get("/ready").await.0 == 503).then_some(())).await;
     engine.signal("TERM").await;
     let told = phone.rest().await;
-    assert_eq!(told.last(), Some(&support::Message::Closed(Some(1001))), "{told:?}");
+    assert_eq!(told.last(), Some(&Message::Closed(Some(1001))), "{told:?}");
     let setup = engine.setup.clone();
     engine.end().await.assert_code(0);
     assert_eq!(ends(&setup.events()), [("a".to_owned(), "drained".to_owned())].into());

@@ -5,9 +5,9 @@ mod support;
 use antiphon::sandbox::RunningSandbox;
 use support::{Message, Phone, Setup, brief, long_speech, sandbox, sandbox_at, speech};
 
-/// Said twice, it moves a booking on twice: nights first, then people.
+/// Said twice, it moves a booking on twice: people first, then nights.
 const BOOKING: &str = "book a room two";
-const AFTER_ONE_TURN: &str = "ask_people";
+const AFTER_ONE_TURN: &str = "ask_nights";
 const AFTER_TWO_TURNS: &str = "confirm_booking";
 
 fn booking(sandbox: &RunningSandbox) -> Setup {

@@ -35,6 +35,7 @@ pub struct CallRequest {
 
 /// How reply audio is handed to a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum Delivery {
     /// In real time, in pieces of `frame_ms`, at most `lead_ms` ahead.
     Paced { frame_ms: u32, lead_ms: u32 },

@@ -24,6 +24,7 @@ const FAREWELL_MS_MAX: u32 = 30_000;
 /// Everything that can happen to a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum CallInput {
     /// A media connection was made: the first one, or a new one after a loss.
     LegAttached { leg: LegId, transport: String },
@@ -63,6 +64,7 @@ pub enum Job {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum CallOutput {
     /// Start a child. A child of an older generation is gone.
     StartChild { child: ChildKind, generation: Generation },

@@ -49,7 +49,7 @@ pub(super) async fn local_synthesiser(
     settings: &TtsSettings,
 ) -> Result<Arc<dyn TextToSpeech>, CliError> {
     // It needs no credential.
-    let synthesiser = synthesiser(FLITE, settings, &|_| None)?;
+    let synthesiser = synthesiser(FLITE, settings, &|_| None, None)?;
     match synthesiser.check().await {
         Health::Ready(_) => Ok(synthesiser),
         Health::Unavailable(reason) | Health::Refused(reason) => Err(CliError::NoSpeech(reason)),

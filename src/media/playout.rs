@@ -41,6 +41,7 @@ struct Run {
 
 /// What the driver of the playout is to do or to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum PlayoutStep {
     /// The sentence's first sample goes out now.
     Started(SentenceId),

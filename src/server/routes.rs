@@ -28,9 +28,10 @@ pub struct EngineState {
 pub fn routes(config: &mut web::ServiceConfig, state: EngineState) {
     config
         .app_data(web::Data::new(state))
-        .route("/live", web::get().to(live))
-        .route("/ready", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        // Resources, not routes: another method is answered with 405 and what is allowed.
+        .service(web::resource("/live").get(live).head(live))
+        .service(web::resource("/ready").get(ready).head(ready))
+        .service(web::resource("/metrics").get(metrics));
 }
 
 /// The answer to everything that is not served.

@@ -84,11 +84,11 @@ impl Providers {
             place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {
-            let recogniser = recogniser(name, &config.stt, environment);
+            let recogniser = recogniser(name, &config.stt, environment, telemetry);
             place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
-            let synthesiser = synthesiser(name, &config.tts, environment);
+            let synthesiser = synthesiser(name, &config.tts, environment, telemetry);
             place(&mut built.tts, &mut unbuilt, name, synthesiser);
         }
         (built, unbuilt)
@@ -151,12 +151,13 @@ fn recogniser(
     name: &str,
     settings: &SttSettings,
     environment: Environment<'_>,
+    telemetry: Option<&Telemetry>,
 ) -> Result<Arc<dyn SpeechToText>, ProviderError> {
     Ok(match name {
         "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
-        "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx)),
-        "worker" => Arc::new(WorkerStt::external(&settings.worker)),
+        "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx, telemetry)),
+        "worker" => Arc::new(WorkerStt::external(&settings.worker, telemetry)),
         _ => return Err(unknown("recogniser", name)),
     })
 }
@@ -169,11 +170,12 @@ pub fn synthesiser(
     name: &str,
     settings: &TtsSettings,
     environment: Environment<'_>,
+    telemetry: Option<&Telemetry>,
 ) -> Result<Arc<dyn TextToSpeech>, ProviderError> {
     Ok(match name {
         "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
-        "flite" => Arc::new(WorkerTts::flite(&settings.flite)),
-        "worker" => Arc::new(WorkerTts::external(&settings.worker)),
+        "flite" => Arc::new(WorkerTts::flite(&settings.flite, telemetry)),
+        "worker" => Arc::new(WorkerTts::external(&settings.worker, telemetry)),
         _ => return Err(unknown("synthesiser", name)),
     })
 }

@@ -28,13 +28,6 @@ pub enum EngineEvent {
         /// Why.
         reason: RefusalReason,
     },
-    /// Input that belongs to no call was refused.
-    ConnectionRefused {
-        /// Name of the transport.
-        transport: &'static str,
-        /// The error code the sender got.
-        code: &'static str,
-    },
     /// A provider came up, went down, or refused.
     ProviderHealthChanged {
         /// Which service it provides.
@@ -106,7 +99,6 @@ impl EngineEvent {
             Self::DrainStarted { .. } => "drain_started",
             Self::EngineStopped => "engine_stopped",
             Self::CallRefused { .. } => "call_refused",
-            Self::ConnectionRefused { .. } => "connection_refused",
             Self::ProviderHealthChanged { .. } => "provider_health_changed",
             Self::DialogThrottled { .. } => "dialog_throttled",
             Self::WorkerRestarted { .. } => "worker_restarted",
@@ -127,7 +119,6 @@ impl EngineEvent {
                 Level::INFO
             }
             Self::CallRefused { .. }
-            | Self::ConnectionRefused { .. }
             | Self::DialogThrottled { .. }
             | Self::WorkerRestarted { .. }
             | Self::ActorRestarted { .. } => Level::WARN,
@@ -150,9 +141,6 @@ impl EngineEvent {
                 .text("transport", *transport)
                 .text("reason", reason.as_str())
                 .text("message", reason.to_string()),
-            Self::ConnectionRefused { transport, code } => {
-                none.text("transport", *transport).text("code", *code)
-            }
             Self::ProviderHealthChanged { service, provider, health, message } => none
                 .text("service", service.as_str())
                 .text("provider", provider)
@@ -178,7 +166,6 @@ impl EngineEvent {
             Self::CallRefused { reason, .. } => {
                 metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);
             }
-            Self::ConnectionRefused { .. } => metrics.count(Metric::InputsRefused, &[], 1),
             Self::ProviderHealthChanged { service, provider, health, .. } => {
                 let labels = [service.as_str(), health.as_str()];
                 metrics.count(Metric::ProviderChanges, &labels, 1);

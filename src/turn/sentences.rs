@@ -84,12 +84,8 @@ pub fn words_heard(text: &str, part: usize, whole: usize) -> &str {
         return text;
     }
     let heard_bytes = text.len() * part / whole.max(1);
-    let end = text
-        .char_indices()
-        .filter(|&(at, letter)| letter.is_whitespace() && at <= heard_bytes)
-        .map(|(at, _)| at)
-        .last()
-        .unwrap_or(0);
+    let ends_word = |&(at, letter): &(usize, char)| letter.is_whitespace() && at <= heard_bytes;
+    let end = text.char_indices().rev().find(ends_word).map_or(0, |(at, _)| at);
     &text[..end]
 }
 

@@ -40,6 +40,7 @@ pub struct TurnTimings {
 /// What happened in a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum CallEventKind {
     /// The call was admitted.
     CallStarted { route: String, transport: String, detector: Detector },

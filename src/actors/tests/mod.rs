@@ -2,5 +2,6 @@
 //! script and panics planted wherever a child passes by.
 
 mod calls;
+mod intake;
 pub(crate) mod stage;
 mod supervision;

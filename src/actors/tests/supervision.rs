@@ -1,6 +1,6 @@
 //! A panic in any child, at any point it passes, leaves the conversation as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,11 +12,20 @@ use crate::types::{ChildKind, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;
 
-/// A call of three turns, with an interruption in it. Returns what the caller heard,
-/// what the platform was asked, and how many children were restarted.
-fn run(
-    plans: Vec<Plan>,
-) -> (Vec<String>, Vec<String>, usize, BTreeMap<(ChildKind, &'static str), u32>) {
+/// What came of a call.
+struct Outcome {
+    /// The intents of the sentences the caller heard.
+    heard: Vec<String>,
+    /// What the platform was asked.
+    asked: Vec<String>,
+    /// How many children were restarted.
+    restarted: usize,
+    /// How often each point of each child was passed.
+    points: BTreeMap<(ChildKind, &'static str), u32>,
+}
+
+/// A call of three turns, with an interruption in it.
+fn run(plans: Vec<Plan>) -> Outcome {
     let result = Arc::new(Mutex::new(None));
     let out = Arc::clone(&result);
     act(move || async move {
@@ -29,7 +38,12 @@ fn run(
         }
         caller.pause(2_000).await;
         let asked = stage.services.asked.lock().clone();
-        *out.lock() = Some((caller.sentences(), asked, caller.count("child_restarted"), seen()));
+        *out.lock() = Some(Outcome {
+            heard: caller.sentences(),
+            asked,
+            restarted: caller.count("child_restarted"),
+            points: seen(),
+        });
         plant(Vec::new());
     });
     let result = result.lock().take();
@@ -38,24 +52,23 @@ fn run(
 
 #[test]
 fn a_panic_at_any_point_of_any_child_changes_nothing_that_is_said() {
-    let (heard, asked, restarted, points) = run(Vec::new());
-    assert_eq!(restarted, 0);
-    assert_eq!(asked, ["one", "two", "three"]);
-    assert_eq!(
-        points.keys().map(|(child, _)| child).collect::<std::collections::BTreeSet<_>>().len(),
-        5
-    );
-    for ((child, point), times) in points {
+    let undisturbed = run(Vec::new());
+    assert_eq!(undisturbed.restarted, 0);
+    assert_eq!(undisturbed.asked, ["one", "two", "three"]);
+    let children: BTreeSet<ChildKind> =
+        undisturbed.points.keys().map(|&(child, _)| child).collect();
+    assert_eq!(children.len(), ChildKind::ALL.len(), "every child passes a point");
+    for (&(child, point), &times) in &undisturbed.points {
         // The first time, the last time, and some in between.
-        for nth in [1, 2, times / 3, times / 2, times] {
+        for nth in BTreeSet::from([1, 2, times / 3, times / 2, times]) {
             if nth == 0 || nth > times {
                 continue;
             }
             let plan = Plan { child, point, nth };
-            let (heard_then, asked_then, restarted, _) = run(vec![plan.clone()]);
-            assert_eq!(restarted, 1, "{plan:?}");
-            assert_eq!(asked_then, asked, "no turn is lost or asked twice: {plan:?}");
-            assert_eq!(heard_then, heard, "{plan:?}");
+            let disturbed = run(vec![plan.clone()]);
+            assert_eq!(disturbed.restarted, 1, "{plan:?}");
+            assert_eq!(disturbed.asked, undisturbed.asked, "lost or asked twice: {plan:?}");
+            assert_eq!(disturbed.heard, undisturbed.heard, "{plan:?}");
         }
     }
 }

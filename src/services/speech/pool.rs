@@ -22,6 +22,7 @@ use super::protocol::{Capability, Reply, Request, WorkerFailure};
 use super::queue::JobQueue;
 use crate::resilience::{Backoff, RestartBudget};
 use crate::services::Health;
+use crate::telemetry::{EngineEvent, Service, Telemetry};
 use crate::types::{BudgetSettings, Now};
 
 /// What a pool is made of.
@@ -39,6 +40,21 @@ pub(super) struct PoolSettings {
     pub(super) waiting_max: usize,
     /// Starts after a failure within a window, per worker; then it rests for a window.
     pub(super) restarts: BudgetSettings,
+    /// Where replaced workers are told.
+    pub(super) telemetry: Option<Telemetry>,
+}
+
+impl PoolSettings {
+    fn tell_replaced(&self, loss: &WorkerLoss) {
+        let service = match self.wanted {
+            Capability::Transcribe => Service::Stt,
+            Capability::Synthesize | Capability::Unknown => Service::Tts,
+        };
+        let (provider, message) = (self.name.to_owned(), loss.to_string());
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.engine_event(&EngineEvent::WorkerRestarted { service, provider, message });
+        }
+    }
 }
 
 /// Restarts of a worker if nothing else is said.
@@ -231,7 +247,7 @@ impl Slot {
         loop {
             let down = match self.start_and_serve().await {
                 Ok(loss) => {
-                    tracing::warn!(worker = settings.name, reason = %loss, "worker replaced");
+                    settings.tell_replaced(&loss);
                     Down { reason: format!("the worker failed: {loss}"), is_permanent: false }
                 }
                 Err(error) => {

@@ -27,6 +27,7 @@ fn settings(script: &str) -> PoolSettings {
         workers: 1,
         waiting_max: 10,
         restarts: BudgetSettings { restarts_max: 3, window_ms: 30_000 },
+        telemetry: None,
     }
 }
 

@@ -81,6 +81,8 @@ impl WorkerProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A Ctrl-C at the terminal is for the engine, which ends its workers itself.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| spawn_error(error.to_string()))?;

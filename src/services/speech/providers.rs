@@ -9,6 +9,7 @@ use super::process::WorkerCommand;
 use super::protocol::{Capability, Pcm, Reply, Request, WIRE_RATE_HZ};
 use crate::config::{FliteSettings, PocketsphinxSettings, WorkerSettings};
 use crate::services::{Health, ServiceFuture, SpeechToText, SttRequest, TextToSpeech, TtsRequest};
+use crate::telemetry::Telemetry;
 use crate::types::{SpeechAudio, SttFailure, Transcript, TtsFailure};
 
 /// A recogniser in worker processes.
@@ -16,7 +17,10 @@ pub(in crate::services) struct WorkerStt(WorkerPool);
 
 impl WorkerStt {
     /// `pocketsphinx`: this program's own worker.
-    pub(in crate::services) fn pocketsphinx(settings: &PocketsphinxSettings) -> Self {
+    pub(in crate::services) fn pocketsphinx(
+        settings: &PocketsphinxSettings,
+        telemetry: Option<&Telemetry>,
+    ) -> Self {
         let mut arguments: Vec<OsString> = vec!["--model-dir".into(), (&settings.model_dir).into()];
         arguments.extend(["--dictionary".into(), (&settings.dictionary).into()]);
         if !settings.grammar.as_os_str().is_empty() {
@@ -30,12 +34,16 @@ impl WorkerStt {
             workers: settings.workers,
             waiting_max: settings.waiting_max,
             restarts: RESTARTS,
+            telemetry: telemetry.cloned(),
         }))
     }
 
     /// `worker`: a program of the user's own.
-    pub(in crate::services) fn external(settings: &WorkerSettings) -> Self {
-        Self(external("stt worker", settings, Capability::Transcribe))
+    pub(in crate::services) fn external(
+        settings: &WorkerSettings,
+        telemetry: Option<&Telemetry>,
+    ) -> Self {
+        Self(external("stt worker", settings, Capability::Transcribe, telemetry))
     }
 
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
@@ -70,7 +78,10 @@ pub(in crate::services) struct WorkerTts(WorkerPool);
 
 impl WorkerTts {
     /// `flite`: this program's own worker.
-    pub(in crate::services) fn flite(settings: &FliteSettings) -> Self {
+    pub(in crate::services) fn flite(
+        settings: &FliteSettings,
+        telemetry: Option<&Telemetry>,
+    ) -> Self {
         Self(WorkerPool::new(PoolSettings {
             name: "flite",
             command: own_worker("flite", Vec::new()),
@@ -78,12 +89,16 @@ impl WorkerTts {
             workers: settings.workers,
             waiting_max: settings.waiting_max,
             restarts: RESTARTS,
+            telemetry: telemetry.cloned(),
         }))
     }
 
     /// `worker`: a program of the user's own.
-    pub(in crate::services) fn external(settings: &WorkerSettings) -> Self {
-        Self(external("tts worker", settings, Capability::Synthesize))
+    pub(in crate::services) fn external(
+        settings: &WorkerSettings,
+        telemetry: Option<&Telemetry>,
+    ) -> Self {
+        Self(external("tts worker", settings, Capability::Synthesize, telemetry))
     }
 
     async fn speak(&self, request: TtsRequest) -> Result<SpeechAudio, TtsFailure> {
@@ -131,7 +146,12 @@ fn own_program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("antiphon"))
 }
 
-fn external(name: &'static str, settings: &WorkerSettings, wanted: Capability) -> WorkerPool {
+fn external(
+    name: &'static str,
+    settings: &WorkerSettings,
+    wanted: Capability,
+    telemetry: Option<&Telemetry>,
+) -> WorkerPool {
     let mut words = settings.command.iter();
     // An empty program cannot be run, and the pool says so.
     let program = words.next().map(PathBuf::from).unwrap_or_default();
@@ -143,6 +163,7 @@ fn external(name: &'static str, settings: &WorkerSettings, wanted: Capability) -
         workers: settings.workers,
         waiting_max: settings.waiting_max,
         restarts: RESTARTS,
+        telemetry: telemetry.cloned(),
     })
 }
 

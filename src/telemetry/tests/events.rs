@@ -5,9 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::samples::{
-    self, NUMBER, SPOKEN, call_events, engine_events, event, label_events, scope,
-};
+use super::samples::{NUMBER, SPOKEN, call_events, engine_events, event, label_events, scope};
 use super::support::{Folder, LogLines, lines, settings, telemetry};
 use crate::telemetry::metric_list::SPECS;
 use crate::telemetry::metrics::Kind;
@@ -147,7 +145,7 @@ fn the_documented_table_lists_every_event_type_with_its_own_fields() {
         .map(|(name, rest)| (name.to_owned(), rest.to_owned()))
         .collect();
     let mut names = names_of_call_events();
-    names.extend(samples::engine_events().iter().map(|event| event.name().to_owned()));
+    names.extend(engine_events().iter().map(|event| event.name().to_owned()));
     let listed: BTreeSet<String> = rows.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(listed, names);
     for line in file.lines() {

@@ -177,7 +177,6 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::EngineStarted { version: "0.1.0" },
         E::DrainStarted { calls: 2 },
         E::EngineStopped,
-        E::ConnectionRefused { transport: "simulator", code: "unsupported_rate" },
         E::DialogThrottled { wait_ms: 1_000 },
         E::EventsDropped { count: 12 },
     ];

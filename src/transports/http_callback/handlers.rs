@@ -64,11 +64,10 @@ impl HttpCallback {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpCallback) {
     config.app_data(Data::new(Worker { state, client: OnceCell::new() })).service(
         web::scope("/v1/calls")
-            .route("", web::post().to(start))
-            .route("/{id}", web::get().to(look))
-            .route("/{id}", web::delete().to(hang_up))
-            .route("/{id}/media", web::post().to(media))
-            .route("/{id}/audio", web::get().to(audio)),
+            .service(web::resource("").post(start))
+            .service(web::resource("/{id}").get(look).delete(hang_up))
+            .service(web::resource("/{id}/media").post(media))
+            .service(web::resource("/{id}/audio").get(audio)),
     );
 }
 

@@ -19,7 +19,8 @@
 //! {"type":"tts_audio","pcm":"…","intent":"book_room","sentence":3,"epoch":0,"sample_rate":16000}
 //! ```
 //!
-//! `intent` is empty for what the engine says by itself. A client that sent
+//! What the engine says by itself has `greeting`, `no_match`, `turn_failed` or
+//! `fallback` as its `intent`; it is empty where the platform named none. A client that sent
 //! something wrong gets `{"type":"error","code":…,"message":…}`, with the `seq` of
 //! the chunk where it had one; after twenty in a row the connection is closed
 //! (1008), after a message over `limits.message_bytes_max` at once (1009).

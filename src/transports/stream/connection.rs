@@ -36,7 +36,7 @@ impl StreamState {
 
 /// Mounts `GET /v1/stream`.
 pub fn routes(config: &mut web::ServiceConfig, state: StreamState) {
-    config.app_data(web::Data::new(state)).route("/v1/stream", web::get().to(connect));
+    config.app_data(web::Data::new(state)).service(web::resource("/v1/stream").get(connect));
 }
 
 async fn connect(

@@ -129,12 +129,18 @@ impl Incoming {
     /// Waits for the next message or the end.
     pub(super) async fn next(&mut self) -> Received {
         loop {
-            let wake_at = self.ping_at.min(self.heard_at + self.idle);
+            // Whether or not messages wait: while they do, only writing shows that the
+            // peer is gone.
+            if Instant::now() >= self.ping_at && self.ping().await.is_err() {
+                return Received::Lost;
+            }
+            let silent_at = self.heard_at + self.idle;
+            let wake_at = self.ping_at.min(silent_at);
             let Ok(message) = timeout_at(wake_at, self.stream.recv()).await else {
-                match self.keep_alive().await {
-                    Ok(()) => continue,
-                    Err(received) => return received,
+                if Instant::now() >= silent_at {
+                    return Received::Silent;
                 }
+                continue;
             };
             self.heard_at = Instant::now();
             match message {
@@ -152,14 +158,9 @@ impl Incoming {
         }
     }
 
-    /// Pings a silent peer; gives up one that has been silent for too long.
-    async fn keep_alive(&mut self) -> Result<(), Received> {
-        let now = Instant::now();
-        if now >= self.heard_at + self.idle {
-            return Err(Received::Silent);
-        }
-        self.ping_at = now + self.idle / PINGS_PER_IDLE_TIME;
-        self.outgoing.ping().await.map_err(|_| Received::Lost)
+    async fn ping(&mut self) -> Result<(), SendError> {
+        self.ping_at = Instant::now() + self.idle / PINGS_PER_IDLE_TIME;
+        self.outgoing.ping().await
     }
 }
 
@@ -307,7 +308,9 @@ fn failure(error: &ProtocolError) -> Received {
     match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
         Some(PayloadError::Overflow) => Received::TooLarge,
         Some(_) => Received::Lost,
-        None if cause.is_some_and(|cause| cause.is::<std::str::Utf8Error>()) => {
+        None if cause
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<std::str::Utf8Error>) =>
+        {
             Received::Violation(CloseCode::Invalid)
         }
         None => Received::Violation(CloseCode::Protocol),

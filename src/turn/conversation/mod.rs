@@ -25,6 +25,7 @@ use crate::types::{
 /// What happened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum TurnInput {
     /// The call began and somebody can hear it.
     CallBegan,
@@ -69,6 +70,7 @@ pub struct UtteranceFacts {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum TurnOutput {
     /// Have the utterance recognised.
     Transcribe { utterance: UtteranceId },

@@ -1,0 +1,393 @@
+//! Clients that send what they should not, as fast, as slowly and as much as they
+//! like. Each is told what is wrong or sent away, and a good call that goes on
+//! beside it is answered as if nothing happened.
+
+mod support;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use support::raw::{self, BINARY, GOES_ON, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame, header};
+use support::{
+    Engine, HANG_GUARD, Phone, Setup, brief, chunk, client, eventually, sandbox, speech,
+};
+
+/// How much an engine may grow by what strangers do to it, in kB. One megabyte may
+/// wait for each slow reader, and as much for each slow writer.
+const GROWTH_KB_MAX: u64 = 96 << 10;
+
+/// Does `attack` while a caller talks to the engine; the caller must not notice, and
+/// nothing of the attack may stay.
+async fn beside_a_good_call(engine: &Engine, attack: impl Future<Output = ()>) {
+    let before = engine.holdings();
+    let over = Cell::new(false);
+    let good_call = async {
+        let path = "/?events=1&call_id=good";
+        let mut phone = Phone::dial(&engine.simulator, path).await.expect("the good call");
+        loop {
+            let messages = phone.turn(&speech()).await;
+            let told = brief(&messages);
+            for needed in ["transcribed", "dialog_replied", "turn_answered"] {
+                assert!(told.contains(&needed.to_owned()), "{needed}: {told:?}");
+            }
+            for unwanted in ["audio_dropped", "audio_gap", "child_restarted", "error"] {
+                assert!(!told.iter().any(|it| it.starts_with(unwanted)), "{told:?}");
+            }
+            if over.get() {
+                break;
+            }
+        }
+        phone.hang_up().await;
+    };
+    let attack = async {
+        tokio::time::timeout(2 * HANG_GUARD, attack).await.expect("the attack comes to its end");
+        over.set(true);
+    };
+    tokio::join!(good_call, attack);
+    engine.becomes_empty().await;
+    eventually("the sockets are closed", async || {
+        (engine.holdings().sockets <= before.sockets + SPARE_SOCKETS).then_some(())
+    })
+    .await;
+    let after = engine.holdings();
+    assert!(after.resident_kb < before.resident_kb + GROWTH_KB_MAX, "{before:?} {after:?}");
+    assert!(!engine.setup.log().contains("panic"), "{}", engine.setup.log());
+}
+
+/// Connections to the platforms, and of those who ask how the engine is.
+const SPARE_SOCKETS: usize = 8;
+
+/// The ceiling is wide because machines are busy.
+async fn engine() -> (Engine, antiphon::sandbox::RunningSandbox) {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox).key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000");
+    (setup.start().await, sandbox)
+}
+
+// === WebSocket ===
+
+#[tokio::test]
+async fn a_message_that_is_wrong_is_answered_and_the_call_goes_on() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
+        let nested = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
+        let cases = [
+            (nested("[", "]"), "bad_json"),
+            (nested("{\"a\":", ""), "bad_json"),
+            ("\u{0}\u{feff}".to_owned(), "bad_json"),
+            (r#"{"type":"audio_chunk","pcm":"012","seq":1}"#.to_owned(), "bad_hex"),
+            (r#"{"type":"audio_chunk","pcm":"01","seq":1}"#.to_owned(), "odd_byte_count"),
+            (r#"{"type":"audio_chunk","pcm":"0000","seq":-1}"#.to_owned(), "bad_field"),
+            (r#"{"type":"audio_chunk","pcm":"0000","seq":1e400}"#.to_owned(), "bad_json"),
+            (r#"{"type":"audio_chunk","pcm":"0000","timestamp":"x"}"#.to_owned(), "bad_field"),
+            (r#"{"type":"audio_chunk","pcm":null,"seq":1}"#.to_owned(), "bad_field"),
+            (r#"{"type":"audio_chunk","type":"x","pcm":""}"#.to_owned(), "unknown_type"),
+            (r#"{"type":"tts_audio","pcm":"0000"}"#.to_owned(), "unknown_type"),
+            ("null".to_owned(), "bad_json"),
+        ];
+        for (text, code) in cases {
+            phone.send(tokio_tungstenite::tungstenite::Message::text(text.clone())).await;
+            let told = phone.until(code, |message| message.text("type") == "error").await;
+            let shown: String = text.chars().take(60).collect();
+            assert_eq!(told.last().map(|error| error.text("code")), Some(code), "{shown}");
+        }
+        // What a newer client may add is not looked at, however much it is.
+        let more = format!(r#"{{"type":"audio_chunk","pcm":"","x":{}}}"#, nested("[", "]"));
+        phone.send(tokio_tungstenite::tungstenite::Message::text(more)).await;
+        // Any numbers will do, as long as none is repeated.
+        for seq in [u64::MAX, 7, 3, 0, 0, 1 << 63] {
+            let text = chunk(seq, &[0; 16]);
+            phone.send(tokio_tungstenite::tungstenite::Message::text(text)).await;
+        }
+        let told = phone.turn(&speech()).await;
+        assert!(!told.iter().any(|message| message.text("type") == "error"), "{:?}", brief(&told));
+        phone.hang_up().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_websocket_protocol_is_sent_away_with_the_code_for_it() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let fragments = [frame(TEXT_BEGINS, b"x"), frame(GOES_ON, b"x").repeat(1_000)].concat();
+        let cases = [
+            ("a terabyte is announced", header(TEXT, 1 << 40), 1009),
+            ("ten megabytes are sent", frame(TEXT, &vec![b'x'; 10 << 20]), 1009),
+            ("ten megabytes are sent", frame(BINARY, &vec![0; 10 << 20]), 1009),
+            ("a message in a thousand pieces", fragments, 1009),
+            ("no UTF-8", frame(TEXT, &[0xff, 0xfe, 0x80]), 1007),
+            ("a reserved opcode", frame(0x83, b"x"), 1002),
+            ("reserved bits", frame(TEXT | 0x70, b"x"), 1002),
+            ("a long ping", frame(PING, &[0; 126]), 1002),
+            ("a ping in pieces", frame(PING & 0x7f, b"x"), 1002),
+            ("a continuation of nothing", frame(GOES_ON | 0x80, b"x"), 1002),
+            ("no mask", [vec![TEXT, 1], b"x".to_vec()].concat(), 1002),
+            ("another protocol", b"GET / HTTP/1.1\r\nHost: engine\r\n\r\n".to_vec(), 1002),
+        ];
+        for door in [(&engine.simulator, "/"), (&engine.http, "/v1/stream?events=0")] {
+            for (what, bytes, code) in &cases {
+                let mut raw = Raw::websocket(door.0, door.1).await;
+                raw.send(bytes).await;
+                let (told, texts) = raw.close_code().await;
+                assert_eq!(told, Some(*code), "{what} at {}: {texts}", door.1);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn floods_are_slowed_down_or_sent_away() {
+    let sandbox = sandbox();
+    // Short, because a flooder who is gone is noticed by a ping.
+    let setup = Setup::with(&sandbox).key("LIMITS__IDLE_MS_MAX", "6000");
+    let engine = setup.key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000").start().await;
+    beside_a_good_call(&engine, async {
+        // Pings, answered as long as the pongs are read.
+        let mut pinging = Raw::websocket(&engine.simulator, "/").await;
+        for _ in 0..100 {
+            pinging.send(&frame(PING, b"are you there").repeat(100)).await;
+            let mut pongs = 0;
+            while pongs < 100 {
+                let (first, _) = pinging.read_frame().await.expect("a pong");
+                // The engine asks, too.
+                pongs += u32::from(first == PONG);
+            }
+        }
+        // A minute of audio at once, again and again, until it is not taken any more.
+        let hasty = flood(&engine.simulator, "/", frame(TEXT, chunk(0, &[0; 16_000]).as_bytes()));
+        // Wrong messages whose answers are not read.
+        let deaf = flood(&engine.simulator, "/", frame(TEXT, b"{}"));
+        let deaf_pings = flood(&engine.simulator, "/", frame(PING, &[0; 125]));
+        let hasty_stream = flood(&engine.http, "/v1/stream", frame(BINARY, &[0; 32_000]));
+        let nothing = flood(&engine.http, "/v1/stream", frame(BINARY, &[]));
+        tokio::join!(hasty, deaf, deaf_pings, hasty_stream, nothing);
+    })
+    .await;
+}
+
+/// Sends `bytes` without end and reads nothing, for five seconds or until the
+/// connection is closed.
+async fn flood(url: &str, path: &str, bytes: Vec<u8>) {
+    let mut raw = Raw::websocket(url, path).await;
+    let bytes = bytes.repeat(64 * 1024 / bytes.len() + 1);
+    let mut from = 0;
+    let flooding = async {
+        loop {
+            match raw.try_send(&bytes[from..]) {
+                Ok(count) => from = (from + count) % bytes.len(),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(_) => return,
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    drop(tokio::time::timeout(Duration::from_secs(5), flooding).await);
+}
+
+#[tokio::test]
+async fn connections_that_never_come_to_the_point_are_closed() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            for url in [&engine.http, &engine.simulator] {
+                waiting.push(Raw::connect(url).await);
+                let mut half = Raw::connect(url).await;
+                half.send(b"GET /live HTTP/1.1\r\nHo").await;
+                waiting.push(half);
+            }
+        }
+        let mut body = Raw::connect(&engine.http).await;
+        body.send(b"POST /v1/calls HTTP/1.1\r\nHost: e\r\nContent-Length: 10\r\n\r\n{").await;
+        waiting.push(body);
+        for raw in &mut waiting {
+            let told = raw.rest().await;
+            assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_byte_by_byte_is_served_like_any_other() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let mut raw = Raw::connect(&engine.simulator).await;
+        raw.dribble(raw::upgrade("/?events=1").as_bytes()).await;
+        let answer = raw.read_head().await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        raw.dribble(&frame(TEXT, chunk(1, &[0; 320]).as_bytes())).await;
+        raw.dribble(&frame(TEXT, b"{}")).await;
+        raw.dribble(&frame(0x88, &1_000_u16.to_be_bytes())).await;
+        let (code, texts) = raw.close_code().await;
+        assert_eq!(code, Some(1000));
+        assert_eq!(texts.matches("bad_field").count(), 1, "{texts}");
+    })
+    .await;
+}
+
+// === HTTP ===
+
+#[tokio::test]
+async fn requests_that_are_no_http_are_refused() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let post = "POST /v1/calls HTTP/1.1\r\nHost: e\r\n";
+        let many: String = (0..1_000).map(|n| format!("h{n}: x\r\n")).collect();
+        let cases = [
+            (format!("{post}Content-Length: 2\r\nContent-Length: 5\r\n\r\n{{}}abc"), 400),
+            (
+                format!("{post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+                400,
+            ),
+            (format!("{post}Content-Length: -1\r\n\r\n"), 400),
+            (format!("{post}Content-Length: 99999999999999999999\r\n\r\n"), 400),
+            (format!("{post}Transfer-Encoding: chunked\r\n\r\nzz\r\nabc"), 400),
+            (format!("{post}Transfer-Encoding: chunked\r\n\r\n{}\r\nabc", "f".repeat(17)), 400),
+            (format!("{post}Transfer-Encoding: chunked\r\n\r\n{}\r\nabc", "f".repeat(15)), 408),
+            (format!("{post}Content-Length: 9999999999\r\n\r\n{}", " ".repeat(20_000)), 413),
+            (format!("GET /live HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(1 << 20)), 431),
+            (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(1 << 20)), 431),
+            (format!("GET /live HTTP/1.1\r\n{many}\r\n"), 431),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
+            ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}hello".to_owned(), 400),
+            ("GET /\u{fc} HTTP/1.1\r\nHost: e\r\n\r\n".to_owned(), 400),
+        ];
+        for (request, status) in cases {
+            let mut raw = Raw::connect(&engine.http).await;
+            raw.send(request.as_bytes()).await;
+            let told = raw.read_head().await;
+            let shown: String = request.chars().take(120).collect();
+            assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {told}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let started =
+            client().post(format!("{}/v1/calls", engine.http)).body(r#"{"call_id":"a"}"#).send();
+        assert_eq!(started.await.expect("it answers").status(), 201);
+        let cases = [
+            ("GET /nowhere", "", 404, "not_found"),
+            ("POST /v1/calls/a/b/c", "", 404, "not_found"),
+            ("GET /v1/calls", "", 405, ""),
+            ("PUT /v1/calls/a", "", 405, ""),
+            ("GET /v1/calls/a/media", "", 405, ""),
+            ("POST /v1/calls/a/audio", "", 405, ""),
+            ("POST /live", "", 405, ""),
+            ("DELETE /metrics", "", 405, ""),
+            ("POST /v1/stream", "", 405, ""),
+            ("GET /v1/stream", "", 400, "not_a_websocket"),
+            ("GET /v1/calls/nobody", "", 404, "unknown_call"),
+            ("DELETE /v1/calls/nobody", "", 404, "unknown_call"),
+            ("GET /v1/calls/%2e%2e%2fetc%2fpasswd", "", 400, "bad_call_id"),
+            ("GET /v1/calls/..%00", "", 400, "bad_call_id"),
+            ("GET /v1/calls/a%0d%0aX:%20y", "", 400, "bad_call_id"),
+            ("GET /v1/calls/%C3%BC", "", 400, "bad_call_id"),
+            ("GET /v1/calls/%FF", "", 400, "bad_call_id"),
+            ("POST /v1/calls", r#"{"call_id":"a\nb"}"#, 400, "bad_json"),
+            ("POST /v1/calls", r#"{"format":{"codec":"opus","rate":8000}}"#, 400, "bad_json"),
+            ("POST /v1/calls", r#"{"format":{"codec":"pcm16","rate":11025}}"#, 415, ""),
+            ("POST /v1/calls", r#"{"user":"x"}"#, 400, "bad_json"),
+            ("POST /v1/calls", "[[[[", 400, "bad_json"),
+            ("GET /v1/calls/a/audio?from=-1", "", 400, "bad_position"),
+        ];
+        for (request, body, status, code) in cases {
+            let (method, path) = request.split_once(' ').expect("both");
+            let method = method.parse().expect("a method");
+            let answer = client().request(method, format!("{}{path}", engine.http));
+            let answer = answer.body(body).send().await.expect("it answers");
+            let allow = answer.headers().contains_key("Allow");
+            let told = (answer.status().as_u16(), answer.text().await.expect("a whole answer"));
+            let says = told.1.contains(&format!(r#"{{"error":{{"code":"{code}"#));
+            let says = if status == 405 { allow } else { says };
+            assert!(told.0 == status && says, "{request} {body}: {told:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_media_post_that_is_wrong_uses_up_no_number() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        let calls = format!("{}/v1/calls", engine.http);
+        let started = client().post(&calls).body(r#"{"call_id":"a"}"#).send().await;
+        assert_eq!(started.expect("it answers").status(), 201);
+        let wave = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00";
+        let cases: [(&str, &str, Vec<u8>, u16); 14] = [
+            ("-1", "", vec![0; 640], 400),
+            ("1e3", "", vec![0; 640], 400),
+            ("18446744073709551616", "", vec![0; 640], 400),
+            ("18446744073709551615", "", vec![0; 640], 409),
+            ("0", "text/html", vec![0; 640], 415),
+            ("0", "audio/l16;rate=8000", vec![0; 640], 415),
+            ("0", "audio/l16;rate=-5", vec![0; 640], 415),
+            ("0", "audio/wav", wave.to_vec(), 415),
+            ("0", "", vec![0; 641], 400),
+            ("0", "", vec![0; 10 << 20], 413),
+            ("0", "", vec![0; 640], 202),
+            ("0", "", vec![0; 640], 200),
+            ("257", "", vec![0; 640], 202),
+            ("258", "", vec![0; 640], 409),
+        ];
+        for (sequence, content_type, body, status) in cases {
+            let what = format!("{sequence} {content_type} {} bytes", body.len());
+            let mut post =
+                client().post(format!("{calls}/a/media")).header("X-Sequence-Id", sequence);
+            if !content_type.is_empty() {
+                post = post.header("Content-Type", content_type);
+            }
+            // Whoever is refused early may be cut off before all is sent.
+            let Ok(answer) = post.body(body).send().await else {
+                assert_eq!(status, 413, "{what}");
+                continue;
+            };
+            let told = (answer.status().as_u16(), answer.text().await.unwrap_or_default());
+            assert_eq!(told.0, status, "{what}: {told:?}");
+        }
+        let ended = client().delete(format!("{calls}/a")).send().await;
+        assert_eq!(ended.expect("it answers").status(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_engine_says_at_every_door_when_to_come_back() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox)
+        .key("LIMITS__CALLS_MAX", "2")
+        .key("HTTP_CALLBACK__AUTO_START", "true");
+    let engine = setup.start().await;
+    beside_a_good_call(&engine, async {
+        // The good call may still be on its way.
+        let second = eventually("a second call", async || {
+            let first = engine.metric("antiphon_calls_active").await;
+            if first < 1.0 { None } else { Phone::dial(&engine.simulator, "/").await.ok() }
+        })
+        .await;
+        let refused = Phone::dial(&engine.simulator, "/").await.err().expect("it is full");
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        assert!(refused.body.contains(r#""code":"full""#), "{refused:?}");
+        let stream = engine.http.replace("http", "ws");
+        let refused = Phone::dial(&stream, "/v1/stream").await.err().expect("it is full");
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        for path in ["/v1/calls", "/v1/calls/b/media"] {
+            let post = client().post(format!("{}{path}", engine.http)).header("X-Sequence-Id", "0");
+            let answer = post.send().await.expect("it answers");
+            assert_eq!(answer.status(), 503, "{path}");
+            assert!(answer.headers().contains_key("Retry-After"), "{path}");
+        }
+        second.hang_up().await;
+    })
+    .await;
+}

@@ -1,0 +1,344 @@
+//! The rules of the house, checked: who may use whom, what pure code must not
+//! know, how long things get, and that the map names what exists.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, before the tests inside it.
+const FILE_LINES_MAX: usize = 500;
+
+/// Who may use whom: the table of `src/lib.rs`, as code. Tests are free.
+const LAYERS: [(&str, &[&str]); 14] = [
+    ("types", &[]),
+    ("media", &["types"]),
+    ("turn", &["types"]),
+    ("resilience", &["types"]),
+    ("call", &["types", "media", "turn", "resilience"]),
+    ("config", &["types"]),
+    ("telemetry", &["types"]),
+    ("services", &["types", "resilience", "config", "telemetry"]),
+    (
+        "actors",
+        &["types", "media", "turn", "resilience", "call", "config", "telemetry", "services"],
+    ),
+    ("transports", &["types", "media", "config", "telemetry", "actors::link"]),
+    (
+        "server",
+        &[
+            "types",
+            "media",
+            "turn",
+            "resilience",
+            "call",
+            "config",
+            "telemetry",
+            "services",
+            "actors",
+            "transports",
+        ],
+    ),
+    ("sandbox", &["types", "media"]),
+    ("load", &["types", "media", "config"]),
+    ("cli", &["types", "media", "config", "telemetry", "services", "server", "sandbox", "load"]),
+];
+
+const PURE: [&str; 5] = ["types", "media", "turn", "resilience", "call"];
+
+/// What pure code must not know. Time comes in as an argument.
+const IMPURE: [&str; 16] = [
+    "actix",
+    "tokio",
+    "crossbeam",
+    "parking_lot",
+    "reqwest",
+    "futures_util",
+    "std::thread",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "Instant",
+    "SystemTime",
+    "Mutex",
+    "RwLock",
+    "rand::",
+];
+
+/// What is left behind by accident. In pieces, so that this file does not find itself.
+const LEFTOVERS: [&str; 5] = [
+    concat!("todo", "!"),
+    concat!("dbg", "!"),
+    concat!("unimplemented", "!"),
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+];
+
+struct Source {
+    path: PathBuf,
+    /// The first folder under `src`; the file's own name for those directly in it.
+    folder: String,
+    text: String,
+}
+
+impl Source {
+    /// Lines before the tests inside the file, with their numbers from 1.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let tests = self.text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        (1..).zip(self.text[..tests].lines())
+    }
+
+    /// Whether the whole file is a test.
+    fn is_test(&self) -> bool {
+        let name = self.path.to_string_lossy();
+        name.contains("/tests/") || name.ends_with("tests.rs")
+    }
+
+    /// Code lines without what is only said in comments.
+    fn statements(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.code().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn sources() -> Vec<Source> {
+    let mut files = Vec::new();
+    collect(&root().join("src"), &mut files);
+    files.sort();
+    files.into_iter().map(|path| source(&path)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the project can be read") {
+        let path = entry.expect("an entry of the project can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn source(path: &Path) -> Source {
+    let inside = path.strip_prefix(root().join("src")).expect("the file lies in src");
+    let first = inside.iter().next().map(|part| part.to_string_lossy().into_owned());
+    Source {
+        path: Path::new("src").join(inside),
+        folder: first.unwrap_or_default(),
+        text: fs::read_to_string(path).expect("a source file can be read"),
+    }
+}
+
+/// Fails with everything that was found, one finding a line.
+fn assert_none(rule: &str, findings: &[String]) {
+    assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
+}
+
+#[test]
+fn arrows_point_downwards_only() {
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let Some((_, allowed)) = LAYERS.iter().find(|(folder, _)| *folder == source.folder) else {
+            continue;
+        };
+        for (number, line) in source.statements() {
+            for used in line.split("crate::").skip(1) {
+                let inside = used.starts_with(&source.folder);
+                let macro_use = !used.starts_with(|first: char| first.is_ascii_lowercase());
+                let fine = allowed.iter().any(|&folder| {
+                    used.strip_prefix(folder).is_some_and(|rest| !rest.starts_with(is_name))
+                });
+                if !inside && !fine && !macro_use {
+                    findings.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert_none("a folder uses one that it may not (see src/lib.rs)", &findings);
+}
+
+fn is_name(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+#[test]
+fn every_folder_has_its_place_in_the_table() {
+    let lib = read("src/lib.rs");
+    for (folder, _) in LAYERS {
+        assert!(
+            lib.contains(&format!("[`{folder}`]")),
+            "{folder} is not in the table of src/lib.rs"
+        );
+        assert!(root().join("src").join(folder).is_dir(), "src/{folder} does not exist");
+    }
+}
+
+#[test]
+fn pure_code_knows_no_clock_lock_thread_channel_file_or_network() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        if !PURE.contains(&source.folder.as_str()) || source.is_test() {
+            continue;
+        }
+        for (number, line) in source.statements() {
+            for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+                findings.push(format!("{}:{number}: {word}", source.path.display()));
+            }
+        }
+    }
+    assert_none("pure code knows something that is not pure", &findings);
+}
+
+#[test]
+fn actix_stays_where_it_can_be_replaced() {
+    let may_serve = ["actors", "transports", "server", "sandbox", "cli"];
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (number, line) in source.statements() {
+            let actors = line.contains("actix::") && source.folder != "actors";
+            let web = line.contains("actix_") && !may_serve.contains(&source.folder.as_str());
+            if actors || web {
+                findings.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+            }
+        }
+    }
+    assert_none("actix outside its folders", &findings);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent: Vec<String> = sources()
+        .iter()
+        .filter(|source| !source.text.starts_with("//!"))
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert_none("a file does not begin with `//!`", &silent);
+}
+
+#[test]
+fn files_fit_in_the_head() {
+    let long: Vec<String> = sources()
+        .iter()
+        .map(|source| (source.path.display().to_string(), source.code().count()))
+        .filter(|(_, lines)| *lines > FILE_LINES_MAX)
+        .map(|(path, lines)| format!("{path}: {lines} lines before its tests"))
+        .collect();
+    assert_none("a file is too long", &long);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            for leftover in LEFTOVERS.iter().filter(|leftover| line.contains(**leftover)) {
+                findings.push(format!("{}:{number}: {leftover}", source.path.display()));
+            }
+        }
+    }
+    assert_none("something was left behind", &findings);
+}
+
+#[test]
+fn the_map_of_the_actors_names_every_actor_and_message() {
+    let map = read("actors.md");
+    let mut named = BTreeSet::new();
+    for source in sources().iter().filter(|source| source.folder == "actors") {
+        if source.is_test() {
+            continue;
+        }
+        let lines: Vec<&str> = source.statements().map(|(_, line)| line).collect();
+        for (at, line) in lines.iter().enumerate() {
+            if let Some(rest) = line.strip_prefix("impl Actor for ") {
+                named.insert(first_name(rest));
+            }
+            if line.contains("Message)]") {
+                let declared = lines[at..].iter().find(|line| line.contains("struct "));
+                let declared = declared.expect("a message is a struct");
+                named.insert(first_name(declared.split("struct ").nth(1).unwrap_or_default()));
+            }
+        }
+    }
+    assert!(named.len() > 10, "the search finds actors and messages: {named:?}");
+    let missing: Vec<String> =
+        named.into_iter().filter(|name| !map.contains(&format!("`{name}`"))).collect();
+    assert_none("actors.md does not name", &missing);
+}
+
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|&letter| is_name(letter)).collect()
+}
+
+#[test]
+fn the_map_of_the_actors_names_every_timer_of_a_call() {
+    let map = read("actors.md");
+    let timers = read("src/call/timers.rs");
+    let table = timers.split("pub enum CallTimer {").nth(1).and_then(|rest| rest.split('}').next());
+    let table = table.expect("there is a table of timers");
+    let variants = table.lines().map(str::trim).filter(|line| line.ends_with(','));
+    let missing: Vec<String> =
+        variants.map(first_name).filter(|name| !map.contains(&format!("`{name}`"))).collect();
+    assert_none("actors.md does not name the timer", &missing);
+}
+
+#[test]
+fn what_the_readme_tells_to_type_exists() {
+    let readme = read("README.md");
+    let makefile = read("Makefile");
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_antiphon"))
+        .arg("--help")
+        .output()
+        .expect("the binary can be run");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for target in words_after(&readme, "make ") {
+        assert!(makefile.contains(&format!("\n{target}:")), "there is no `make {target}`");
+    }
+    let commands = words_after(&readme, "`antiphon ");
+    assert!(commands.len() > 4, "the README names the commands: {commands:?}");
+    for command in commands {
+        assert!(help.contains(&format!("\n  {command} ")), "there is no `antiphon {command}`");
+    }
+}
+
+#[test]
+fn every_file_the_texts_point_to_exists() {
+    let mut missing = Vec::new();
+    for name in ["README.md", "actors.md", "docs/local-speech.md", "docs/events.md"] {
+        for target in read(name).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let beside = root().join(name).with_file_name(target);
+            if !target.starts_with("http") && !beside.exists() {
+                missing.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert_none("a link leads nowhere", &missing);
+}
+
+/// The lower-case words that directly follow `before` at the start of code.
+fn words_after(text: &str, before: &str) -> BTreeSet<String> {
+    let code = |(at, _): &(usize, &str)| {
+        before.starts_with('`') || matches!(text[..*at].chars().last(), Some('`' | '\n' | ' '))
+    };
+    text.match_indices(before)
+        .filter(code)
+        .map(|(at, _)| {
+            let rest = &text[at + before.len()..];
+            rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>()
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn no_profile_aborts_on_panic() {
+    let manifest = read("Cargo.toml");
+    let abort = format!("panic = {:?}", "abort");
+    assert!(!manifest.contains(&abort), "supervision depends on unwinding");
+}
