@@ -74,6 +74,17 @@ pub(super) fn credible(heard: Option<Heard>, ms: u64) -> Result<Heard, Doubt> {
     }
 }
 
+/// Whether one listener's word is enough, if it leads the decoys by more than
+/// [`SURE_LEAD_MIN`]. It mostly is, and then the second one need not be asked.
+pub(super) fn is_sure(heard: &Heard, score_min: f32) -> bool {
+    heard.score > score_min + SURE_SCORE_MARGIN
+}
+
+/// 0.5 for what just reaches the limit, 1 for the best there is.
+pub(super) fn confidence(heard: &Heard, score_min: f32) -> f32 {
+    (0.5 + 0.5 * (heard.score - score_min) / SCORE_RANGE).clamp(0.5, 1.0)
+}
+
 /// What is to be believed unless it resembles an everyday word more.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Candidate {
@@ -81,54 +92,49 @@ pub(super) struct Candidate {
     pub(super) text: String,
     /// 0.5 to 1.
     pub(super) confidence: f32,
-    /// Of the witnesses, one at least has to hold the command against the decoys:
-    /// its path score, less that of the best decoy, has to be more than this.
+    /// Whether the first listener may speak for it too.
+    pub(super) is_agreed: bool,
+    /// One of those who speak for it has to hold it against the decoys: its path score,
+    /// less that of the best decoy, has to be more than this.
     pub(super) lead_min: i32,
-    /// The listeners to be asked.
-    pub(super) witnesses: Witnesses,
 }
 
-/// Who heard a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Witnesses {
-    /// Both listeners.
-    Both,
-    /// The one that hears what came.
-    Plain,
-    /// The one that hears it with less noise.
-    Quieted,
-}
-
-/// Weighs what two credible listeners heard. The same from both has to be good; from one
-/// alone, or where they differ, it has to be very good.
+/// Weighs what two credible listeners heard when the first was not sure. The same from
+/// both has to be good; from the second alone it has to be very good.
 pub(super) fn weigh(
     plain: Result<&Heard, Doubt>,
     quieted: Result<&Heard, Doubt>,
     score_min: f32,
 ) -> Result<Candidate, Doubt> {
-    let (best, alone) = match (plain, quieted) {
-        (Ok(plain), Ok(quieted)) if plain.score > quieted.score => (plain, Witnesses::Plain),
-        (Ok(plain), Err(_)) => (plain, Witnesses::Plain),
-        (_, Ok(quieted)) => (quieted, Witnesses::Quieted),
-        (Err(doubt), Err(_)) => return Err(doubt),
-    };
-    if best.score <= score_min {
-        return Err(Doubt::Score);
-    }
-    let confidence = (0.5 + 0.5 * (best.score - score_min) / SCORE_RANGE).clamp(0.5, 1.0);
-    let candidate = |lead_min, witnesses| {
-        Ok(Candidate { text: best.text.clone(), confidence, lead_min, witnesses })
-    };
-    if let (Ok(plain), Ok(quieted)) = (plain, quieted)
-        && overlap(&plain.text, &quieted.text) >= OVERLAP_MIN
-    {
+    let quieted = quieted?;
+    let agreed = plain.ok().filter(|plain| overlap(&plain.text, &quieted.text) >= OVERLAP_MIN);
+    let better = plain.ok().filter(|plain| plain.score > quieted.score);
+    if agreed.is_some() {
+        let best = better.unwrap_or(quieted);
         let words = i32::try_from(best.words_count()).unwrap_or(i32::MAX);
-        return candidate(words.saturating_mul(LEAD_PER_WORD_MIN), Witnesses::Both);
+        let lead_min = words.saturating_mul(AGREED_LEAD_PER_WORD_MIN);
+        if best.score <= score_min {
+            return Err(Doubt::Score);
+        }
+        return Ok(Candidate {
+            text: best.text.clone(),
+            confidence: confidence(best, score_min),
+            is_agreed: true,
+            lead_min,
+        });
     }
-    if best.score > score_min + ALONE_SCORE_MARGIN {
-        return candidate(0, alone);
+    if better.is_some() {
+        return Err(Doubt::Disagreement);
     }
-    Err(Doubt::Disagreement)
+    if !is_sure(quieted, score_min) {
+        return Err(if plain.is_ok() { Doubt::Disagreement } else { Doubt::Score });
+    }
+    Ok(Candidate {
+        text: quieted.text.clone(),
+        confidence: confidence(quieted, score_min),
+        is_agreed: false,
+        lead_min: SECOND_LEAD_MIN,
+    })
 }
 
 /// The share of words that two texts have in common, whatever their order.
@@ -151,11 +157,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_ascii_whitespace()
 }
 
+/// How much better than the limit one listener has to be to be believed alone.
+const SURE_SCORE_MARGIN: f32 = 4.0;
+/// By how much the first one, if sure, has to hold it against the decoys.
+pub(super) const SURE_LEAD_MIN: i32 = 0;
+/// By how much the second one has to, if the first one heard something else.
+const SECOND_LEAD_MIN: i32 = 100;
 /// A command on which both agree may be a little worse than the best decoy, for each of
 /// its words: there are a thousand decoys, and one of them always resembles it.
-const LEAD_PER_WORD_MIN: i32 = -100;
-/// How much better than the limit one listener alone has to be.
-const ALONE_SCORE_MARGIN: f32 = 4.0;
+const AGREED_LEAD_PER_WORD_MIN: i32 = -100;
 /// Below it there is no room for a word.
 const UTTERANCE_MS_MIN: u64 = 150;
 /// Speech in white noise at 20 dB measures 18 to 26, at 10 dB 8 to 15.
@@ -186,9 +196,9 @@ mod tests {
         credible(Some(heard), ms).err()
     }
 
-    fn weighed(plain: &Heard, quieted: &Heard) -> Result<(String, Witnesses, i32), Doubt> {
+    fn weighed(plain: &Heard, quieted: &Heard) -> Result<(String, bool, i32), Doubt> {
         weigh(Ok(plain), Ok(quieted), SCORE_MIN)
-            .map(|found| (found.text, found.witnesses, found.lead_min))
+            .map(|found| (found.text, found.is_agreed, found.lead_min))
     }
 
     #[test]
@@ -208,26 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_is_sure_well_above_the_limit() {
+        let sure = heard("book a room", -24.0);
+        assert!(is_sure(&sure, SCORE_MIN) && !is_sure(&heard("book a room", -31.0), SCORE_MIN));
+        assert!((confidence(&sure, SCORE_MIN) - 0.75).abs() < 1e-3);
+    }
+
+    #[test]
     fn the_better_of_two_listeners_that_agree_is_believed() {
-        let plain = heard("a double room please", -30.0);
-        let quieted = heard("the double room please", -24.0);
-        let expected = ("the double room please".to_owned(), Witnesses::Both, -400);
+        let plain = heard("a double room please", -33.0);
+        let quieted = heard("the double room please", -31.0);
+        let expected = ("the double room please".to_owned(), true, -400);
         assert_eq!(weighed(&plain, &quieted), Ok(expected));
-        let found = weigh(Ok(&plain), Ok(&quieted), SCORE_MIN).unwrap();
-        assert!((found.confidence - 0.75).abs() < 1e-3);
         let unsure = heard("yes please", -35.0);
         assert_eq!(weighed(&unsure, &unsure), Err(Doubt::Score));
     }
 
     #[test]
-    fn one_listener_against_the_other_has_to_be_very_sure() {
+    fn the_second_listener_alone_has_to_be_sure() {
         let yes = |score| heard("yes please", score);
         let ten = heard("ten please", -33.0);
-        assert_eq!(weighed(&yes(-32.0), &ten), Err(Doubt::Disagreement));
-        let expected = ("yes please".to_owned(), Witnesses::Plain, 0);
-        assert_eq!(weighed(&yes(-25.0), &ten), Ok(expected.clone()));
-        let alone = weigh(Ok(&yes(-25.0)), Err(Doubt::Nothing), SCORE_MIN).unwrap();
-        assert_eq!((alone.text, alone.witnesses, alone.lead_min), expected);
+        assert_eq!(weighed(&ten, &yes(-32.0)), Err(Doubt::Disagreement));
+        let expected = ("yes please".to_owned(), false, 100);
+        assert_eq!(weighed(&ten, &yes(-25.0)), Ok(expected));
+        assert!(weigh(Err(Doubt::Nothing), Ok(&yes(-25.0)), SCORE_MIN).is_ok());
+        assert_eq!(weigh(Err(Doubt::Nothing), Ok(&yes(-32.0)), SCORE_MIN), Err(Doubt::Score));
+        assert_eq!(weigh(Ok(&ten), Err(Doubt::Nothing), SCORE_MIN), Err(Doubt::Nothing));
+        assert_eq!(weighed(&yes(-28.0), &heard("ten", -29.0)), Err(Doubt::Disagreement));
     }
 
     #[test]
