@@ -1,41 +1,53 @@
 # Antiphon. `make` lists what there is to do.
 
 CARGO ?= cargo
-BIN   := target/release/antiphon
 
 # What the demo and the tests need from Debian: the recogniser with its model, and
 # the synthesiser's library with its voices. A C compiler links the program.
 PACKAGES := gcc libc6-dev libpocketsphinx3 pocketsphinx-en-us libflite1
 
-SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# Asks nothing, waits for another apt to finish, and keeps needrestart from
+# restarting services of the host.
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT_GET := $(SUDO) env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+	apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0
+INSTALL := $(APT_GET) install -y --no-install-recommends
 
-.PHONY: help deps build demo test format lint unit doc
+# The steps share one build folder, and their output is read in order.
+.NOTPARALLEL:
+.PHONY: help demo test deps tools build check format lint unit doc bench bench-smoke
 
-help:
-	@echo "make demo    install what is missing, build, place one scripted call"
-	@echo "make test    format, lints, tests, documentation"
-	@echo "make deps    only install what is missing (never starts a service)"
-	@echo "make build   only build the release binary"
+help: ## list what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Asks apt only for what is not there, so that it works offline once it has run.
-deps:
-	@missing=""; for package in $(PACKAGES); do \
+demo: build ## install what is missing, build, place one scripted call
+	$(CARGO) run --release --locked --quiet -- demo
+
+test: tools format lint unit doc ## format, lints, tests, documentation
+
+deps: ## only install what is missing from Debian (never starts a service)
+	@missing=$$(for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
-			|| missing="$$missing $$package"; \
-	done; \
-	if [ -n "$$missing" ]; then \
-		echo "installing:$$missing"; \
-		$(SUDO) apt-get update -qq && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
-	fi
+			|| echo $$package; \
+	done); \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing:" $$missing; \
+	$(INSTALL) $$missing </dev/null 2>/dev/null && exit 0; \
+	echo "again, with new package lists"; \
+	$(APT_GET) update </dev/null && $(INSTALL) $$missing </dev/null && exit 0; \
+	echo "not installed:" $$missing >&2; \
+	echo "see above; install them as root, then try again" >&2; \
+	exit 1
 
-build: deps
+# A minimal Rust has neither of the two.
+tools:
+	@{ $(CARGO) fmt --version && $(CARGO) clippy --version; } >/dev/null 2>&1 \
+		|| rustup component add rustfmt clippy
+
+build: deps ## only build the release binary
 	$(CARGO) build --release --locked
 
-demo: build
-	$(BIN) demo
-
-test: format lint unit doc
+check: tools format lint ## the fast part of `make test`
 
 format:
 	$(CARGO) fmt --check
@@ -52,4 +64,10 @@ unit: deps
 	fi
 
 doc: deps
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+
+bench: deps ## measure what the stages of the audio path cost
+	$(CARGO) bench --locked --bench '*'
+
+bench-smoke: deps ## run every bench once, to see that it works
+	$(CARGO) bench --locked --bench '*' -- --test

@@ -45,25 +45,60 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 const PURE: [&str; 5] = ["types", "media", "turn", "resilience", "call"];
 
-/// What pure code must not know. Time comes in as an argument.
-const IMPURE: [&str; 16] = [
-    "actix",
-    "tokio",
-    "crossbeam",
-    "parking_lot",
-    "reqwest",
-    "futures_util",
-    "std::thread",
+/// What of the standard library pure code must not know. Time comes in as an argument.
+const IMPURE: [&str; 14] = [
+    "std::env",
     "std::fs",
+    "std::io",
     "std::net",
     "std::process",
-    "std::env",
+    "std::thread",
+    "Atomic",
+    "Condvar",
     "Instant",
-    "SystemTime",
     "Mutex",
     "RwLock",
-    "rand::",
+    "SystemTime",
+    "mpsc",
+    "thread_local!",
 ];
+
+/// Who may know which crate. Whoever adds one says here where it may spread, so that it
+/// can be replaced again: actix in one folder, and no crate with effects in a pure one.
+const CRATES: [(&str, &[&str]); 28] = [
+    ("actix", &["actors"]),
+    ("actix_rt", &["actors"]),
+    ("actix_web", &["transports", "server", "sandbox", "cli"]),
+    ("actix_ws", &["transports"]),
+    ("base64", &["services"]),
+    ("bytes", &["services", "actors", "transports"]),
+    ("clap", &["cli", "main.rs"]),
+    ("crossbeam_channel", &["telemetry"]),
+    ("earshot", &["media"]),
+    ("futures_util", &["actors", "transports", "server", "load"]),
+    ("httpdate", &["services"]),
+    ("libc", &["telemetry"]),
+    ("libloading", &["services"]),
+    ("metrics", &["telemetry"]),
+    ("metrics_exporter_prometheus", &["telemetry"]),
+    ("parking_lot", &["telemetry", "services", "actors", "transports", "server", "sandbox"]),
+    ("reqwest", &["config", "services", "transports", "load"]),
+    ("ringbuf", &["media"]),
+    ("rustls", &["services", "transports"]),
+    ("serde", EVERYWHERE),
+    ("serde_json", EVERYWHERE),
+    ("strsim", &["config"]),
+    ("thiserror", EVERYWHERE),
+    (
+        "tokio",
+        &["telemetry", "services", "actors", "transports", "server", "sandbox", "load", "cli"],
+    ),
+    ("tokio_tungstenite", &["load"]),
+    ("toml", &["config"]),
+    ("tracing", &["telemetry", "services", "actors", "transports", "server"]),
+    ("tracing_subscriber", &["config", "telemetry"]),
+];
+const EVERYWHERE: &[&str] = &[];
 
 /// What is left behind by accident. In pieces, so that this file does not find itself.
 const LEFTOVERS: [&str; 5] = [
@@ -197,19 +232,40 @@ fn pure_code_knows_no_clock_lock_thread_channel_file_or_network() {
 }
 
 #[test]
-fn actix_stays_where_it_can_be_replaced() {
-    let may_serve = ["actors", "transports", "server", "sandbox", "cli"];
+fn a_crate_stays_where_it_can_be_replaced() {
     let mut findings = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
         for (number, line) in source.statements() {
-            let actors = line.contains("actix::") && source.folder != "actors";
-            let web = line.contains("actix_") && !may_serve.contains(&source.folder.as_str());
-            if actors || web {
-                findings.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+            for (name, folders) in CRATES.iter().filter(|(name, _)| names_crate(line, name)) {
+                if !folders.is_empty() && !folders.contains(&source.folder.as_str()) {
+                    findings.push(format!("{}:{number}: {name}", source.path.display()));
+                }
             }
         }
     }
-    assert_none("actix outside its folders", &findings);
+    assert_none("a crate outside its folders (see CRATES in tests/tidy.rs)", &findings);
+}
+
+/// Whether a path in the line begins with the crate.
+fn names_crate(line: &str, name: &str) -> bool {
+    line.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + name.len()..]);
+        after.starts_with("::") && !before.ends_with(|letter| is_name(letter) || letter == ':')
+    })
+}
+
+#[test]
+fn every_dependency_has_its_place_in_the_table() {
+    let manifest = read("Cargo.toml");
+    let table =
+        manifest.split("\n[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next());
+    let lines = table.expect("the manifest lists dependencies").lines();
+    let listed: BTreeSet<String> = lines
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.replace('-', "_"))
+        .collect();
+    let placed: BTreeSet<String> = CRATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(listed, placed, "Cargo.toml and CRATES in tests/tidy.rs name the same crates");
 }
 
 #[test]
@@ -289,45 +345,77 @@ fn the_map_of_the_actors_names_every_timer_of_a_call() {
 }
 
 #[test]
-fn what_the_readme_tells_to_type_exists() {
-    let readme = read("README.md");
+fn what_the_texts_tell_to_type_exists() {
     let makefile = read("Makefile");
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_antiphon"))
         .arg("--help")
         .output()
         .expect("the binary can be run");
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for target in words_after(&readme, "make ") {
-        assert!(makefile.contains(&format!("\n{target}:")), "there is no `make {target}`");
+    let (mut findings, mut commands_seen) = (Vec::new(), BTreeSet::new());
+    for (name, text) in texts() {
+        for target in words_after(&text, "make ") {
+            if !makefile.contains(&format!("\n{target}:")) {
+                findings.push(format!("{name}: make {target}"));
+            }
+        }
+        for command in words_after(&text, "antiphon ") {
+            if !help.contains(&format!("\n  {command} ")) {
+                findings.push(format!("{name}: antiphon {command}"));
+            }
+            commands_seen.insert(command);
+        }
     }
-    let commands = words_after(&readme, "`antiphon ");
-    assert!(commands.len() > 4, "the README names the commands: {commands:?}");
-    for command in commands {
-        assert!(help.contains(&format!("\n  {command} ")), "there is no `antiphon {command}`");
-    }
+    assert!(commands_seen.len() > 4, "the texts name the commands: {commands_seen:?}");
+    assert_none("a text tells to type what does not exist", &findings);
 }
 
 #[test]
 fn every_file_the_texts_point_to_exists() {
     let mut missing = Vec::new();
-    for name in ["README.md", "actors.md", "docs/local-speech.md", "docs/events.md"] {
-        for target in read(name).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let beside = root().join(name).with_file_name(target);
+    for (name, text) in texts() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let beside = root().join(&name).with_file_name(target);
             if !target.starts_with("http") && !beside.exists() {
                 missing.push(format!("{name}: {target}"));
             }
         }
+        let paths = ["src/", "tests/", "docs/", "assets/", "benches/"];
+        for path in text.split('`').filter(|code| paths.iter().any(|path| code.starts_with(path))) {
+            if !path.contains(char::is_whitespace) && !root().join(path).exists() {
+                missing.push(format!("{name}: {path}"));
+            }
+        }
     }
-    assert_none("a link leads nowhere", &missing);
+    assert_none("a text points to what does not exist", &missing);
 }
 
-/// The lower-case words that directly follow `before` at the start of code.
+/// Everything that is written for people to read, by its path.
+fn texts() -> Vec<(String, String)> {
+    let folders = ["", "docs", "benches", "tests", "tests/audio"];
+    let entries = folders.iter().flat_map(|folder| {
+        fs::read_dir(root().join(folder)).expect("a folder of the project can be read")
+    });
+    let mut names = vec!["config.toml".to_owned()];
+    for entry in entries {
+        let path = entry.expect("an entry of the project can be read").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let inside = path.strip_prefix(root()).expect("the file lies in the project");
+            names.push(inside.to_string_lossy().into_owned());
+        }
+    }
+    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
+}
+
+/// The word that follows `before` wherever code begins with it: after a backtick or a
+/// prompt, or at the start of a line.
 fn words_after(text: &str, before: &str) -> BTreeSet<String> {
-    let code = |(at, _): &(usize, &str)| {
-        before.starts_with('`') || matches!(text[..*at].chars().last(), Some('`' | '\n' | ' '))
-    };
     text.match_indices(before)
-        .filter(code)
+        .filter(|(at, _)| {
+            let line = text[..*at].lines().next_back().unwrap_or_default();
+            let starts_line = text[..*at].ends_with('\n') || *at == 0;
+            starts_line || line.ends_with('`') || line.ends_with("$ ")
+        })
         .map(|(at, _)| {
             let rest = &text[at + before.len()..];
             rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>()
