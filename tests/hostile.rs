@@ -391,3 +391,25 @@ async fn a_full_engine_says_at_every_door_when_to_come_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn audio_at_half_or_double_its_declared_pace_is_reported() {
+    let (engine, _sandbox) = engine().await;
+    beside_a_good_call(&engine, async {
+        // Silence, so that no turn is taken; each chunk is sent once in 20 ms.
+        for (rate, samples) in [(8_000, 320), (16_000, 160)] {
+            let path = format!("/?events=1&rate={rate}");
+            let mut phone = Phone::dial(&engine.simulator, &path).await.expect("taken");
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            for _ in 0..350 {
+                tick.tick().await;
+                phone.chunk(&vec![0; samples]).await;
+            }
+            let told = phone.until_event("rate_suspected").await;
+            let suspected = told.last().expect("an event");
+            assert_eq!(suspected.fact("declared_hz").as_u64(), Some(rate), "{suspected:?}");
+            phone.hang_up().await;
+        }
+    })
+    .await;
+}

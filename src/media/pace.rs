@@ -8,12 +8,14 @@
 //!   window: a chunk is sent when it is full, so it stands for the time before it,
 //!   and large chunks simply make longer windows.
 //! * Every window of a stretch must run at half (or every one at double) the
-//!   declared rate, over [`STRETCH_MS_MIN`] and [`WINDOWS_MIN`] windows. Pauses,
-//!   callers whose silence is not sent, jitter, and files sent as fast as the line
-//!   takes them put other paces in between, and the stretch begins anew.
-//! * At double pace the audio must also be [`LEAD_MS_MIN`] ahead of real time,
-//!   counted from the first arrival: whoever catches up after a stall sends fast,
-//!   but is never ahead.
+//!   declared rate, [`WINDOWS_MIN`] windows or more. Pauses, callers whose silence is
+//!   not sent, jitter, and files sent as fast as the line takes them put other paces
+//!   in between, and the stretch begins anew.
+//! * At half pace the stretch must last [`STRETCH_MS_MIN`].
+//! * At double pace the audio must be [`LEAD_MS_MIN`] ahead of real time, counted from
+//!   the first arrival: whoever catches up after a stall sends fast, but is never
+//!   ahead. No more is waited for, because a sender who is further ahead than two
+//!   bursts is slowed down to real time, and then nothing shows any more.
 //!
 //! A file sent at exactly double speed is reported too. It looks no different, and
 //! the report says "suspected". Nothing is corrected here.
@@ -24,7 +26,7 @@ use crate::types::{Now, SampleRate};
 pub const WINDOW_MS_MIN: u32 = 500;
 /// Windows in a row that must agree.
 pub const WINDOWS_MIN: u32 = 5;
-/// Shortest stretch that they must cover.
+/// Shortest stretch at half pace.
 pub const STRETCH_MS_MIN: u64 = 5_000;
 /// Lead over real time that no burst and no catching up explains.
 pub const LEAD_MS_MIN: u64 = 3_000;
@@ -115,9 +117,11 @@ impl PaceWatch {
 
     fn suspicion(&mut self, now: Now) -> Option<RateSuspected> {
         let stretch = self.stretch?;
-        let long =
-            stretch.windows >= WINDOWS_MIN && now.ms_since(stretch.span.since) >= STRETCH_MS_MIN;
-        if !long || stretch.pace == Pace::Double && self.lead_ms(now) < LEAD_MS_MIN {
+        let is_sure = match stretch.pace {
+            Pace::Half => now.ms_since(stretch.span.since) >= STRETCH_MS_MIN,
+            Pace::Double => self.lead_ms(now) >= LEAD_MS_MIN,
+        };
+        if stretch.windows < WINDOWS_MIN || !is_sure {
             return None;
         }
         self.reported = true;
@@ -198,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn double_and_half_pace_are_reported_once_after_five_seconds() {
-        assert_eq!(watch(sender(320, 20).arrivals(0, 60_000)), [(5_000, 16_000)]);
+    fn double_pace_is_reported_once_at_a_lead_of_three_seconds_and_half_after_five() {
+        assert_eq!(watch(sender(320, 20).arrivals(0, 60_000)), [(3_000, 16_000)]);
         assert_eq!(watch(sender(80, 20).arrivals(0, 60_000)), [(5_000, 4_000)]);
     }
 

@@ -124,18 +124,21 @@ impl Phone {
 
     /// The next message.
     pub async fn next(&mut self) -> Message {
+        timeout(HANG_GUARD, self.next_message()).await.expect("the engine speaks")
+    }
+
+    async fn next_message(&mut self) -> Message {
         loop {
-            let frame = timeout(HANG_GUARD, self.socket.next()).await.expect("the engine speaks");
-            return match frame {
+            return match self.socket.next().await {
                 Some(Ok(Frame::Text(text))) => {
                     Message::Json(serde_json::from_str(&text).expect("the engine sends JSON"))
                 }
                 Some(Ok(Frame::Close(reason))) => {
                     Message::Closed(reason.map(|reason| reason.code.into()))
                 }
+                // The engine asks whether anybody is there.
                 Some(Ok(_)) => continue,
-                Some(Err(_)) => Message::Broken,
-                None => Message::Broken,
+                Some(Err(_)) | None => Message::Broken,
             };
         }
     }

@@ -20,6 +20,12 @@ pub(super) struct Heard {
     pub(super) word_frames: u32,
 }
 
+impl Heard {
+    fn words_count(&self) -> usize {
+        words(&self.text).count()
+    }
+}
+
 /// Why an utterance is no match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
@@ -53,47 +59,82 @@ pub(super) fn worth_hearing(ms: u64, signal_to_noise_db: f32) -> Result<(), Doub
     }
 }
 
-/// Refuses what one listener alone cannot be believed; `ms` is the audio's length.
-pub(super) fn plausible(heard: Option<&Heard>, score_min: f32, ms: u64) -> Result<&Heard, Doubt> {
+/// Refuses what cannot be true whatever it scores; `ms` is the audio's length.
+pub(super) fn credible(heard: Option<Heard>, ms: u64) -> Result<Heard, Doubt> {
     let heard = heard.ok_or(Doubt::Nothing)?;
-    let words = words(&heard.text).count();
+    let words = heard.words_count();
     if words == 0 {
-        return Err(Doubt::Nothing);
+        Err(Doubt::Nothing)
+    } else if (heard.word_frames as usize) < WORD_FRAMES_BASE + WORD_FRAMES_EACH * words {
+        Err(Doubt::Hurried)
+    } else if ms > UTTERANCE_MS_BASE + WORD_MS_MAX * words as u64 {
+        Err(Doubt::Stretched)
+    } else {
+        Ok(heard)
     }
-    if heard.score < score_min - SECOND_SCORE_MARGIN {
-        return Err(Doubt::Score);
-    }
-    if (heard.word_frames as usize) < WORD_FRAMES_BASE + WORD_FRAMES_EACH * words {
-        return Err(Doubt::Hurried);
-    }
-    if ms > UTTERANCE_MS_BASE + WORD_MS_MAX * words as u64 {
-        return Err(Doubt::Stretched);
-    }
-    Ok(heard)
 }
 
-/// What two plausible listeners heard, if it is the same thing, with a confidence
-/// between 0.5 and 1.
-pub(super) fn agreement<'a>(
-    plain: &'a Heard,
-    quieted: &'a Heard,
+/// Whether one listener's word is enough, if it leads the decoys by more than
+/// [`SURE_LEAD_MIN`]. It mostly is, and then the second one need not be asked.
+pub(super) fn is_sure(heard: &Heard, score_min: f32) -> bool {
+    heard.score > score_min + SURE_SCORE_MARGIN
+}
+
+/// 0.5 for what just reaches the limit, 1 for the best there is.
+pub(super) fn confidence(heard: &Heard, score_min: f32) -> f32 {
+    (0.5 + 0.5 * (heard.score - score_min) / SCORE_RANGE).clamp(0.5, 1.0)
+}
+
+/// What is to be believed unless it resembles an everyday word more.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Candidate {
+    /// The words.
+    pub(super) text: String,
+    /// 0.5 to 1.
+    pub(super) confidence: f32,
+    /// Whether the first listener may speak for it too.
+    pub(super) is_agreed: bool,
+    /// One of those who speak for it has to hold it against the decoys: its path score,
+    /// less that of the best decoy, has to be more than this.
+    pub(super) lead_min: i32,
+}
+
+/// Weighs what two credible listeners heard when the first was not sure. The same from
+/// both has to be good; from the second alone it has to be very good.
+pub(super) fn weigh(
+    plain: Result<&Heard, Doubt>,
+    quieted: Result<&Heard, Doubt>,
     score_min: f32,
-) -> Result<(&'a str, f32), Doubt> {
-    if overlap(&plain.text, &quieted.text) < OVERLAP_MIN {
+) -> Result<Candidate, Doubt> {
+    let quieted = quieted?;
+    let agreed = plain.ok().filter(|plain| overlap(&plain.text, &quieted.text) >= OVERLAP_MIN);
+    let better = plain.ok().filter(|plain| plain.score > quieted.score);
+    if agreed.is_some() {
+        let best = better.unwrap_or(quieted);
+        let words = i32::try_from(best.words_count()).unwrap_or(i32::MAX);
+        let lead_min = words.saturating_mul(AGREED_LEAD_PER_WORD_MIN);
+        if best.score <= score_min {
+            return Err(Doubt::Score);
+        }
+        return Ok(Candidate {
+            text: best.text.clone(),
+            confidence: confidence(best, score_min),
+            is_agreed: true,
+            lead_min,
+        });
+    }
+    if better.is_some() {
         return Err(Doubt::Disagreement);
     }
-    let best = if plain.score > quieted.score { plain } else { quieted };
-    if best.score < score_min {
-        return Err(Doubt::Score);
+    if !is_sure(quieted, score_min) {
+        return Err(if plain.is_ok() { Doubt::Disagreement } else { Doubt::Score });
     }
-    let confidence = 0.5 + 0.5 * (best.score - score_min) / SCORE_RANGE;
-    Ok((&best.text, confidence.clamp(0.5, 1.0)))
-}
-
-/// Whether a listener takes an utterance for a command rather than for a decoy;
-/// `decoy` is the path score of the best one.
-pub(super) fn is_command(heard: &Heard, decoy: Option<i32>) -> bool {
-    decoy.is_none_or(|decoy| heard.path_score.saturating_sub(decoy) > DECOY_LEAD_MAX)
+    Ok(Candidate {
+        text: quieted.text.clone(),
+        confidence: confidence(quieted, score_min),
+        is_agreed: false,
+        lead_min: SECOND_LEAD_MIN,
+    })
 }
 
 /// The share of words that two texts have in common, whatever their order.
@@ -116,15 +157,19 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_ascii_whitespace()
 }
 
-/// A command may be this much worse than the best decoy: there are a thousand of those,
-/// and one of them always resembles it.
-const DECOY_LEAD_MAX: i32 = -160;
+/// How much better than the limit one listener has to be to be believed alone.
+const SURE_SCORE_MARGIN: f32 = 4.0;
+/// By how much the first one, if sure, has to hold it against the decoys.
+pub(super) const SURE_LEAD_MIN: i32 = 0;
+/// By how much the second one has to, if the first one heard something else.
+const SECOND_LEAD_MIN: i32 = 100;
+/// A command on which both agree may be a little worse than the best decoy, for each of
+/// its words: there are a thousand decoys, and one of them always resembles it.
+const AGREED_LEAD_PER_WORD_MIN: i32 = -100;
 /// Below it there is no room for a word.
 const UTTERANCE_MS_MIN: u64 = 150;
-/// Speech at 20 dB measures 18 to 26, at 10 dB 8 to 13.
-const SIGNAL_TO_NOISE_DB_MIN: f32 = 14.5;
-/// How far the worse listener may be below the limit.
-const SECOND_SCORE_MARGIN: f32 = 2.0;
+/// Speech in white noise at 20 dB measures 18 to 26, at 10 dB 8 to 15.
+const SIGNAL_TO_NOISE_DB_MIN: f32 = 15.0;
 /// From the limit to a score as good as they come.
 const SCORE_RANGE: f32 = 20.0;
 /// Frames of the shortest utterance of a word: a click is shorter.
@@ -133,8 +178,8 @@ const WORD_FRAMES_EACH: usize = 4;
 /// Pre-roll, hangover, and a thoughtful pause.
 const UTTERANCE_MS_BASE: u64 = 2_500;
 const WORD_MS_MAX: u64 = 800;
-/// Up to three words have to be the same ones; of four or more one may differ.
-const OVERLAP_MIN: f32 = 0.7;
+/// Of one or two words none may differ, of three one.
+const OVERLAP_MIN: f32 = 0.6;
 
 #[cfg(test)]
 mod tests {
@@ -147,8 +192,13 @@ mod tests {
         Heard { text: text.to_owned(), score, path_score: (score * 100.0) as i32, word_frames }
     }
 
-    fn doubt(heard: &Heard, ms: u64) -> Option<Doubt> {
-        plausible(Some(heard), SCORE_MIN, ms).err()
+    fn doubt(heard: Heard, ms: u64) -> Option<Doubt> {
+        credible(Some(heard), ms).err()
+    }
+
+    fn weighed(plain: &Heard, quieted: &Heard) -> Result<(String, bool, i32), Doubt> {
+        weigh(Ok(plain), Ok(quieted), SCORE_MIN)
+            .map(|found| (found.text, found.is_agreed, found.lead_min))
     }
 
     #[test]
@@ -159,45 +209,48 @@ mod tests {
     }
 
     #[test]
-    fn each_way_of_being_implausible_has_its_name() {
-        assert_eq!(doubt(&heard("book a room", -25.0), 2_000), None);
-        assert_eq!(plausible(None, SCORE_MIN, 2_000), Err(Doubt::Nothing));
-        assert_eq!(doubt(&heard("book a room", -40.0), 2_000), Some(Doubt::Score));
-        assert_eq!(doubt(&heard("yes", -20.0), 5_000), Some(Doubt::Stretched));
+    fn each_way_of_not_being_credible_has_its_name() {
+        assert_eq!(doubt(heard("book a room", -25.0), 2_000), None);
+        assert_eq!(credible(None, 2_000), Err(Doubt::Nothing));
+        assert_eq!(doubt(heard("yes", -20.0), 5_000), Some(Doubt::Stretched));
         let hurried = Heard { word_frames: 6, ..heard("two", -15.0) };
-        assert_eq!(doubt(&hurried, 1_500), Some(Doubt::Hurried));
+        assert_eq!(doubt(hurried, 1_500), Some(Doubt::Hurried));
     }
 
     #[test]
-    fn the_better_of_two_agreeing_listeners_is_believed() {
-        let plain = heard("a double room please", -30.0);
-        let quieted = heard("the double room please", -24.0);
-        let (text, confidence) = agreement(&plain, &quieted, SCORE_MIN).unwrap();
-        assert_eq!(text, "the double room please");
-        assert!((confidence - 0.75).abs() < 1e-3);
+    fn a_listener_is_sure_well_above_the_limit() {
+        let sure = heard("book a room", -24.0);
+        assert!(is_sure(&sure, SCORE_MIN) && !is_sure(&heard("book a room", -31.0), SCORE_MIN));
+        assert!((confidence(&sure, SCORE_MIN) - 0.75).abs() < 1e-3);
     }
 
     #[test]
-    fn listeners_that_disagree_or_are_both_unsure_are_not_believed() {
-        let yes = heard("yes please", -20.0);
-        let ten = heard("ten please", -20.0);
-        assert_eq!(agreement(&yes, &ten, SCORE_MIN), Err(Doubt::Disagreement));
+    fn the_better_of_two_listeners_that_agree_is_believed() {
+        let plain = heard("a double room please", -33.0);
+        let quieted = heard("the double room please", -31.0);
+        let expected = ("the double room please".to_owned(), true, -400);
+        assert_eq!(weighed(&plain, &quieted), Ok(expected));
         let unsure = heard("yes please", -35.0);
-        assert_eq!(agreement(&unsure, &unsure, SCORE_MIN), Err(Doubt::Score));
+        assert_eq!(weighed(&unsure, &unsure), Err(Doubt::Score));
     }
 
     #[test]
-    fn a_command_may_be_a_little_worse_than_the_best_decoy() {
-        let three = heard("three", -25.0);
-        assert!(is_command(&three, None));
-        assert!(is_command(&three, Some(-2_400)));
-        assert!(!is_command(&three, Some(-2_300)));
+    fn the_second_listener_alone_has_to_be_sure() {
+        let yes = |score| heard("yes please", score);
+        let ten = heard("ten please", -33.0);
+        assert_eq!(weighed(&ten, &yes(-32.0)), Err(Doubt::Disagreement));
+        let expected = ("yes please".to_owned(), false, 100);
+        assert_eq!(weighed(&ten, &yes(-25.0)), Ok(expected));
+        assert!(weigh(Err(Doubt::Nothing), Ok(&yes(-25.0)), SCORE_MIN).is_ok());
+        assert_eq!(weigh(Err(Doubt::Nothing), Ok(&yes(-32.0)), SCORE_MIN), Err(Doubt::Score));
+        assert_eq!(weigh(Ok(&ten), Err(Doubt::Nothing), SCORE_MIN), Err(Doubt::Nothing));
+        assert_eq!(weighed(&yes(-28.0), &heard("ten", -29.0)), Err(Doubt::Disagreement));
     }
 
     #[test]
-    fn a_number_is_not_taken_for_another_one() {
-        assert!((overlap("bye bye", "bye") - 2.0 / 3.0).abs() < 1e-6);
-        assert!(overlap("ten nights please", "two nights please") < OVERLAP_MIN);
+    fn two_numbers_are_not_the_same_answer() {
+        assert!(overlap("two nights", "ten nights") < OVERLAP_MIN);
+        assert!(overlap("bye bye", "bye") >= OVERLAP_MIN);
         assert!(overlap("", "").abs() < 1e-6);
     }
 }

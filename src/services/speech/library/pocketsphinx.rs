@@ -298,3 +298,14 @@ unsafe fn function<F: Copy>(library: &Library, name: &'static str) -> Result<F, 
         Err(_) => Err(LibraryError::Function { name: NAME, package: PACKAGE, function: name }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_missing_is_named_with_its_package() {
+        let error = open(&["libno-such-library.so.3"]).err().unwrap().to_string();
+        assert!(error.contains("install the Debian package libpocketsphinx3"), "{error}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Recognises utterances with pocketsphinx and a grammar.
 //!
-//! Two listeners hear each utterance: one as it came, one with the noise taken down.
-//! What they agree on is the answer. It refuses to guess: everything else is no match.
+//! Up to two listeners hear an utterance: one as it came and, unless that one is sure,
+//! one with the noise taken down. It refuses to guess: in doubt it is no match.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use crate::services::speech::library::pocketsphinx::{BestPath, Decoder, Tuning};
 use crate::services::speech::protocol::{
     Capability, PROTOCOL_VERSION, Ready, Reply, Request, WIRE_RATE_HZ, WorkerFailure,
 };
-use crate::services::speech::verdict::{self, Doubt, Heard};
+use crate::services::speech::verdict::{self, Candidate, Doubt, Heard, SURE_LEAD_MIN};
 use crate::types::CallerText;
 
 pub(super) struct Recogniser {
@@ -46,39 +46,63 @@ impl Recogniser {
         })
     }
 
-    /// The words of an utterance and how sure they are. The cheapest doubts come first.
+    /// The words of an utterance and how sure they are.
     fn recognise(&mut self, samples: &[i16]) -> Result<Outcome, WorkerFailure> {
         let ms = samples.len() as u64 * 1_000 / u64::from(WIRE_RATE_HZ);
         if let Err(doubt) = verdict::worth_hearing(ms, enhance::signal_to_noise_db(samples)) {
             return Ok(Err(doubt));
         }
         let is_narrow = enhance::is_narrow_band(samples);
-        let plain_audio = prepared(samples, is_narrow);
-        let plain = self.plain.decode(COMMANDS, &plain_audio)?.map(heard);
-        let plain = match verdict::plausible(plain.as_ref(), self.score_min, ms) {
-            Ok(plain) => plain,
+        let audio = prepared(samples, is_narrow);
+        let mut plain = Testimony::take(&mut self.plain, &audio, ms)?;
+        if let Ok(heard) = plain.heard.clone()
+            && verdict::is_sure(&heard, self.score_min)
+            && plain.leads(SURE_LEAD_MIN)?
+        {
+            let confidence = verdict::confidence(&heard, self.score_min);
+            return Ok(Ok((heard.text, confidence)));
+        }
+        let audio = prepared(&enhance::reduce_noise(samples, NOISE_FLOOR), is_narrow);
+        let mut quieted = Testimony::take(&mut self.quieted, &audio, ms)?;
+        let weighed = verdict::weigh(plain.heard(), quieted.heard(), self.score_min);
+        let Candidate { text, confidence, is_agreed, lead_min } = match weighed {
+            Ok(candidate) => candidate,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        let quiet_audio = prepared(&enhance::reduce_noise(samples, NOISE_FLOOR), is_narrow);
-        let quieted = self.quieted.decode(COMMANDS, &quiet_audio)?.map(heard);
-        let agreed = verdict::plausible(quieted.as_ref(), self.score_min, ms).and_then(|quieted| {
-            let (text, confidence) = verdict::agreement(plain, quieted, self.score_min)?;
-            Ok((quieted, text.to_owned(), confidence))
-        });
-        let (quieted, text, confidence) = match agreed {
-            Ok(agreed) => agreed,
-            Err(doubt) => return Ok(Err(doubt)),
-        };
-        // One listener that takes it for a command is enough.
-        let is_command = is_command(&mut self.plain, plain, &plain_audio)?
-            || is_command(&mut self.quieted, quieted, &quiet_audio)?;
+        let is_command = (is_agreed && plain.leads(lead_min)?) || quieted.leads(lead_min)?;
         Ok(if is_command { Ok((text, confidence)) } else { Err(Doubt::OtherWord) })
     }
 }
 
-fn is_command(listener: &mut Decoder, heard: &Heard, audio: &[i16]) -> Result<bool, WorkerFailure> {
-    let decoy = listener.decode(DECOYS, audio)?.map(|path| path.score);
-    Ok(verdict::is_command(heard, decoy))
+/// What one listener has to say of an utterance.
+struct Testimony<'a> {
+    listener: &'a mut Decoder,
+    audio: &'a [i16],
+    heard: Result<Heard, Doubt>,
+    /// Over the best decoy, once it is known.
+    lead: Option<i32>,
+}
+
+impl<'a> Testimony<'a> {
+    fn take(listener: &'a mut Decoder, audio: &'a [i16], ms: u64) -> Result<Self, WorkerFailure> {
+        let heard = verdict::credible(listener.decode(COMMANDS, audio)?.map(heard), ms);
+        Ok(Self { listener, audio, heard, lead: None })
+    }
+
+    fn heard(&self) -> Result<&Heard, Doubt> {
+        self.heard.as_ref().map_err(|doubt| *doubt)
+    }
+
+    /// Whether what was heard leads the best decoy by more than `lead_min`.
+    fn leads(&mut self, lead_min: i32) -> Result<bool, WorkerFailure> {
+        let Ok(heard) = &self.heard else { return Ok(false) };
+        if self.lead.is_none() {
+            let decoy = self.listener.decode(DECOYS, self.audio)?;
+            let lead = decoy.map_or(i32::MAX, |decoy| heard.path_score.saturating_sub(decoy.score));
+            self.lead = Some(lead);
+        }
+        Ok(self.lead.is_some_and(|lead| lead > lead_min))
+    }
 }
 
 /// Text and confidence, or why not.

@@ -92,10 +92,15 @@ fn with_noise(samples: &[i16], db: f32) -> Vec<i16> {
     samples.iter().map(&mut noisy).collect()
 }
 
-/// How many of `utterances` are heard as they were said, and what was heard wrong.
-fn count_right(bench: &mut Bench, change: impl Fn(&[i16]) -> Vec<i16>) -> (usize, Vec<String>) {
+/// How many of `sentences`, in each voice, are heard as they were said, and what was
+/// heard wrong.
+fn count_right(
+    bench: &mut Bench,
+    sentences: &[&str],
+    change: impl Fn(&[i16]) -> Vec<i16>,
+) -> (usize, Vec<String>) {
     let (mut right, mut wrong) = (0, Vec::new());
-    for text in SENTENCES {
+    for &text in sentences {
         for voice in VOICES {
             let said = bench.say(text, voice);
             match bench.hear(&change(&said)) {
@@ -146,19 +151,20 @@ const OTHER_SENTENCES: [&str; 14] = [
 fn commands_of_the_grammar_are_heard_word_for_word() {
     let Some(mut bench) = Bench::find() else { return };
     let all = SENTENCES.len() * VOICES.len();
-    let (right, wrong) = count_right(&mut bench, <[i16]>::to_vec);
+    let (right, wrong) = count_right(&mut bench, &SENTENCES, <[i16]>::to_vec);
     assert!(wrong.len() <= 1 && right * 100 >= all * 90, "{right} of {all} right, {wrong:?}");
-    let (right, wrong) = count_right(&mut bench, through_8_khz);
+    let (right, wrong) = count_right(&mut bench, &SENTENCES, through_8_khz);
     assert!(wrong.len() <= 2 && right * 100 >= all * 85, "{right} of {all} right, {wrong:?}");
 }
 
 #[test]
 fn commands_are_heard_in_noise_at_20_db_and_refused_at_5_db() {
     let Some(mut bench) = Bench::find() else { return };
-    let all = SENTENCES.len() * VOICES.len();
-    let (right, wrong) = count_right(&mut bench, |said| with_noise(said, 20.0));
-    assert!(wrong.len() <= 3 && right * 100 >= all * 80, "{right} of {all} right, {wrong:?}");
-    let (right, wrong) = count_right(&mut bench, |said| with_noise(said, 5.0));
+    let sentences = &SENTENCES[..SENTENCES.len() / 2];
+    let all = sentences.len() * VOICES.len();
+    let (right, wrong) = count_right(&mut bench, sentences, |said| with_noise(said, 20.0));
+    assert!(wrong.len() <= 2 && right * 100 >= all * 80, "{right} of {all} right, {wrong:?}");
+    let (right, wrong) = count_right(&mut bench, sentences, |said| with_noise(said, 5.0));
     assert_eq!((right, wrong), (0, Vec::new()));
 }
 
@@ -197,8 +203,10 @@ fn people_who_say_something_else_are_no_match() {
     let mut heard = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // The telephone call has words of the grammar in it: "okay", "thank you".
-        if !name.ends_with(".wav") || name.starts_with("genesys") {
+        // The telephone call has words of the grammar in it ("okay", "thank you"), and
+        // card 4 is "five five", an answer to how many nights it shall be.
+        let is_in_the_grammar = name.starts_with("genesys") || name == "cards_004.wav";
+        if !name.ends_with(".wav") || is_in_the_grammar {
             continue;
         }
         let recording = wav::read(&std::fs::read(entry.path()).unwrap()).unwrap();

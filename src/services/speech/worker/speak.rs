@@ -62,3 +62,55 @@ fn find_voice(name: &str) -> Result<&'static str, WorkerFailure> {
         WorkerFailure::new("unknown_voice", message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::CallerText;
+
+    fn find() -> Option<Speaker> {
+        Speaker::load().inspect_err(|error| println!("skipped: {error}")).ok()
+    }
+
+    fn ask(speaker: &mut Speaker, text: &str, voice: &str) -> Result<usize, WorkerFailure> {
+        let request = Request::Synthesize {
+            id: 1,
+            sample_rate: WIRE_RATE_HZ,
+            text: CallerText::from(text),
+            voice: voice.to_owned(),
+            language: String::new(),
+        };
+        match speaker.answer(request)? {
+            Reply::Spoken { id: 1, sample_rate: WIRE_RATE_HZ, audio } => {
+                Ok(audio.0.samples().len())
+            }
+            other => panic!("not speech: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_voice_speaks_at_the_rate_of_the_wire_in_any_order() {
+        let Some(mut speaker) = find() else { return };
+        for voice in ["", "slt", "kal", "rms", "awb", "kal16", "slt"] {
+            let samples = ask(&mut speaker, "what time is breakfast", voice).unwrap();
+            assert!((12_000..40_000).contains(&samples), "{voice}: {samples} samples");
+        }
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_failure_and_strange_texts_are_survived() {
+        let Some(mut speaker) = find() else { return };
+        for text in ["", " ", "?!", "\u{1f600} caf\u{e9} \u{4f60}", "<speak>&amp;</speak>"] {
+            ask(&mut speaker, text, "").unwrap();
+        }
+        assert_eq!(ask(&mut speaker, "a\0b", "").unwrap_err().code, "bad_text");
+        assert_eq!(ask(&mut speaker, &"a ".repeat(501), "").unwrap_err().code, "text_too_long");
+    }
+
+    #[test]
+    fn a_voice_that_flite_does_not_have_is_refused_with_those_it_has() {
+        let error = find_voice("en-US-Standard-A").unwrap_err();
+        assert_eq!(error.code, "unknown_voice");
+        assert!(error.message.contains("slt, rms, awb, kal, kal16"), "{error}");
+    }
+}
