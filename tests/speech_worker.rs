@@ -12,7 +12,8 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker; `None` if its library is not on this computer.
+    /// Starts a worker; `None`, after saying so, if its library is not on this computer.
+    #[expect(clippy::print_stdout, reason = "nothing else shows that a test was skipped")]
     fn start(arguments: &[&str]) -> Option<Self> {
         let (worker, first) = Self::start_any(arguments);
         if first["error"]["code"] == "missing_library" || first["error"]["code"] == "missing_file" {

@@ -231,7 +231,7 @@ pub(super) fn set_provider_ready(service: &'static str, provider: &str, ready: b
     });
 }
 
-#[allow(clippy::cast_precision_loss)] // 2^53 ms are 285,000 years
+/// Exact up to 2^53 ms, which are 285,000 years.
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }

@@ -138,6 +138,7 @@ fn write(output: &mut impl Write, reply: &Reply) -> Result<(), WorkerError> {
 
 /// Hands over lines until the engine is gone. Then what was asked may be finished, but
 /// a library that hangs over it must not keep the process.
+#[expect(clippy::exit, reason = "a thread that hangs in a library cannot be ended otherwise")]
 fn read_lines(mut input: impl BufRead, lines: SyncSender<Line>, served: &Receiver<()>) {
     loop {
         let line = line::read(&mut input, LINE_BYTES_MAX).unwrap_or(Line::End);
