@@ -1,5 +1,7 @@
 //! The program as a speech worker, as any engine would use it: lines in, lines out.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
 #![allow(clippy::unwrap_used, reason = "a test whose worker cannot be talked to has failed")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
