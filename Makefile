@@ -23,7 +23,7 @@ help: ## list what there is to do
 demo: build ## install what is missing, build, place one scripted call
 	$(CARGO) run --release --locked --quiet -- demo
 
-test: tools format lint unit doc ## format, lints, tests, documentation
+test: tools format lint doc unit ## format, lints, documentation, tests
 
 deps: ## only install what is missing from Debian (never starts a service)
 	@missing=$$(for package in $(PACKAGES); do \

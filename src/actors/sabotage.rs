@@ -1,5 +1,5 @@
 //! Planted panics, for the tests that prove a call survives them. Nothing of this
-//! is in the product: outside tests [`sabotage!`] is empty.
+//! is in the product: outside tests `sabotage!` is empty.
 
 /// Panics here if a test has planted that.
 macro_rules! sabotage {

@@ -5,7 +5,7 @@ use reqwest::Url;
 
 use super::settings::Config;
 
-/// `config` as TOML that [`super::load`] takes, apart from what was masked.
+/// `config` as TOML that [`super::load()`] takes, apart from what was masked.
 #[must_use]
 pub fn effective_toml(config: &Config) -> String {
     let mut shown = config.clone();

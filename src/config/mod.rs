@@ -1,5 +1,5 @@
 //! Typed `config.toml` with environment overrides. A value that was built cannot
-//! be wrong: [`load`] checks every key, value and combination before anything
+//! be wrong: [`load()`] checks every key, value and combination before anything
 //! else of the engine starts, and tells all that is wrong at once.
 //!
 //! | file | what it does |

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
-/// The whole configuration. A value of this type that [`super::load`] returned
+/// The whole configuration. A value of this type that [`super::load()`] returned
 /// has been checked and cannot be wrong.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
