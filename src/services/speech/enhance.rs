@@ -53,20 +53,44 @@ pub(super) fn is_narrow_band(samples: &[i16]) -> bool {
 /// How far the loud parts of `samples` are above the quiet ones, in decibels. 0 for
 /// audio that is too short to tell.
 pub(super) fn signal_to_noise_db(samples: &[i16]) -> f32 {
+    levels(&energies_db(samples)).map_or(0.0, |(quiet, loud)| loud - quiet)
+}
+
+/// How many frames of 10 ms are about as loud as the speech in `samples`. 0 for audio
+/// that is too short to tell.
+pub(super) fn loud_frames(samples: &[i16]) -> u32 {
+    let energies = energies_db(samples);
+    let Some((quiet, loud)) = levels(&energies) else { return 0 };
+    // Halfway in noise; where there is none, what is audible beside the speech.
+    let least = f32::midpoint(quiet, loud).max(loud - AUDIBLE_DB);
+    let count = energies.iter().filter(|energy| **energy > least).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The energy of each frame of 10 ms, in decibels.
+fn energies_db(samples: &[i16]) -> Vec<f32> {
     let energy = |frame: &[i16]| {
         let sum: f32 = frame.iter().map(|sample| f32::from(*sample) * f32::from(*sample)).sum();
-        sum / frame.len() as f32 + 1.0
+        10.0 * (sum / frame.len() as f32 + 1.0).log10()
     };
-    let mut energies: Vec<f32> = samples.chunks_exact(ENERGY_FRAME).map(energy).collect();
-    if energies.len() < 2 * NOISE_FRAMES_MIN {
-        return 0.0;
+    samples.chunks_exact(ENERGY_FRAME).map(energy).collect()
+}
+
+/// How loud the quiet and the loud frames are; `None` if there are too few to tell.
+fn levels(energies_db: &[f32]) -> Option<(f32, f32)> {
+    if energies_db.len() < 2 * NOISE_FRAMES_MIN {
+        return None;
     }
-    energies.sort_by(f32::total_cmp);
-    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len().max(1) as f32;
-    let quiet = mean(&energies[..(energies.len() / 5).max(NOISE_FRAMES_MIN)]);
+    let mut ranked = energies_db.to_vec();
+    ranked.sort_by(f32::total_cmp);
+    let power = |db: &f32| 10_f32.powf(db / 10.0);
+    let mean = |part: &[f32]| {
+        10.0 * (part.iter().map(power).sum::<f32>() / part.len().max(1) as f32).log10()
+    };
+    let quiet = mean(&ranked[..(ranked.len() / 5).max(NOISE_FRAMES_MIN)]);
     // The very loudest may be a click.
-    let loud = mean(&energies[energies.len() * 7 / 10..energies.len() * 19 / 20]);
-    10.0 * (loud / quiet).log10()
+    let loud = mean(&ranked[ranked.len() * 7 / 10..ranked.len() * 19 / 20]);
+    Some((quiet, loud))
 }
 
 /// Mirrors what lies below 4 kHz to above it. It is not what was said there, but a
@@ -145,6 +169,8 @@ const NOISE_FRAMES_MIN: usize = 6;
 const POWER_MIN: f32 = 1e-3;
 /// 10 ms.
 const ENERGY_FRAME: usize = 160;
+/// Soft sounds of speech are this much below its loud ones.
+const AUDIBLE_DB: f32 = 15.0;
 /// 1.0 to 3.4 kHz, in bins of 31.25 Hz.
 const LOW: std::ops::Range<usize> = 32..109;
 /// 5.0 to 6.8 kHz: no resampler leaves much of its own there.
@@ -227,6 +253,15 @@ mod tests {
             .max()
             .unwrap();
         assert!(difference < 20, "{difference}");
+    }
+
+    #[test]
+    fn what_is_as_loud_as_the_speech_is_counted() {
+        let quiet = vec![0.0; 16_000];
+        let speech = [quiet.as_slice(), &tone(16_000, 440.0, 5_000.0), &quiet].concat();
+        assert_eq!(loud_frames(&samples(&[&speech])), 100);
+        assert_eq!(loud_frames(&samples(&[&speech, &noise(speech.len(), 300.0)])), 100);
+        assert_eq!(loud_frames(&[0; 100]), 0);
     }
 
     #[test]

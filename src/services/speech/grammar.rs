@@ -86,6 +86,23 @@ pub(super) fn of_single_words(words: &BTreeSet<&str>) -> String {
     format!("#JSGF V1.0;\ngrammar words;\npublic <word> = {words};\n")
 }
 
+/// The sounds that the words of `said` are made of.
+pub(super) fn sounds(said: &BTreeMap<String, String>) -> BTreeSet<&str> {
+    said.values().flat_map(|sounds| sounds.split_whitespace()).collect()
+}
+
+/// The name of a sound as a word of its own; no word of a dictionary is called so.
+pub(super) fn sound_word(sound: &str) -> String {
+    format!("{sound}_")
+}
+
+/// A grammar whose sentences are `sounds` in any order and number.
+pub(super) fn of_any_sounds(sounds: &BTreeSet<&str>) -> String {
+    let words: Vec<String> = sounds.iter().map(|sound| sound_word(sound)).collect();
+    let words = words.join(" | ");
+    format!("#JSGF V1.0;\ngrammar sounds;\npublic <sounds> = ({words})+;\n")
+}
+
 /// Those of `decoys` that can be said and that sound like no word of the grammar.
 pub(super) fn distinct<'a>(
     decoys: &'a BTreeSet<String>,

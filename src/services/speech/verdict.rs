@@ -18,6 +18,8 @@ pub(super) struct Heard {
     pub(super) path_score: i32,
     /// Frames that belong to words.
     pub(super) word_frames: u32,
+    /// Loud frames of the utterance, whatever they belong to.
+    pub(super) loud_frames: u32,
 }
 
 impl Heard {
@@ -39,6 +41,10 @@ pub(super) enum Doubt {
     Score,
     /// It resembles an everyday word that is no command more.
     OtherWord,
+    /// Single sounds in any order resemble it far more.
+    OtherSounds,
+    /// Much of what was said belongs to none of the words.
+    Unexplained,
     /// A word in less time than it takes to say one.
     Hurried,
     /// A few words in far more time than it takes to say them.
@@ -67,6 +73,8 @@ pub(super) fn credible(heard: Option<Heard>, ms: u64) -> Result<Heard, Doubt> {
         Err(Doubt::Nothing)
     } else if (heard.word_frames as usize) < WORD_FRAMES_BASE + WORD_FRAMES_EACH * words {
         Err(Doubt::Hurried)
+    } else if heard.loud_frames > heard.word_frames * UNEXPLAINED_MAX.0 / UNEXPLAINED_MAX.1 {
+        Err(Doubt::Unexplained)
     } else if ms > UTTERANCE_MS_BASE + WORD_MS_MAX * words as u64 {
         Err(Doubt::Stretched)
     } else {
@@ -78,6 +86,14 @@ pub(super) fn credible(heard: Option<Heard>, ms: u64) -> Result<Heard, Doubt> {
 /// [`SURE_LEAD_MIN`]. It mostly is, and then the second one need not be asked.
 pub(super) fn is_sure(heard: &Heard, score_min: f32) -> bool {
     heard.score > score_min + SURE_SCORE_MARGIN
+}
+
+/// Whether the words resemble what was said although single sounds may be put together
+/// freely to resemble it more: `sounds_score` is the best of those for the whole path.
+/// Noise and an unusual voice worsen both alike, a wrong word only one.
+pub(super) fn is_borne_out(heard: &Heard, sounds_score: i32, score_min: f32) -> bool {
+    let lead = heard.path_score.saturating_sub(sounds_score) as f32;
+    heard.score + lead / heard.word_frames.max(1) as f32 > score_min - SOUNDS_MARGIN
 }
 
 /// 0.5 for what just reaches the limit, 1 for the best there is.
@@ -166,6 +182,12 @@ const SECOND_LEAD_MIN: i32 = 100;
 /// A command on which both agree may be a little worse than the best decoy, for each of
 /// its words: there are a thousand decoys, and one of them always resembles it.
 const AGREED_LEAD_PER_WORD_MIN: i32 = -100;
+/// How much worse than the limit the score and the lead over single sounds may be
+/// together. Measured: at 11, one in ten of what is in the grammar is asked again, and
+/// six in ten of what is not and got this far.
+const SOUNDS_MARGIN: f32 = 11.0;
+/// Loud frames for each frame of a word. What is loud but no word was said, too.
+const UNEXPLAINED_MAX: (u32, u32) = (6, 5);
 /// Below it there is no room for a word.
 const UTTERANCE_MS_MIN: u64 = 150;
 /// Speech in white noise at 20 dB measures 18 to 26, at 10 dB 8 to 15.
@@ -189,7 +211,8 @@ mod tests {
 
     fn heard(text: &str, score: f32) -> Heard {
         let word_frames = 30 * u32::try_from(text.split(' ').count()).unwrap();
-        Heard { text: text.to_owned(), score, path_score: (score * 100.0) as i32, word_frames }
+        let path_score = (score * 100.0) as i32;
+        Heard { text: text.to_owned(), score, path_score, word_frames, loud_frames: 20 }
     }
 
     fn doubt(heard: Heard, ms: u64) -> Option<Doubt> {
@@ -215,6 +238,8 @@ mod tests {
         assert_eq!(doubt(heard("yes", -20.0), 5_000), Some(Doubt::Stretched));
         let hurried = Heard { word_frames: 6, ..heard("two", -15.0) };
         assert_eq!(doubt(hurried, 1_500), Some(Doubt::Hurried));
+        let ignored = Heard { loud_frames: 140, ..heard("book a room", -20.0) };
+        assert_eq!(doubt(ignored, 2_000), Some(Doubt::Unexplained));
     }
 
     #[test]
@@ -222,6 +247,13 @@ mod tests {
         let sure = heard("book a room", -24.0);
         assert!(is_sure(&sure, SCORE_MIN) && !is_sure(&heard("book a room", -31.0), SCORE_MIN));
         assert!((confidence(&sure, SCORE_MIN) - 0.75).abs() < 1e-3);
+    }
+
+    #[test]
+    fn words_that_sounds_in_any_order_resemble_far_better_are_not_borne_out() {
+        let heard = heard("book a room", -30.0);
+        assert!(is_borne_out(&heard, heard.path_score + 90 * 10, SCORE_MIN));
+        assert!(!is_borne_out(&heard, heard.path_score + 90 * 16, SCORE_MIN));
     }
 
     #[test]

@@ -54,23 +54,31 @@ impl Recogniser {
         }
         let is_narrow = enhance::is_narrow_band(samples);
         let audio = prepared(samples, is_narrow);
-        let mut plain = Testimony::take(&mut self.plain, &audio, ms)?;
+        let utterance = Utterance { ms, loud_frames: enhance::loud_frames(samples) };
+        let mut plain = Testimony::take(&mut self.plain, &audio, utterance)?;
         if let Ok(heard) = plain.heard.clone()
             && verdict::is_sure(&heard, self.score_min)
             && plain.leads(SURE_LEAD_MIN)?
         {
+            if !plain.is_borne_out(self.score_min)? {
+                return Ok(Err(Doubt::OtherSounds));
+            }
             let confidence = verdict::confidence(&heard, self.score_min);
             return Ok(Ok((heard.text, confidence)));
         }
         let audio = prepared(&enhance::reduce_noise(samples, NOISE_FLOOR), is_narrow);
-        let mut quieted = Testimony::take(&mut self.quieted, &audio, ms)?;
+        let mut quieted = Testimony::take(&mut self.quieted, &audio, utterance)?;
         let weighed = verdict::weigh(plain.heard(), quieted.heard(), self.score_min);
         let Candidate { text, confidence, is_agreed, lead_min } = match weighed {
             Ok(candidate) => candidate,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        let is_command = (is_agreed && plain.leads(lead_min)?) || quieted.leads(lead_min)?;
-        Ok(if is_command { Ok((text, confidence)) } else { Err(Doubt::OtherWord) })
+        if !(is_agreed && plain.leads(lead_min)?) && !quieted.leads(lead_min)? {
+            return Ok(Err(Doubt::OtherWord));
+        }
+        let is_borne_out = (is_agreed && plain.is_borne_out(self.score_min)?)
+            || quieted.is_borne_out(self.score_min)?;
+        Ok(if is_borne_out { Ok((text, confidence)) } else { Err(Doubt::OtherSounds) })
     }
 }
 
@@ -84,8 +92,13 @@ struct Testimony<'a> {
 }
 
 impl<'a> Testimony<'a> {
-    fn take(listener: &'a mut Decoder, audio: &'a [i16], ms: u64) -> Result<Self, WorkerFailure> {
-        let heard = verdict::credible(listener.decode(COMMANDS, audio)?.map(heard), ms);
+    fn take(
+        listener: &'a mut Decoder,
+        audio: &'a [i16],
+        Utterance { ms, loud_frames }: Utterance,
+    ) -> Result<Self, WorkerFailure> {
+        let path = listener.decode(COMMANDS, audio)?;
+        let heard = verdict::credible(path.map(|path| heard(path, loud_frames)), ms);
         Ok(Self { listener, audio, heard, lead: None })
     }
 
@@ -103,6 +116,21 @@ impl<'a> Testimony<'a> {
         }
         Ok(self.lead.is_some_and(|lead| lead > lead_min))
     }
+
+    /// Whether what was heard holds its own against sounds in any order.
+    fn is_borne_out(&mut self, score_min: f32) -> Result<bool, WorkerFailure> {
+        let Ok(heard) = &self.heard else { return Ok(false) };
+        let sounds = self.listener.decode(SOUNDS, self.audio)?;
+        Ok(sounds.is_none_or(|sounds| verdict::is_borne_out(heard, sounds.score, score_min)))
+    }
+}
+
+/// What is known of an utterance before anybody listens to it.
+#[derive(Clone, Copy)]
+struct Utterance {
+    ms: u64,
+    /// See [`enhance::loud_frames`].
+    loud_frames: u32,
 }
 
 /// Text and confidence, or why not.
@@ -177,6 +205,11 @@ impl Vocabulary {
             WorkerFailure::new("bad_grammar", "the grammar is no JSGF with a public rule")
         })?;
         decoder.add_grammar(DECOYS, &self.decoys)?;
+        let sounds = grammar::sounds(&self.said);
+        for sound in &sounds {
+            decoder.add_word(&grammar::sound_word(sound), sound)?;
+        }
+        decoder.add_grammar(SOUNDS, &grammar::of_any_sounds(&sounds))?;
         Ok(decoder)
     }
 }
@@ -198,9 +231,10 @@ fn missing(what: &str, path: &Path, error: &io::Error) -> WorkerFailure {
     WorkerFailure::new("missing_file", message)
 }
 
-fn heard(path: BestPath) -> Heard {
+fn heard(path: BestPath, loud_frames: u32) -> Heard {
     let BestPath { text, score: path_score, frames, word_frames } = path;
-    Heard { text, score: path_score as f32 / frames.max(1) as f32, path_score, word_frames }
+    let score = path_score as f32 / frames.max(1) as f32;
+    Heard { text, score, path_score, word_frames, loud_frames }
 }
 
 /// As the model expects it: with something above 4 kHz, and with silence around it.
@@ -219,6 +253,8 @@ fn prepared(samples: &[i16], is_narrow: bool) -> Vec<i16> {
 const COMMANDS: &CStr = c"commands";
 /// The search through everyday words that are no commands.
 const DECOYS: &CStr = c"decoys";
+/// The search through sounds in any order.
+const SOUNDS: &CStr = c"sounds";
 /// What is left of a part of the spectrum that is noise: less of it, and speech suffers.
 const NOISE_FLOOR: f32 = 0.3;
 /// 200 ms.
