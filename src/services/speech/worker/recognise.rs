@@ -73,7 +73,8 @@ impl Recogniser {
             Ok(candidate) => candidate,
             Err(doubt) => return Ok(Err(doubt)),
         };
-        if !(is_agreed && plain.leads(lead_min)?) && !quieted.leads(lead_min)? {
+        let is_command = (is_agreed && plain.leads(lead_min)?) || quieted.leads(lead_min)?;
+        if !is_command {
             return Ok(Err(Doubt::OtherWord));
         }
         let is_borne_out = (is_agreed && plain.is_borne_out(self.score_min)?)
