@@ -137,7 +137,7 @@ impl Driven for TtsActor {
         self.start_requests();
         self.play(now);
         let sent = self.0.reporter.flush();
-        let due = self.0.voice.poll_timeout(now);
+        let due = self.0.voice.poll_timeout();
         self.0.pulse.set_due(if sent { due } else { Some(now) });
     }
 }

@@ -48,7 +48,7 @@ impl Voice {
         epoch: Epoch,
     ) -> Self {
         let mut playout = match shared.delivery() {
-            Delivery::Paced { lead_ms, .. } => Playout::paced(lead_ms),
+            Delivery::Paced { frame_ms, lead_ms } => Playout::paced(frame_ms, lead_ms),
             Delivery::WholeSentences => Playout::whole_sentences(WHOLE_SENTENCE_LEAD_MS),
         };
         playout.stop(Now::default(), epoch);
@@ -106,15 +106,8 @@ impl Voice {
 
     /// When [`Voice::play`] has something to do next.
     #[must_use]
-    pub fn poll_timeout(&self, now: Now) -> Option<Now> {
-        if self.playout.is_idle() {
-            return None;
-        }
-        match self.way_out.shared.delivery() {
-            // Every tick has its samples.
-            Delivery::Paced { .. } => Some(now),
-            Delivery::WholeSentences => self.playout.poll_timeout(),
-        }
+    pub fn poll_timeout(&self) -> Option<Now> {
+        self.playout.poll_timeout()
     }
 
     /// Falls silent and opens `epoch`. Returns how far each sentence got.

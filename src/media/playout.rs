@@ -15,9 +15,10 @@ pub struct Playout {
     queue: VecDeque<Queued>,
     /// When playing began, and the samples handed over since; `None` while idle.
     running: Option<Run>,
-    lead_ms: u32,
-    /// Sentences are handed over whole instead of as they become due.
-    whole_sentences: bool,
+    lead: u64,
+    /// Samples handed over at once, unless a sentence ends before: so many, or, with
+    /// `usize::MAX`, sentences as a whole.
+    frame: usize,
 }
 
 #[derive(Debug)]
@@ -63,26 +64,28 @@ pub struct Heard {
 }
 
 impl Playout {
-    /// A playout that hands over audio at most `lead_ms` before it is due.
+    /// A playout that hands over audio in frames of `frame_ms`, each at most `lead_ms`
+    /// before it is due. A sentence's last frame may be shorter, and what is late is
+    /// handed over together.
     #[must_use]
-    pub fn paced(lead_ms: u32) -> Self {
-        Self::new(lead_ms, false)
+    pub fn paced(frame_ms: u32, lead_ms: u32) -> Self {
+        Self::new(INNER_RATE.samples_in_ms(frame_ms), lead_ms)
     }
 
     /// A playout that hands over each sentence whole, at most `lead_ms` before
     /// the one before it was heard.
     #[must_use]
     pub fn whole_sentences(lead_ms: u32) -> Self {
-        Self::new(lead_ms, true)
+        Self::new(usize::MAX, lead_ms)
     }
 
-    fn new(lead_ms: u32, whole_sentences: bool) -> Self {
+    fn new(frame: usize, lead_ms: u32) -> Self {
         Self {
             epoch: Epoch::default(),
             queue: VecDeque::new(),
             running: None,
-            lead_ms,
-            whole_sentences,
+            lead: INNER_RATE.samples_in_ms(lead_ms) as u64,
+            frame,
         }
     }
 
@@ -116,16 +119,37 @@ impl Playout {
         if let Some(finished) = self.finish_front() {
             return Some(PlayoutStep::Finished(finished));
         }
-        self.due_step(played + INNER_RATE.samples_in_ms(self.lead_ms) as u64, run.finished, room)
+        self.due_step(played + self.lead, run.finished, room)
     }
 
-    /// When [`Playout::poll`] has something to do next.
+    /// When [`Playout::poll`] has something to do next. In the past while there is no
+    /// room for what is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
         let run = self.running?;
         let front = self.queue.front()?;
-        let end = run.finished + front.audio.samples().len() as u64;
-        Some(Now(run.since.0 + nanos_of(end)))
+        let heard_at = run.finished + front.audio.samples().len() as u64;
+        let handed_at = self.next_frame(run.finished).unwrap_or(u64::MAX).saturating_sub(self.lead);
+        Some(Now(run.since.0 + nanos_of(heard_at.min(handed_at))))
+    }
+
+    /// The horizon (samples of this run) that the next frame waits for.
+    fn next_frame(&self, finished: u64) -> Option<u64> {
+        let mut begins = finished;
+        for queued in &self.queue {
+            if !queued.announced || self.is_whole() && !queued.is_handed() {
+                return Some(begins);
+            }
+            if !queued.is_handed() {
+                return Some(begins + queued.frame_end(self.frame) as u64);
+            }
+            begins += queued.audio.samples().len() as u64;
+        }
+        None
+    }
+
+    fn is_whole(&self) -> bool {
+        self.frame == usize::MAX
     }
 
     /// Opens `epoch` and forgets everything that was not heard. Returns how far
@@ -162,36 +186,44 @@ impl Playout {
 
     /// Walks the queue up to the `horizon` (samples of this run).
     fn due_step(&mut self, horizon: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
-        let whole = self.whole_sentences;
+        let (whole, frame) = (self.is_whole(), self.frame);
         let mut begins = finished;
         for queued in &mut self.queue {
             if begins > horizon {
                 return None;
             }
-            let samples = queued.audio.samples().len();
-            if queued.handed < samples || !queued.announced {
+            if !queued.is_handed() || !queued.announced {
                 let due = if whole { u64::MAX } else { horizon - begins };
-                return queued.step(due, if whole { samples } else { room });
+                return queued.step(due, frame, if whole { usize::MAX } else { room });
             }
-            begins += samples as u64;
+            begins += queued.audio.samples().len() as u64;
         }
         None
     }
 }
 
 impl Queued {
-    fn step(&mut self, due: u64, room: usize) -> Option<PlayoutStep> {
+    fn step(&mut self, due: u64, frame: usize, room: usize) -> Option<PlayoutStep> {
         if !self.announced {
             self.announced = true;
             return Some(PlayoutStep::Started(self.sentence));
         }
         let due = usize::try_from(due).unwrap_or(usize::MAX).min(self.audio.samples().len());
-        let to = due.min(self.handed + room);
-        if to <= self.handed {
+        let to = due.min(self.handed.saturating_add(room));
+        if to <= self.handed || to < self.frame_end(frame) {
             return None;
         }
         let from = std::mem::replace(&mut self.handed, to);
         Some(PlayoutStep::Due { sentence: self.sentence, audio: self.audio.clone(), from, to })
+    }
+
+    fn is_handed(&self) -> bool {
+        self.handed == self.audio.samples().len()
+    }
+
+    /// Where the next frame ends.
+    fn frame_end(&self, frame: usize) -> usize {
+        self.handed.saturating_add(frame).min(self.audio.samples().len())
     }
 
     fn heard_so_far(&self) -> Heard {
@@ -235,7 +267,7 @@ mod tests {
 
     #[test]
     fn paced_audio_is_handed_over_as_it_becomes_due_plus_the_lead() {
-        let mut playout = Playout::paced(40);
+        let mut playout = Playout::paced(10, 40);
         playout.enqueue(SentenceId(1), speech(100));
         assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..40 ms"]);
         assert_eq!(drain(&mut playout, ms(20)), ["1: 40..60 ms"]);
@@ -247,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_late_poll_catches_up_without_drifting() {
-        let mut playout = Playout::paced(0);
+        let mut playout = Playout::paced(10, 0);
         playout.enqueue(SentenceId(1), speech(1_000));
         drain(&mut playout, ms(0));
         assert_eq!(drain(&mut playout, ms(730)), ["1: 0..730 ms"]);
@@ -256,7 +288,7 @@ mod tests {
 
     #[test]
     fn sentences_follow_each_other_without_a_gap() {
-        let mut playout = Playout::paced(20);
+        let mut playout = Playout::paced(10, 20);
         playout.enqueue(SentenceId(1), speech(30));
         playout.enqueue(SentenceId(2), speech(30));
         assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..20 ms"]);
@@ -277,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_was_cut_off_is_known_to_the_sample() {
-        let mut playout = Playout::paced(40);
+        let mut playout = Playout::paced(10, 40);
         playout.enqueue(SentenceId(1), speech(100));
         playout.enqueue(SentenceId(2), speech(100));
         drain(&mut playout, ms(0));
@@ -296,7 +328,7 @@ mod tests {
 
     #[test]
     fn audio_that_the_transport_does_not_take_was_not_heard() {
-        let mut playout = Playout::paced(0);
+        let mut playout = Playout::paced(10, 0);
         playout.enqueue(SentenceId(1), speech(100));
         while playout.poll(ms(0), 0).is_some() {}
         while playout.poll(ms(50), 160).is_some_and(|step| matches!(step, PlayoutStep::Started(_)))
@@ -316,8 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn frames_are_handed_over_whole_and_it_says_when_the_next_one_is_due() {
+        let mut playout = Playout::paced(100, 160);
+        playout.enqueue(SentenceId(1), speech(300));
+        playout.enqueue(SentenceId(2), speech(50));
+        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..160 ms"]);
+        assert_eq!(playout.poll_timeout(), Some(ms(100)));
+        assert_eq!(drain(&mut playout, ms(99)), Vec::<String>::new());
+        assert_eq!(drain(&mut playout, ms(100)), ["1: 160..260 ms"]);
+        assert_eq!(playout.poll_timeout(), Some(ms(140)), "the rest of the sentence");
+        assert_eq!(drain(&mut playout, ms(140)), ["1: 260..300 ms", "start 2"]);
+        assert_eq!(playout.poll_timeout(), Some(ms(190)));
+        assert_eq!(drain(&mut playout, ms(190)), ["2: 0..50 ms"]);
+        assert_eq!(playout.poll_timeout(), Some(ms(300)));
+        assert_eq!(drain(&mut playout, ms(350)), ["end 1", "end 2"]);
+    }
+
+    #[test]
     fn an_empty_sentence_ends_at_once() {
-        let mut playout = Playout::paced(20);
+        let mut playout = Playout::paced(10, 20);
         playout.enqueue(SentenceId(1), speech(0));
         assert_eq!(drain(&mut playout, ms(0)), ["start 1", "end 1"]);
     }
