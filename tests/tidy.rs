@@ -65,11 +65,13 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 28] = [
+const CRATES: [(&str, &[&str]); 31] = [
     ("actix", &["actors"]),
+    ("actix_codec", &["transports"]),
+    ("actix_http", &["transports"]),
     ("actix_rt", &["actors"]),
+    ("actix_service", &["transports"]),
     ("actix_web", &["transports", "server", "sandbox", "cli"]),
-    ("actix_ws", &["transports"]),
     ("base64", &["services"]),
     ("bytes", &["services", "actors", "transports"]),
     ("clap", &["cli", "main.rs"]),
@@ -87,13 +89,14 @@ const CRATES: [(&str, &[&str]); 28] = [
     ("rustls", &["services", "transports"]),
     ("serde", EVERYWHERE),
     ("serde_json", EVERYWHERE),
+    ("socket2", &["transports"]),
     ("strsim", &["config"]),
     ("thiserror", EVERYWHERE),
     (
         "tokio",
         &["telemetry", "services", "actors", "transports", "server", "sandbox", "load", "cli"],
     ),
-    ("tokio_tungstenite", &["load"]),
+    ("tokio_tungstenite", &["transports", "load"]),
     ("toml", &["config"]),
     ("tracing", &["telemetry", "services", "actors", "transports", "server"]),
     ("tracing_subscriber", &["config", "telemetry"]),

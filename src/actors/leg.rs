@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use super::clock::Clock;
 use super::intake::{Arrival, Intake};
 use super::link::{CallRequest, ChunkOutcome, Delivery, IntakeState, LegCommand, StreamOutcome};
+use super::placement::Seat;
 use crate::media::{Encoder, RingConsumer, RingProducer, audio_ring};
 use crate::types::{
     CallEventKind, CallId, EndCause, Epoch, LegId, ListeningSettings, MediaFormat, SampleRate,
@@ -45,6 +46,8 @@ pub struct Leg {
     pub input: LegInput,
     /// Gives the commands.
     pub output: LegOutput,
+    /// Where the connection is carried best.
+    pub seat: Seat,
 }
 
 /// What the call has.
@@ -63,6 +66,7 @@ pub struct LegEnds {
 pub(super) fn connect(
     call_id: &CallId,
     leg: LegId,
+    seat: &Seat,
     request: &CallRequest,
     listening: &ListeningSettings,
     clock: Clock,
@@ -93,6 +97,7 @@ pub(super) fn connect(
     let leg = Leg {
         call_id: call_id.clone(),
         resumed: false,
+        seat: seat.clone(),
         input: LegInput(Arc::clone(&shared)),
         output: LegOutput::new(Arc::clone(&shared), receiver, playout_out),
     };

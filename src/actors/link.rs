@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use super::leg::{Leg, LegInput, LegOutput};
+pub use super::placement::Seat;
 pub use super::registry::Switchboard;
 
 use crate::types::{CallEvent, CallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};

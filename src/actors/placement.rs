@@ -8,14 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 
 use super::clock::Clock;
 use super::driver::Driver;
 use crate::telemetry::{LagGauge, Telemetry};
-
-/// Something to be started on a media thread.
-pub type Start = Box<dyn FnOnce(&Rc<Driver>) + Send>;
 
 /// The media threads.
 pub struct MediaThreads {
@@ -26,6 +23,45 @@ struct MediaThread {
     /// `None`: the thread this was made on, for tests in virtual time.
     arbiter: Option<Arbiter>,
     calls: Arc<AtomicUsize>,
+}
+
+/// A call's media thread. Its connection runs there too, so that audio goes from the
+/// socket to the ear without waking another thread.
+#[derive(Clone)]
+pub struct Seat {
+    /// `None`: the current thread, for tests in virtual time.
+    arbiter: Option<ArbiterHandle>,
+}
+
+impl Seat {
+    /// Runs the future that `start` makes. A task that panics ends alone. `false`, and
+    /// `start` is dropped, when the thread does not run any more.
+    pub fn spawn<F>(&self, start: impl FnOnce() -> F + Send + 'static) -> bool
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        self.run(move || drop(actix_rt::spawn(start())))
+    }
+
+    /// Starts something that needs the thread's driver; `false` as above.
+    pub(super) fn start(&self, start: impl FnOnce(&Rc<Driver>) + Send + 'static) -> bool {
+        self.run(move || {
+            let driver = DRIVER.with(|driver| driver.borrow().clone());
+            if let Some(driver) = driver {
+                start(&driver);
+            }
+        })
+    }
+
+    fn run(&self, on_thread: impl FnOnce() + Send + 'static) -> bool {
+        match &self.arbiter {
+            Some(arbiter) => arbiter.spawn_fn(on_thread),
+            None => {
+                on_thread();
+                true
+            }
+        }
+    }
 }
 
 /// Counts a call for as long as it occupies its thread.
@@ -57,15 +93,14 @@ impl MediaThreads {
         Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
     }
 
-    /// Starts something on the thread with the fewest calls. `false` when that
-    /// thread does not run any more.
-    pub fn place(&self, start: impl FnOnce(&Rc<Driver>, Place) + Send + 'static) -> bool {
-        let quietest =
-            self.threads.iter().min_by_key(|thread| thread.calls.load(Ordering::Relaxed));
-        let Some(thread) = quietest else { return false };
+    /// A seat on the thread with the fewest calls, counted until the place is dropped.
+    /// `None` when the threads were stopped.
+    pub fn take_place(&self) -> Option<(Seat, Place)> {
+        let calls = |thread: &&MediaThread| thread.calls.load(Ordering::Relaxed);
+        let thread = self.threads.iter().min_by_key(calls)?;
         thread.calls.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&thread.calls));
-        thread.run(Box::new(move |driver| start(driver, place)))
+        let arbiter = thread.arbiter.as_ref().map(Arbiter::handle);
+        Some((Seat { arbiter }, Place(Arc::clone(&thread.calls))))
     }
 
     /// Stops the threads and waits for them. Calls that still run are dropped.
@@ -95,22 +130,6 @@ impl MediaThread {
         let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, lag));
         debug_assert!(started, "a new arbiter takes work");
         Self { arbiter: Some(arbiter), calls: Arc::default() }
-    }
-
-    fn run(&self, start: Start) -> bool {
-        let on_thread = move || {
-            let driver = DRIVER.with(|driver| driver.borrow().clone());
-            if let Some(driver) = driver {
-                start(&driver);
-            }
-        };
-        match &self.arbiter {
-            Some(arbiter) => arbiter.spawn_fn(on_thread),
-            None => {
-                on_thread();
-                true
-            }
-        }
     }
 }
 

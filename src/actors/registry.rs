@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::kit::{CallKit, CallSpec};
 use super::leg::{Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
-use super::placement::MediaThreads;
+use super::placement::{MediaThreads, Place, Seat};
 use super::supervisor::CallSupervisor;
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{CallId, EndCause, ExitReason, LegId, RefusalReason, Route};
@@ -54,6 +54,8 @@ struct Entry {
     route: Arc<Route>,
     leg: LegId,
     shared: Arc<LegShared>,
+    /// Where it runs.
+    seat: Seat,
 }
 
 /// What the registry is made of.
@@ -126,7 +128,7 @@ impl CallRegistry {
         let entry = self.calls.get_mut(call_id).ok_or(RefusalReason::Internal)?;
         entry.leg = entry.leg.next();
         let (mut leg, ends) =
-            connect(call_id, entry.leg, request, &entry.route.listening, self.clock);
+            connect(call_id, entry.leg, &entry.seat, request, &entry.route.listening, self.clock);
         let shared = Arc::clone(&ends.shared);
         std::mem::replace(&mut entry.shared, shared).succeed(ends);
         leg.resumed = true;
@@ -144,18 +146,20 @@ impl CallRegistry {
         let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
         self.calls_begun += 1;
         let call_id = request.call_id.clone().map_or_else(|| self.make_call_id(), Ok)?;
+        let (seat, place) = self.threads.take_place().ok_or(RefusalReason::Internal)?;
         let first_leg = LegId(1);
-        let (leg, ends) = connect(&call_id, first_leg, request, &route.listening, self.clock);
-        let entry = Entry {
-            incarnation: self.calls_begun,
+        let (leg, ends) =
+            connect(&call_id, first_leg, &seat, request, &route.listening, self.clock);
+        let spec = CallSpec {
+            call_id: call_id.clone(),
+            user_id: request.user_id.clone(),
             route: Arc::clone(&route),
-            leg: first_leg,
-            shared: Arc::clone(&ends.shared),
         };
-        let spec = CallSpec { call_id: call_id.clone(), user_id: request.user_id.clone(), route };
-        if !self.place(spec, kit, ends) {
+        let shared = Arc::clone(&ends.shared);
+        if !self.start_call(&seat, place, (spec, kit, ends)) {
             return Err(RefusalReason::Internal);
         }
+        let entry = Entry { incarnation: self.calls_begun, route, leg: first_leg, shared, seat };
         self.calls.insert(call_id, entry);
         Ok(leg)
     }
@@ -165,10 +169,15 @@ impl CallRegistry {
             .map_err(|_| RefusalReason::Internal)
     }
 
-    fn place(&self, spec: CallSpec, kit: CallKit, ends: LegEnds) -> bool {
+    fn start_call(
+        &self,
+        seat: &Seat,
+        place: Place,
+        (spec, kit, ends): (CallSpec, CallKit, LegEnds),
+    ) -> bool {
         let over = CallOver { call_id: spec.call_id.clone(), incarnation: self.calls_begun };
         let registry = self.address.clone();
-        self.threads.place(move |driver, place| {
+        seat.start(move |driver| {
             CallSupervisor::start(spec, kit, ends, driver, move |reason| {
                 drop(place);
                 tell_over(&registry, over, &reason);

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -42,9 +42,6 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often a drain looks whether calls are left.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Seconds that connections get to finish when the HTTP servers stop.
-const HTTP_SHUTDOWN_SECONDS: u64 = 2;
 
 /// Starts engines.
 pub struct Engine;
@@ -222,18 +219,13 @@ fn serve_http(
 ) -> std::io::Result<ServerHandle> {
     let callback = HttpCallback::new(switchboard.clone(), &config.http_callback);
     let stream_state = StreamState::new(switchboard.clone(), &config.limits);
-    let server = HttpServer::new(move || {
-        App::new()
-            .configure(|app| routes::routes(app, state.clone()))
-            .configure(|app| http_callback::routes(app, callback.clone()))
-            .configure(|app| stream::routes(app, stream_state.clone()))
-            .default_service(web::to(routes::not_found))
-    });
-    let server = server
-        .workers(threads(config.server.http_threads))
-        .disable_signals()
-        .shutdown_timeout(HTTP_SHUTDOWN_SECONDS);
-    Ok(spawn(server.listen(port)?.run()))
+    let routes = move |app: &mut web::ServiceConfig| {
+        routes::routes(app, state.clone());
+        http_callback::routes(app, callback.clone());
+        app.default_service(web::to(routes::not_found));
+    };
+    let workers = threads(config.server.http_threads);
+    Ok(spawn(stream::listen(port, workers, routes, stream_state)?))
 }
 
 fn serve_simulator(
@@ -242,13 +234,8 @@ fn serve_simulator(
     port: TcpListener,
 ) -> std::io::Result<ServerHandle> {
     let state = SimulatorState::new(switchboard.clone(), &config.limits);
-    let server =
-        HttpServer::new(move || App::new().configure(|app| simulator::routes(app, state.clone())));
-    let server = server
-        .workers(threads(config.server.http_threads))
-        .disable_signals()
-        .shutdown_timeout(HTTP_SHUTDOWN_SECONDS);
-    Ok(spawn(server.listen(port)?.run()))
+    let workers = threads(config.server.http_threads);
+    Ok(spawn(simulator::listen(port, workers, state)?))
 }
 
 /// Takes the port, so that a second engine finds out before it serves anything.

@@ -1,7 +1,7 @@
 //! Carriers: how audio comes in and goes out, one folder per protocol.
 //!
 //! Each protocol is a pure codec (bytes to events and back, no IO) and a thin
-//! connection that carries it over actix-web. All they know of a call is
+//! connection that carries it. All they know of a call is
 //! [`crate::actors::link`]: they connect a leg, give it bytes and carry out its
 //! commands. A transport decides nothing about the conversation, keeps no state
 //! of a call beyond its own connection, and never waits for one call while
@@ -18,6 +18,7 @@ pub mod http_callback;
 pub mod simulator;
 pub mod stream;
 
+mod listener;
 mod query;
 mod refusal;
 mod websocket;

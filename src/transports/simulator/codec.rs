@@ -20,7 +20,7 @@ const KEPT_SAMPLES_MAX: usize = 1 << 15;
 
 /// Reads one connection's messages.
 #[derive(Debug, Default)]
-pub(super) struct SimulatorDecoder {
+pub(in crate::transports) struct SimulatorDecoder {
     samples: Vec<i16>,
     seq: Option<u64>,
     taken_seq: Option<u64>,
@@ -149,7 +149,7 @@ fn diagnose(text: &str) -> MessageError {
 
 /// Writes one connection's messages.
 #[derive(Debug)]
-pub(super) struct SimulatorEncoder {
+pub(in crate::transports) struct SimulatorEncoder {
     rate: SampleRate,
     wants_events: bool,
     epoch: Epoch,

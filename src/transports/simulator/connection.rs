@@ -1,14 +1,21 @@
-//! The simulator's WebSocket server: every path is a call. It refuses before the
+//! The simulator's door: every path is a call. It refuses before the
 //! upgrade what can be known by then, so that the client sees an HTTP status.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::io;
+use std::net::TcpListener;
+
+use actix_http::RequestHead;
+use actix_http::ws::HandshakeError;
+use actix_web::dev::Server;
+use actix_web::{HttpResponse, web};
 
 use super::codec::{SimulatorDecoder, SimulatorEncoder};
 use crate::actors::link::{CallRequest, Delivery, Switchboard};
 use crate::config::LimitSettings;
+use crate::transports::listener;
 use crate::transports::query::{self, NAME_BYTES_MAX};
 use crate::transports::refusal::Refusal;
-use crate::transports::websocket::{SocketLimits, accept, carry};
+use crate::transports::websocket::{Door, Opened, SocketLimits, not_a_websocket};
 use crate::types::MediaFormat;
 
 /// What the connections of the simulator port share.
@@ -27,37 +34,51 @@ impl SimulatorState {
     }
 }
 
-/// Mounts the protocol as the only thing on its server.
-pub fn routes(config: &mut web::ServiceConfig, state: SimulatorState) {
-    config.app_data(web::Data::new(state)).default_service(web::get().to(connect));
+/// Serves the protocol on `port`, and nothing else, with so many `workers` (threads).
+///
+/// # Errors
+/// What the system says of the port.
+pub fn listen(port: TcpListener, workers: usize, state: SimulatorState) -> io::Result<Server> {
+    let routes = |config: &mut web::ServiceConfig| {
+        config.default_service(web::get().to(no_upgrade));
+    };
+    listener::listen(port, workers, routes, state)
 }
 
-async fn connect(
-    request: HttpRequest,
-    payload: web::Payload,
-    state: web::Data<SimulatorState>,
-) -> Result<HttpResponse, Refusal> {
-    let query = query::parse(request.query_string())?;
-    let (response, socket) = accept(&request, payload, state.limits)?;
-    let format = MediaFormat::pcm16(query.rate);
-    let leg = state
-        .switchboard
-        .connect(CallRequest {
+async fn no_upgrade() -> Result<HttpResponse, Refusal> {
+    Err(not_a_websocket(HandshakeError::NoWebsocketUpgrade))
+}
+
+impl Door for SimulatorState {
+    type Decoder = SimulatorDecoder;
+    type Encoder = SimulatorEncoder;
+
+    fn limits(&self) -> SocketLimits {
+        self.limits
+    }
+
+    async fn open(
+        &self,
+        request: &RequestHead,
+    ) -> Result<Opened<SimulatorDecoder, SimulatorEncoder>, Refusal> {
+        let query = query::parse(request.uri.query().unwrap_or_default())?;
+        let format = MediaFormat::pcm16(query.rate);
+        let call = CallRequest {
             call_id: query.call_id,
             user_id: query.user_id,
-            called: query.route.or_else(|| route_of_path(request.path())),
+            called: query.route.or_else(|| route_of_path(request.uri.path())),
             transport: "simulator",
             format_in: format,
             format_out: format,
             delivery: Delivery::WholeSentences,
             first_sequence: 0,
             sequence_ahead_max: 0,
-        })
-        .await?;
-    let encoder = SimulatorEncoder::new(query.rate, query.events.unwrap_or(false));
-    let first = encoder.started(&leg.call_id, leg.resumed);
-    actix_web::rt::spawn(carry(leg, socket, SimulatorDecoder::default(), encoder, first));
-    Ok(response)
+        };
+        let leg = self.switchboard.connect(call).await?;
+        let encoder = SimulatorEncoder::new(query.rate, query.events.unwrap_or(false));
+        let first = encoder.started(&leg.call_id, leg.resumed);
+        Ok(Opened { leg, decoder: SimulatorDecoder::default(), encoder, first })
+    }
 }
 
 /// A path without its slash selects the route, when it can be a name at all.

@@ -43,4 +43,4 @@
 mod codec;
 mod connection;
 
-pub use connection::{SimulatorState, routes};
+pub use connection::{SimulatorState, listen};

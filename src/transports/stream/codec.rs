@@ -10,7 +10,7 @@ use crate::types::{CallEvent, CallId, Epoch, SampleRate};
 
 /// Reads one connection's messages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StreamDecoder;
+pub(in crate::transports) struct StreamDecoder;
 
 impl Decoder for StreamDecoder {
     fn decode<'a>(&'a mut self, message: WireMessage<'a>) -> Result<Inbound<'a>, Rejection> {
@@ -37,7 +37,7 @@ enum Control {
 
 /// Writes one connection's messages.
 #[derive(Debug)]
-pub(super) struct StreamEncoder {
+pub(in crate::transports) struct StreamEncoder {
     wants_events: bool,
     epoch: Epoch,
 }

@@ -1,22 +1,34 @@
-//! The stream's WebSocket handler. It refuses before the upgrade what can be
+//! The stream's door. It refuses before the upgrade what can be
 //! known by then, so that the client sees an HTTP status.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::io;
+use std::net::TcpListener;
+
+use actix_http::RequestHead;
+use actix_http::ws::HandshakeError;
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
 
 use super::codec::{StreamDecoder, StreamEncoder};
 use crate::actors::link::{CallRequest, Delivery, Switchboard};
 use crate::config::LimitSettings;
-use crate::transports::query;
 use crate::transports::refusal::Refusal;
-use crate::transports::websocket::{SocketLimits, accept, carry};
+use crate::transports::websocket::{Door, Opened, SocketLimits, not_a_websocket};
+use crate::transports::{listener, query};
 use crate::types::MediaFormat;
 
-/// Length of an outgoing frame.
-const FRAME_MS: u32 = 20;
+/// Where the stream is.
+const PATH: &str = "/v1/stream";
 
-/// How far the engine may be ahead of real time: enough for a frame or two that
-/// come late, little enough that an interruption is heard at once.
-const LEAD_MS: u32 = 60;
+/// Length of an outgoing frame: each costs the engine and the network about the same,
+/// whatever its length.
+const FRAME_MS: u32 = 100;
+
+/// How far the engine may be ahead of real time: a frame, and enough for one that comes
+/// late; little enough that an interruption is heard at once even by a client that does
+/// not obey `flush`.
+const LEAD_MS: u32 = 160;
 
 /// What the stream's connections share.
 #[derive(Clone)]
@@ -34,22 +46,50 @@ impl StreamState {
     }
 }
 
-/// Mounts `GET /v1/stream`.
-pub fn routes(config: &mut web::ServiceConfig, state: StreamState) {
-    config.app_data(web::Data::new(state)).service(web::resource("/v1/stream").get(connect));
+/// Serves the stream on `port`, beside `routes` for everything that is no WebSocket, with
+/// so many `workers` (threads).
+///
+/// # Errors
+/// What the system says of the port.
+pub fn listen(
+    port: TcpListener,
+    workers: usize,
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    state: StreamState,
+) -> io::Result<Server> {
+    let routes = move |config: &mut web::ServiceConfig| {
+        config.service(web::resource(PATH).get(no_upgrade));
+        routes(config);
+    };
+    listener::listen(port, workers, routes, state)
 }
 
-async fn connect(
-    request: HttpRequest,
-    payload: web::Payload,
-    state: web::Data<StreamState>,
-) -> Result<HttpResponse, Refusal> {
-    let query = query::parse(request.query_string())?;
-    let (response, socket) = accept(&request, payload, state.limits)?;
-    let format = MediaFormat::pcm16(query.rate);
-    let leg = state
-        .switchboard
-        .connect(CallRequest {
+async fn no_upgrade() -> Result<HttpResponse, Refusal> {
+    Err(not_a_websocket(HandshakeError::NoWebsocketUpgrade))
+}
+
+impl Door for StreamState {
+    type Decoder = StreamDecoder;
+    type Encoder = StreamEncoder;
+
+    fn limits(&self) -> SocketLimits {
+        self.limits
+    }
+
+    async fn open(
+        &self,
+        request: &RequestHead,
+    ) -> Result<Opened<StreamDecoder, StreamEncoder>, Refusal> {
+        if request.uri.path() != PATH {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format_args!("there is no WebSocket here; see {PATH}"),
+            ));
+        }
+        let query = query::parse(request.uri.query().unwrap_or_default())?;
+        let format = MediaFormat::pcm16(query.rate);
+        let call = CallRequest {
             call_id: query.call_id,
             user_id: query.user_id,
             called: query.route,
@@ -59,10 +99,10 @@ async fn connect(
             delivery: Delivery::Paced { frame_ms: FRAME_MS, lead_ms: LEAD_MS },
             first_sequence: 0,
             sequence_ahead_max: 0,
-        })
-        .await?;
-    let first = vec![StreamEncoder::started(&leg.call_id, leg.resumed, query.rate)];
-    let encoder = StreamEncoder::new(query.events.unwrap_or(true));
-    actix_web::rt::spawn(carry(leg, socket, StreamDecoder, encoder, first));
-    Ok(response)
+        };
+        let leg = self.switchboard.connect(call).await?;
+        let first = vec![StreamEncoder::started(&leg.call_id, leg.resumed, query.rate)];
+        let encoder = StreamEncoder::new(query.events.unwrap_or(true));
+        Ok(Opened { leg, decoder: StreamDecoder, encoder, first })
+    }
 }

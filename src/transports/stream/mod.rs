@@ -9,7 +9,7 @@
 //! nothing; after twenty bad messages in a row, without audio between them, the
 //! connection is closed (1008).
 //!
-//! Out: binary messages of 20 ms at the same rate, at most 60 ms ahead of real
+//! Out: binary messages of 100 ms at the same rate, at most 160 ms ahead of real
 //! time, and text messages that a client may ignore:
 //!
 //! ```json
@@ -30,4 +30,4 @@
 mod codec;
 mod connection;
 
-pub use connection::{StreamState, routes};
+pub use connection::{StreamState, listen};

@@ -1,10 +1,12 @@
 //! The WebSocket protocols as clients see them, over loopback.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer};
+use actix_web::dev::Server;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -33,8 +35,8 @@ impl Engine {
         let stream = stream::StreamState::new(stage.switchboard.clone(), &limits);
         Self {
             stage,
-            simulator: serve(move |config| simulator::routes(config, simulator.clone())),
-            http: serve(move |config| stream::routes(config, stream.clone())),
+            simulator: serve(|port| simulator::listen(port, 1, simulator)),
+            http: serve(|port| stream::listen(port, 1, |_| (), stream)),
         }
     }
 
@@ -47,13 +49,11 @@ impl Engine {
     }
 }
 
-fn serve(routes: impl Fn(&mut actix_web::web::ServiceConfig) + Clone + Send + 'static) -> u16 {
-    let app = move || App::new().configure(routes.clone());
-    let server = HttpServer::new(app).workers(1).disable_signals();
-    let server = server.bind("127.0.0.1:0").expect("a free port");
-    let port = server.addrs()[0].port();
-    actix_web::rt::spawn(server.run());
-    port
+fn serve(listen: impl FnOnce(TcpListener) -> std::io::Result<Server>) -> u16 {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let number = port.local_addr().expect("bound").port();
+    actix_web::rt::spawn(listen(port).expect("served"));
+    number
 }
 
 struct Client(WebSocketStream<TcpStream>);
@@ -243,7 +243,7 @@ async fn what_can_be_refused_is_refused_before_the_upgrade() {
 }
 
 #[actix_web::test]
-async fn a_stream_takes_frames_of_any_size_and_plays_frames_of_20_ms() {
+async fn a_stream_takes_frames_of_any_size_and_plays_frames_of_100_ms() {
     let engine = Engine::start(Script { sentence_ms: 200, ..Script::default() });
     let mut client = engine.stream("/v1/stream?events=0").await;
     assert_eq!(client.next_json().await["type"], "started");
@@ -254,7 +254,7 @@ async fn a_stream_takes_frames_of_any_size_and_plays_frames_of_20_ms() {
     let mut reply = Vec::new();
     while reply.len() < 2 * 200 * 32 {
         let Message::Binary(frame) = client.next().await else { panic!("audio was expected") };
-        assert!(frame.len() <= 640, "{} bytes", frame.len());
+        assert!(frame.len() <= 3_200, "{} bytes", frame.len());
         reply.extend_from_slice(&frame);
     }
     assert_eq!(reply, bytes_of(&[1_000; 2 * 200 * 16]));
@@ -293,4 +293,19 @@ async fn a_dialog_that_ends_closes_the_connection_in_order() {
     };
     assert_eq!(last_text, Some(json!({"type": "end", "cause": "dialog_ended"})));
     assert_eq!(closed.map(|frame| frame.code), Some(CloseCode::Normal));
+}
+
+#[actix_web::test]
+async fn a_request_that_is_no_upgrade_is_told_so() {
+    let engine = Engine::start(Script::default());
+    for (port, path) in [(engine.simulator, "/"), (engine.http, "/v1/stream")] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("text");
+        assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+        assert!(answer.contains("not_a_websocket"), "{answer}");
+    }
+    assert_eq!(status(Client::connect(engine.http, "/elsewhere").await).0, 404);
 }

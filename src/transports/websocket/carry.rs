@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use actix_ws::{AggregatedMessage, CloseCode};
 use tokio::time::{Instant, sleep};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::socket::{Incoming, Outgoing, Received, SendError};
 use super::{Decoder, Encoder, Inbound, Outbound, Rejection, Socket, WireMessage};
@@ -137,10 +138,10 @@ enum Taken {
     Bad(Rejection),
 }
 
-async fn take(decoder: &mut impl Decoder, message: &AggregatedMessage, input: &LegInput) -> Taken {
+async fn take(decoder: &mut impl Decoder, message: &Message, input: &LegInput) -> Taken {
     let message = match message {
-        AggregatedMessage::Text(text) => WireMessage::Text(text),
-        AggregatedMessage::Binary(bytes) => WireMessage::Binary(bytes),
+        Message::Text(text) => WireMessage::Text(text),
+        Message::Binary(bytes) => WireMessage::Binary(bytes),
         // The socket keeps control frames to itself.
         _ => return Taken::Audio,
     };

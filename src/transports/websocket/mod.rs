@@ -1,10 +1,10 @@
 //! What every WebSocket carrier needs, whatever it says in its messages: bounded
-//! messages in, a bounded backlog out, pings, close codes, and the loop that
-//! joins a socket to a leg. It knows no protocol: a [`Decoder`] and an
-//! [`Encoder`] say what messages mean.
+//! messages in, nothing kept for who does not read, pings, close codes, and the loop
+//! that joins a socket to a leg. It knows no protocol: a [`Door`] says who may come
+//! in, a [`Decoder`] and an [`Encoder`] say what messages mean.
 
 mod carry;
-mod frames;
+mod door;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -12,8 +12,11 @@ mod tests;
 use actix_web::web::Bytes;
 use serde::Serialize;
 
-pub(super) use carry::carry;
-pub(super) use socket::{Socket, SocketLimits, accept};
+use carry::carry;
+use socket::Socket;
+
+pub(super) use door::{Door, Opened, not_a_websocket, upgrade};
+pub(super) use socket::SocketLimits;
 
 use crate::actors::link::LegCommand;
 
@@ -40,13 +43,6 @@ impl Outbound {
     pub(super) fn json(message: &impl Serialize) -> Self {
         // Fails only for maps with keys that are no strings; no message has one.
         Self::Text(serde_json::to_string(message).unwrap_or_default())
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        }
     }
 }
 

@@ -1,39 +1,47 @@
-//! One WebSocket: whole messages in, whole messages out, both bounded. It
-//! answers pings, sends its own, and tells an orderly close from a lost
-//! connection. It never reads or writes what the messages say.
+//! One WebSocket: whole messages in, whole messages out, both bounded. It answers
+//! pings, sends its own, and tells an orderly close from a lost connection. It never
+//! reads or writes what the messages say.
+//!
+//! Reading and writing share the socket within one task. Nothing is kept for a peer
+//! that does not read: a message is sent when the system has taken it.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::error::PayloadError;
-use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Payload};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev};
-use actix_ws::{
-    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session,
-};
-use futures_util::StreamExt as _;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use actix_web::rt::net::TcpStream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Result as WireResult};
 
 use super::Outbound;
-use super::frames::{FrameGuard, TooLarge};
 use crate::config::LimitSettings;
-use crate::transports::refusal::Refusal;
 
-/// Bytes that may wait for a peer that reads slowly, besides the message that
-/// passes this mark.
-const BACKLOG_BYTES_MAX: usize = 1 << 20;
-
-/// How long a message may wait for room before its reader counts as too slow.
+/// How long a message may wait for a peer that reads slowly.
 const SEND_MS_MAX: u64 = 5_000;
+
+/// What the system may hold for a peer that does not read, in bytes: a second or two of
+/// audio. It takes twice as much for its own bookkeeping.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Read at once. Zeroed before each read, so no more than a few frames of audio.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Pings within the idle time: two may be lost.
 const PINGS_PER_IDLE_TIME: u32 = 3;
+
+/// How long a peer may take to close its side after it was told to.
+const CLOSE_MS_MAX: u64 = 2_000;
 
 /// Limits of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +49,7 @@ pub(in crate::transports) struct SocketLimits {
     /// Largest message from the peer, in bytes.
     pub message_bytes_max: usize,
     /// A peer that sent nothing for so long, not even a pong, is lost; in
-    /// milliseconds.
+    /// milliseconds. Found out within a third of it.
     pub idle_ms_max: u32,
 }
 
@@ -57,43 +65,56 @@ pub(in crate::transports) struct Socket {
     pub(super) outgoing: Outgoing,
 }
 
-/// Makes a WebSocket of a request, or says why not. The socket comes alive when
-/// the response has been sent.
-pub(in crate::transports) fn accept(
-    request: &HttpRequest,
-    payload: Payload,
-    limits: SocketLimits,
-) -> Result<(HttpResponse, Socket), Refusal> {
-    let payload = guarded(request, payload, limits.message_bytes_max)?;
-    let (response, session, stream) =
-        actix_ws::handle(request, payload).map_err(|error| not_a_websocket(&error))?;
-    let backlog = Arc::new(Backlog::default());
-    let response = response
-        .map_body(|_, body| BoxBody::new(SocketBody { body, backlog: Arc::clone(&backlog) }));
-    let idle = Duration::from_millis(u64::from(limits.idle_ms_max));
-    let outgoing = Outgoing { session, backlog };
-    let incoming = Incoming {
-        stream: stream
-            .max_frame_size(limits.message_bytes_max)
-            .aggregate_continuations()
-            .max_continuation_size(limits.message_bytes_max),
-        outgoing: outgoing.clone(),
-        idle,
-        heard_at: Instant::now(),
-        ping_at: Instant::now() + idle / PINGS_PER_IDLE_TIME,
-    };
-    Ok((response, Socket { incoming, outgoing }))
+impl Socket {
+    /// A WebSocket on a connection that was upgraded; `read` came with the request.
+    pub(super) async fn new(connection: TcpStream, read: &[u8], limits: SocketLimits) -> Self {
+        set_options(&connection);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(limits.message_bytes_max))
+            .max_frame_size(Some(limits.message_bytes_max));
+        let stream = WebSocketStream::from_partially_read(
+            connection,
+            read.to_vec(),
+            Role::Server,
+            Some(config),
+        )
+        .await;
+        let outgoing = Outgoing(Rc::new(RefCell::new(stream)));
+        let period = Duration::from_millis(u64::from(limits.idle_ms_max)) / PINGS_PER_IDLE_TIME;
+        let incoming = Incoming {
+            outgoing: outgoing.clone(),
+            period,
+            ping_at: Box::pin(sleep(period)),
+            heard: true,
+            silent_periods: 0,
+        };
+        Self { incoming, outgoing }
+    }
+
+    /// Says goodbye, unless the peer did and is answered, then reads and throws away what
+    /// the peer still sends until it has closed its side, or for a few seconds: a
+    /// connection torn down with unread data would take the last words with it.
+    pub(super) async fn close(mut self, code: CloseCode, reason: &'static str) {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let closing = match self.outgoing.send_wire(Message::Close(Some(frame))).await {
+            Ok(()) => self.outgoing.drain().boxed_local(),
+            Err(SendError::Gone) => self.outgoing.answer_close().boxed_local(),
+            Err(SendError::Slow) => return,
+        };
+        // A peer that does not close in time has had its time.
+        let _closed = timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await;
+    }
 }
 
-impl Socket {
-    /// Says goodbye and lets go of the connection. The server reads and throws away
-    /// what the peer still sends until it has closed its side, or for a few seconds:
-    /// a connection torn down with unread data would take the last words with it.
-    pub(super) async fn close(self, code: CloseCode, reason: &str) {
-        let reason = CloseReason { code, description: Some(reason.to_owned()) };
-        if in_time(self.outgoing.session.close(Some(reason))).await.is_err() {
-            tracing::trace!("there was no room for the close frame");
-        }
+/// Options that only cost something when they cannot be set.
+fn set_options(connection: &TcpStream) {
+    let socket = socket2::SockRef::from(connection);
+    if let Err(error) =
+        socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES))
+    {
+        tracing::debug!(%error, "a socket option was not set");
     }
 }
 
@@ -101,7 +122,7 @@ impl Socket {
 #[derive(Debug)]
 pub(super) enum Received {
     /// A whole text or binary message.
-    Message(AggregatedMessage),
+    Message(Message),
     /// The peer closed because it is done.
     Closed,
     /// The peer closed because it cannot go on.
@@ -118,50 +139,59 @@ pub(super) enum Received {
 
 /// The receiving half.
 pub(super) struct Incoming {
-    stream: AggregatedMessageStream,
     outgoing: Outgoing,
-    idle: Duration,
-    heard_at: Instant,
-    ping_at: Instant,
+    /// Time between two pings.
+    period: Duration,
+    /// One timer for the whole connection: one for each message would cost more than
+    /// the message.
+    ping_at: Pin<Box<Sleep>>,
+    /// Something came in this period.
+    heard: bool,
+    /// Periods in which nothing came.
+    silent_periods: u32,
 }
 
 impl Incoming {
     /// Waits for the next message or the end.
     pub(super) async fn next(&mut self) -> Received {
         loop {
-            // Whether or not messages wait: while they do, only writing shows that the
-            // peer is gone.
-            if Instant::now() >= self.ping_at && self.ping().await.is_err() {
-                return Received::Lost;
-            }
-            let silent_at = self.heard_at + self.idle;
-            let wake_at = self.ping_at.min(silent_at);
-            let Ok(message) = timeout_at(wake_at, self.stream.recv()).await else {
-                if Instant::now() >= silent_at {
+            match poll_fn(|context| self.poll(context)).await {
+                Event::Wire(None) => return Received::Lost,
+                Event::Wire(Some(Err(error))) => return failure(&error),
+                Event::Wire(Some(Ok(Message::Close(frame)))) => return closed(frame.as_ref()),
+                // The library answers pings itself.
+                Event::Wire(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
+                Event::Wire(Some(Ok(message))) => return Received::Message(message),
+                Event::PeriodOver if self.silent_periods >= PINGS_PER_IDLE_TIME => {
                     return Received::Silent;
                 }
-                continue;
-            };
-            self.heard_at = Instant::now();
-            match message {
-                None => return Received::Lost,
-                Some(Err(error)) => return failure(&error),
-                Some(Ok(AggregatedMessage::Ping(payload))) => {
-                    if self.outgoing.pong(&payload).await.is_err() {
+                Event::PeriodOver => {
+                    if self.outgoing.send_wire(Message::Ping(Bytes::new())).await.is_err() {
                         return Received::Lost;
                     }
                 }
-                Some(Ok(AggregatedMessage::Pong(_))) => {}
-                Some(Ok(AggregatedMessage::Close(reason))) => return closed(reason.as_ref()),
-                Some(Ok(message)) => return Received::Message(message),
             }
         }
     }
 
-    async fn ping(&mut self) -> Result<(), SendError> {
-        self.ping_at = Instant::now() + self.idle / PINGS_PER_IDLE_TIME;
-        self.outgoing.ping().await
+    /// Looks at the clock whether or not messages wait: while they do, only writing
+    /// shows that the peer is gone.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if self.ping_at.as_mut().poll(context).is_ready() {
+            self.silent_periods = if self.heard { 0 } else { self.silent_periods + 1 };
+            self.heard = false;
+            self.ping_at.as_mut().reset(Instant::now() + self.period);
+            return Poll::Ready(Event::PeriodOver);
+        }
+        let message = ready!(self.outgoing.0.borrow_mut().poll_next_unpin(context));
+        self.heard = true;
+        Poll::Ready(Event::Wire(message))
     }
+}
+
+enum Event {
+    Wire(Option<WireResult<Message>>),
+    PeriodOver,
 }
 
 /// Why a message did not go out.
@@ -175,144 +205,84 @@ pub(super) enum SendError {
 
 /// The sending half. Clones send on the same connection.
 #[derive(Clone)]
-pub(super) struct Outgoing {
-    session: Session,
-    backlog: Arc<Backlog>,
-}
+pub(super) struct Outgoing(Rc<RefCell<WebSocketStream<TcpStream>>>);
 
 impl Outgoing {
-    /// Sends a message as soon as there is room for it.
+    /// Sends a message; done when the system has taken all of it.
     pub(super) async fn send(&mut self, message: Outbound) -> Result<(), SendError> {
-        let bytes = message.len();
-        let Self { session, backlog } = self;
-        in_time(async {
-            backlog.room().await;
-            backlog.add(bytes);
-            match message {
-                Outbound::Text(text) => session.text(text).await,
-                Outbound::Binary(bytes) => session.binary(bytes).await,
-            }
+        self.send_wire(match message {
+            Outbound::Text(text) => Message::text(text),
+            Outbound::Binary(bytes) => Message::Binary(bytes),
         })
         .await
     }
 
-    async fn ping(&mut self) -> Result<(), SendError> {
-        in_time(self.session.ping(b"")).await
-    }
-
-    async fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        in_time(self.session.pong(payload)).await
-    }
-}
-
-async fn in_time(
-    sending: impl Future<Output = Result<(), actix_ws::Closed>>,
-) -> Result<(), SendError> {
-    match timeout(Duration::from_millis(SEND_MS_MAX), sending).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(SendError::Gone),
-        Err(_) => Err(SendError::Slow),
-    }
-}
-
-/// Bytes handed to the connection that it has not yet begun to write.
-#[derive(Default)]
-pub(super) struct Backlog {
-    bytes: AtomicUsize,
-    drained: Notify,
-}
-
-impl Backlog {
-    pub(super) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) async fn room(&self) {
-        while self.bytes.load(Ordering::Relaxed) > BACKLOG_BYTES_MAX {
-            self.drained.notified().await;
+    async fn send_wire(&mut self, message: Message) -> Result<(), SendError> {
+        let mut message = Some(message);
+        let sending = poll_fn(|context| self.poll_send(&mut message, context));
+        match timeout(Duration::from_millis(SEND_MS_MAX), sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(SendError::Gone),
+            Err(_) => Err(SendError::Slow),
         }
     }
 
-    pub(super) fn drain(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
-        self.drained.notify_one();
-    }
-}
-
-/// The response body that carries the outgoing messages. It tells when they were
-/// fetched: the connection fetches only while its own buffer has room.
-struct SocketBody {
-    body: BoxBody,
-    backlog: Arc<Backlog>,
-}
-
-impl MessageBody for SocketBody {
-    type Error = Box<dyn std::error::Error>;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
+    fn poll_send(
+        &self,
+        message: &mut Option<Message>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let this = self.get_mut();
-        let fetched = Pin::new(&mut this.body).poll_next(context);
-        if matches!(fetched, Poll::Ready(Some(_))) {
-            // One fetch takes every message that waits.
-            this.backlog.drain();
+    ) -> Poll<WireResult<()>> {
+        let mut stream = self.0.borrow_mut();
+        if message.is_some() {
+            ready!(stream.poll_ready_unpin(context))?;
+            message.take().map_or(Ok(()), |message| stream.start_send_unpin(message))?;
         }
-        fetched
+        stream.poll_flush_unpin(context)
+    }
+
+    /// Sends the library's answer to a close frame.
+    async fn answer_close(&self) {
+        // The end of it is an error, like everything behind a close frame.
+        let _sent = poll_fn(|context| self.0.borrow_mut().poll_flush_unpin(context)).await;
+    }
+
+    /// Reads on until the peer has closed.
+    async fn drain(&self) {
+        let next = || poll_fn(|context| self.0.borrow_mut().poll_next_unpin(context));
+        while let Some(Ok(message)) = next().await {
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+        // What comes behind a bad frame makes no sense any more.
+        let mut scratch = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        while self.read_raw(&mut scratch).await.is_ok_and(|bytes| bytes > 0) {
+            scratch.clear();
+        }
+    }
+
+    async fn read_raw(&self, scratch: &mut BytesMut) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut stream = self.0.borrow_mut();
+            pin!(stream.get_mut().read_buf(scratch)).poll(context)
+        })
+        .await
     }
 }
 
-/// Puts the frame guard in front of the library.
-fn guarded(
-    request: &HttpRequest,
-    payload: Payload,
-    message_bytes_max: usize,
-) -> Result<Payload, Refusal> {
-    let mut guard = FrameGuard::new(message_bytes_max);
-    let stream = payload.into_inner().map(move |bytes| {
-        let bytes = bytes?;
-        guard.check(&bytes).map_err(|TooLarge| PayloadError::Overflow)?;
-        Ok(bytes)
-    });
-    let mut payload = dev::Payload::Stream { payload: stream.boxed_local() };
-    Payload::from_request(request, &mut payload)
-        .into_inner()
-        .map_err(|error| not_a_websocket(&error))
-}
-
-fn not_a_websocket(error: &actix_web::Error) -> Refusal {
-    Refusal::new(
-        StatusCode::BAD_REQUEST,
-        "not_a_websocket",
-        format_args!("this address speaks WebSocket: {error}"),
-    )
-}
-
-fn closed(reason: Option<&CloseReason>) -> Received {
-    match reason.map(|reason| reason.code) {
+fn closed(frame: Option<&CloseFrame>) -> Received {
+    match frame.map(|frame| frame.code) {
         None | Some(CloseCode::Normal | CloseCode::Away) => Received::Closed,
         Some(_) => Received::Failed,
     }
 }
 
-fn failure(error: &ProtocolError) -> Received {
-    let ProtocolError::Io(error) = error else {
-        return Received::Violation(CloseCode::Protocol);
-    };
-    let cause = error.get_ref();
-    match cause.and_then(|cause| cause.downcast_ref::<PayloadError>()) {
-        Some(PayloadError::Overflow) => Received::TooLarge,
-        Some(_) => Received::Lost,
-        None if cause
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<std::str::Utf8Error>) =>
-        {
-            Received::Violation(CloseCode::Invalid)
-        }
-        None => Received::Violation(CloseCode::Protocol),
+fn failure(error: &Error) -> Received {
+    match error {
+        Error::Capacity(_) => Received::TooLarge,
+        Error::Utf8(_) => Received::Violation(CloseCode::Invalid),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Received::Lost,
+        Error::Protocol(_) => Received::Violation(CloseCode::Protocol),
+        _ => Received::Lost,
     }
 }

@@ -1,11 +1,13 @@
 //! The socket against a real client over loopback: what the engine's side makes of
 //! what the client does, as a list of words.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpServer, web};
-use actix_ws::{AggregatedMessage, CloseCode};
+use actix_http::{HttpService, Request, Response};
+use actix_service::fn_service;
+use actix_web::dev::Server as HttpServer;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,17 +15,19 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
 
+use super::door::{Connection, accept};
 use super::socket::{Incoming, Received};
-use super::{Outbound, Socket, SocketLimits, accept};
+use super::{Outbound, Socket, SocketLimits};
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A server with one kind of handler, and the words of its sockets.
+/// A server whose connections say what they receive, and the words of its sockets.
 struct Server {
     port: u16,
     words: mpsc::Receiver<String>,
@@ -33,23 +37,24 @@ impl Server {
     fn start(idle_ms_max: u32) -> Self {
         let (sender, words) = mpsc::channel(100);
         let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max };
-        let app = move || {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let number = port.local_addr().expect("bound").port();
+        let server = HttpServer::build().workers(1).disable_signals();
+        let server = server.listen("test", port, move || {
             let sender = sender.clone();
-            let handler = move |request: HttpRequest, payload: web::Payload| {
+            let upgrade = fn_service(move |(request, connection): (Request, Connection)| {
                 let sender = sender.clone();
                 async move {
-                    let (response, socket) = accept(&request, payload, limits)?;
-                    actix_web::rt::spawn(serve(socket, sender));
-                    Ok::<_, super::super::refusal::Refusal>(response)
+                    let accepted = accept(&request, connection).await.expect("an open one");
+                    serve(accepted.into_socket(limits).await.expect("a socket"), sender).await;
+                    Ok::<_, Infallible>(())
                 }
-            };
-            App::new().default_service(web::get().to(handler))
-        };
-        let server = HttpServer::new(app).workers(1).disable_signals();
-        let server = server.bind("127.0.0.1:0").expect("a free port");
-        let port = server.addrs()[0].port();
-        actix_web::rt::spawn(server.run());
-        Self { port, words }
+            });
+            let plain = fn_service(|_: Request| async { Ok::<_, Infallible>(Response::ok()) });
+            HttpService::build().upgrade(upgrade).h1(plain).tcp()
+        });
+        actix_web::rt::spawn(server.expect("a free port").run());
+        Self { port: number, words }
     }
 
     async fn raw(&self) -> TcpStream {
@@ -85,7 +90,7 @@ async fn serve(mut socket: Socket, words: mpsc::Sender<String>) {
 
 async fn received(incoming: &mut Incoming) -> (String, Option<CloseCode>) {
     match incoming.next().await {
-        Received::Message(AggregatedMessage::Text(text)) => (text.to_string(), None),
+        Received::Message(Message::Text(text)) => (text.to_string(), None),
         Received::Message(message) => (format!("{message:?}"), None),
         Received::Closed => ("closed".to_owned(), Some(CloseCode::Normal)),
         Received::Failed => ("failed".to_owned(), Some(CloseCode::Normal)),
@@ -130,8 +135,8 @@ async fn messages_come_whole_and_go_back() {
 #[actix_web::test]
 async fn an_orderly_close_is_told_from_a_failed_one() {
     assert_eq!(closed_with(1000).await, ("closed".to_owned(), Some(1000)));
-    assert_eq!(closed_with(1001).await, ("closed".to_owned(), Some(1000)));
-    assert_eq!(closed_with(1011).await, ("failed".to_owned(), Some(1000)));
+    assert_eq!(closed_with(1001).await, ("closed".to_owned(), Some(1001)));
+    assert_eq!(closed_with(1011).await, ("failed".to_owned(), Some(1011)));
 }
 
 #[actix_web::test]
@@ -210,29 +215,4 @@ async fn a_connection_stays_up_until_the_peer_has_answered_the_close() {
     stream.write_all(b"\x88\x82\0\0\0\0\x03\xe8").await.expect("still open");
     let end = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("in time");
     assert_eq!(end.ok(), Some(0));
-}
-
-#[actix_web::test]
-async fn a_request_that_is_no_upgrade_is_told_so() {
-    let server = Server::start(60_000);
-    let mut stream = server.raw().await;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("open");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("text");
-    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
-    assert!(answer.contains("not_a_websocket"), "{answer}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_full_backlog_waits_until_the_connection_fetches() {
-    let backlog = Arc::new(super::socket::Backlog::default());
-    backlog.add(2 << 20);
-    let waiting = tokio::spawn({
-        let backlog = Arc::clone(&backlog);
-        async move { backlog.room().await }
-    });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!waiting.is_finished());
-    backlog.drain();
-    waiting.await.expect("there is room");
 }
