@@ -1,7 +1,10 @@
-//! Takes the 16 kHz weights out of the Silero model that crate `silero` carries. Run by
-//! `make silero-weights`; no part of the engine.
+//! Takes the 16 kHz weights out of the Silero model that crate `silero` carries, and
+//! runs the model itself, with `rten`, over the streams of the tests.
+//!
+//! Run by `make silero-weights` and `make vad-oracle`; no part of the engine.
 
 mod onnx;
+mod oracle;
 mod weights;
 
 use std::error::Error;
@@ -12,6 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["weights", file] => weights::extract(silero::BUNDLED_MODEL, Path::new(file)),
-        _ => Err("usage: weights FILE".into()),
+        ["oracle", folder, file] => {
+            oracle::hear(silero::BUNDLED_MODEL, Path::new(folder), Path::new(file))
+        }
+        _ => Err("usage: weights FILE | oracle FOLDER FILE".into()),
     }
 }
