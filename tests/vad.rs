@@ -18,7 +18,7 @@ const ERROR_MAX: f32 = 1e-4;
 fn every_window_is_heard_as_by_another_runtime_on_every_kind_of_processor() {
     let mut oracle = Oracle::stored();
     // The plain level is slow without optimisation: the recordings have to do.
-    let fast = |level: &Level| *level != Level::Plain;
+    let fast = |level: &Level| *level != Level::PLAIN;
     for stream in Track::clean().conditions() {
         assert_heard_alike(
             &stream,
