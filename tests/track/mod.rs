@@ -1,8 +1,8 @@
 //! A labelled track: every recording of people and every generated sentence in one
 //! call, with pauses in between, and the same call in known noise.
 //!
-//! Everything is computed from the files of `tests/audio` with fixed seeds, so a
-//! stream is the same samples on every machine.
+//! Everything is computed from the files of `tests/audio` and `tests/track/audio` with
+//! fixed seeds, so a stream is the same samples on every machine.
 
 #![allow(dead_code, reason = "not everyone who hears the track needs all of it")]
 
@@ -147,7 +147,9 @@ fn recording(name: &str) -> Vec<i16> {
 }
 
 fn file(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/audio/{name}", env!("CARGO_MANIFEST_DIR"));
+    // Apart from the people: other tests hear every recording of those.
+    let folder = if name.starts_with("generated") { "track/audio" } else { "audio" };
+    let path = format!("{}/tests/{folder}/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
