@@ -13,9 +13,9 @@
 //! | `lanes.rs`, `level.rs` | processors, and which this is |
 //!
 //! It knows no threshold and no duration, allocates nothing after it was made, and skips
-//! no window however quiet: the memory goes on changing for half a minute of silence, and
-//! a detector that had missed it cuts what comes next otherwise (measured: a segment in
-//! silence that was none, and starts one window off).
+//! no window however quiet: the memory is still changing after 19 s of digital silence,
+//! and a detector that left it alone after the first half second cut what came next
+//! otherwise (measured: a segment in silence that was none, and starts one window off).
 
 mod lanes;
 mod level;
