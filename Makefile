@@ -15,7 +15,8 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
-.PHONY: help demo test deps tools build check format lint unit doc bench bench-smoke
+.PHONY: help demo test deps tools build check format lint unit doc bench bench-smoke \
+	silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,20 @@ unit: deps
 
 doc: deps
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+
+# Crates of its own that the engine does not need; see tools/silero/README.md.
+SILERO := $(CARGO) run --release --locked --quiet --manifest-path tools/silero/Cargo.toml --
+
+silero-weights: ## take the weights of the voice detector out of the published model
+	$(SILERO) weights assets/silero_vad_16k.bin
+
+vad-oracle: ## let another runtime hear the labelled track with the published model
+	rm -rf target/vad-track
+	$(CARGO) run --release --locked --quiet --example vad_track -- streams target/vad-track
+	$(SILERO) oracle target/vad-track tests/track/oracle.bin
+
+vad-table: ## measure the voice detectors in noise, into docs/vad.md
+	$(CARGO) run --release --locked --quiet --example vad_track -- table docs/vad.md
 
 bench: deps ## measure what the stages of the audio path cost
 	$(CARGO) bench --locked --bench '*'

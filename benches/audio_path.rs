@@ -3,11 +3,14 @@
 //! Each figure is for one second of a call's audio, so that stages can be added up.
 //! Compare figures of one run only; the machine decides the rest.
 
+use antiphon::media::detector::new_detector;
+use antiphon::media::silero::{Level, Silero};
 use antiphon::media::{
     Decoder, Encoder, Playout, PlayoutStep, Resampler, SpeechFinder, audio_ring,
 };
 use antiphon::types::{
-    Codec, INNER_RATE, ListeningSettings, MediaFormat, Now, SampleRate, SentenceId, SpeechAudio,
+    Codec, Detector, INNER_RATE, ListeningSettings, MediaFormat, Now, SampleRate, SentenceId,
+    SpeechAudio,
 };
 use divan::{Bencher, black_box};
 
@@ -57,18 +60,51 @@ fn resample_to_inner(bencher: Bencher, hz: u32) {
     });
 }
 
-#[divan::bench]
-fn listen_to_speech(bencher: Bencher) {
-    listen(bencher, &speech());
+/// One window: 32 ms of silero, 16 ms of earshot.
+#[divan::bench(args = [Detector::Silero, Detector::Earshot])]
+fn detect_a_window(bencher: Bencher, kind: Detector) {
+    let mut detector = new_detector(kind);
+    let second = speech();
+    let mut windows = second.chunks_exact(detector.window_samples()).cycle();
+    bencher
+        .bench_local(|| detector.speech_probability(black_box(windows.next().expect("endless"))));
 }
 
-#[divan::bench]
-fn listen_to_silence(bencher: Bencher) {
-    listen(bencher, &vec![0; 16_000]);
+/// One window of 32 ms on each kind of processor that this one is of.
+#[divan::bench(args = Level::available())]
+fn detect_a_window_with_silero(bencher: Bencher, level: Level) {
+    let mut silero = Silero::at_level(level);
+    let second = speech();
+    let mut windows = second.as_chunks().0.iter().cycle();
+    bencher.bench_local(|| silero.speech_probability(black_box(windows.next().expect("endless"))));
 }
 
-fn listen(bencher: Bencher, second: &[i16]) {
-    let mut finder = SpeechFinder::new(&ListeningSettings::default(), 200);
+/// A thousand calls in turn, one window each: every call finds its own state cold.
+#[divan::bench(args = [Detector::Silero, Detector::Earshot])]
+fn detect_a_window_of_a_thousand_calls(bencher: Bencher, kind: Detector) {
+    let mut detectors: Vec<_> = (0..1_000).map(|_| new_detector(kind)).collect();
+    let second = speech();
+    bencher.bench_local(|| {
+        for detector in &mut detectors {
+            let window = &second[..detector.window_samples()];
+            black_box(detector.speech_probability(black_box(window)));
+        }
+    });
+}
+
+#[divan::bench(args = [Detector::Silero, Detector::Earshot])]
+fn listen_to_speech(bencher: Bencher, kind: Detector) {
+    listen(bencher, kind, &speech());
+}
+
+#[divan::bench(args = [Detector::Silero, Detector::Earshot])]
+fn listen_to_silence(bencher: Bencher, kind: Detector) {
+    listen(bencher, kind, &vec![0; 16_000]);
+}
+
+fn listen(bencher: Bencher, detector: Detector, second: &[i16]) {
+    let settings = ListeningSettings { detector, ..ListeningSettings::default() };
+    let mut finder = SpeechFinder::new(&settings, 200);
     bencher.bench_local(|| {
         for frame in second.chunks(INNER_RATE.samples_in_ms(20)) {
             finder.handle_samples(black_box(frame));

@@ -395,7 +395,7 @@ fn every_file_the_texts_point_to_exists() {
 
 /// Everything that is written for people to read, by its path.
 fn texts() -> Vec<(String, String)> {
-    let folders = ["", "docs", "benches", "tests", "tests/audio"];
+    let folders = ["", "docs", "benches", "tests", "tests/audio", "tests/track"];
     let entries = folders.iter().flat_map(|folder| {
         fs::read_dir(root().join(folder)).expect("a folder of the project can be read")
     });

@@ -16,6 +16,7 @@ mod speech;
 mod speech_worker;
 mod table;
 mod turn_log;
+mod vad;
 
 use std::future::Future;
 use std::io::Write as _;
@@ -64,6 +65,9 @@ enum Command {
     /// Tell whether the engine could work: configuration, keys, speech, providers.
     #[command(after_help = check::EXAMPLES)]
     Check,
+    /// Print where somebody speaks in a recording, as the engine would cut it.
+    #[command(after_help = vad::EXAMPLES)]
+    Vad(vad::VadArgs),
     /// Serve one speech library over standard input and output; started by the engine.
     #[command(after_help = speech_worker::EXAMPLES)]
     SpeechWorker(speech_worker::SpeechWorkerArgs),
@@ -86,6 +90,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Call(args) => load(cli).and_then(|config| block_on(call::run(args, &config))),
         Command::Sandbox(args) => block_on(sandbox::run(args)),
+        Command::Vad(args) => load(cli).and_then(|config| vad::run(args, &config)),
         Command::SpeechWorker(args) => speech_worker::run(args),
         Command::Check => block_on(check::run(load(cli))),
         Command::Config => load(cli).map(|config| print(&config::effective_toml(&config))),

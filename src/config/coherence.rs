@@ -69,10 +69,11 @@ impl Checks<'_> {
     fn listening(&mut self, path: &str, route: &RouteSettings) {
         let listening = &route.listening;
         let at = |key: &str| format!("{path}.listening.{key}");
-        if listening.stop_probability >= listening.start_probability {
+        let thresholds = listening.thresholds();
+        if thresholds.stop >= thresholds.start {
             let message = format!(
                 "`stop_probability` ({}) must be below `start_probability` ({})",
-                listening.stop_probability, listening.start_probability
+                thresholds.stop, thresholds.start
             );
             self.wrong(&[&at("stop_probability"), &at("start_probability")], message);
         }

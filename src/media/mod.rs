@@ -15,6 +15,7 @@ pub mod reorder;
 pub mod resampler;
 pub mod ring;
 pub mod segmenter;
+pub mod silero;
 pub mod wav;
 
 pub use decoder::Decoder;

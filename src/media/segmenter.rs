@@ -270,11 +270,12 @@ impl Segmenter {
 
 impl Rules {
     fn new(settings: &ListeningSettings, sustain_ms: u32) -> Self {
+        let thresholds = settings.thresholds();
         let speech_min = INNER_RATE.samples_in_ms(settings.speech_ms_min);
         let pre_roll = INNER_RATE.samples_in_ms(settings.pre_roll_ms);
         Self {
-            start_probability: settings.start_probability,
-            stop_probability: settings.stop_probability,
+            start_probability: thresholds.start,
+            stop_probability: thresholds.stop,
             speech_min,
             silence_end: INNER_RATE.samples_in_ms(settings.silence_ms_end),
             pre_roll,

@@ -29,6 +29,6 @@ pub use ids::{
 pub use private::{CallerText, Private, Secret};
 pub use retry::RetryOn;
 pub use route::{
-    BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, TurnSettings,
+    BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, Thresholds, TurnSettings,
 };
 pub use time::{MediaTime, Now};

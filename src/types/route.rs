@@ -110,8 +110,31 @@ mod greeting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
+    /// The Silero model: stands noise and other voices in the background.
+    Silero,
     /// Crate `earshot`: cheap, good on clean speech and steady noise.
     Earshot,
+}
+
+/// Where a detector's probabilities become a decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Probability at which speech may start.
+    pub start: f32,
+    /// Probability under which it may stop.
+    pub stop: f32,
+}
+
+impl Detector {
+    /// The thresholds that suit this detector: what one calls 0.5, another calls 0.65.
+    #[must_use]
+    pub const fn thresholds(self) -> Thresholds {
+        match self {
+            // Those that its makers ship.
+            Self::Silero => Thresholds { start: 0.5, stop: 0.35 },
+            Self::Earshot => Thresholds { start: 0.65, stop: 0.45 },
+        }
+    }
 }
 
 /// How speech is told from silence. Lengths are audio time.
@@ -120,9 +143,10 @@ pub enum Detector {
 pub struct ListeningSettings {
     /// The detector.
     pub detector: Detector,
-    /// Speech probability at which speech may start, 0 to 1.
+    /// Speech probability at which speech may start; 0 for what suits the detector.
     pub start_probability: f32,
-    /// Speech probability under which it may stop; below `start_probability`.
+    /// Speech probability under which it may stop, below that at which it may start; 0
+    /// for what suits the detector.
     pub stop_probability: f32,
     /// Speech needed before it counts as started.
     pub speech_ms_min: u32,
@@ -136,6 +160,19 @@ pub struct ListeningSettings {
     pub latency_ms_max: u32,
     /// Audio that may arrive ahead of real time in one burst.
     pub burst_ms_max: u32,
+}
+
+impl ListeningSettings {
+    /// The thresholds in force: those that were set, else those of the detector.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        let own = self.detector.thresholds();
+        let or = |set: f32, own: f32| if set > 0.0 { set } else { own };
+        Thresholds {
+            start: or(self.start_probability, own.start),
+            stop: or(self.stop_probability, own.stop),
+        }
+    }
 }
 
 /// How turns are taken. Lengths are real time unless said otherwise.
@@ -173,9 +210,9 @@ pub struct BudgetSettings {
 impl Default for ListeningSettings {
     fn default() -> Self {
         Self {
-            detector: Detector::Earshot,
-            start_probability: 0.65,
-            stop_probability: 0.45,
+            detector: Detector::Silero,
+            start_probability: 0.0,
+            stop_probability: 0.0,
             speech_ms_min: 64,
             silence_ms_end: 500,
             pre_roll_ms: 300,

@@ -1,0 +1,95 @@
+//! The voice activity detectors on the labelled track: as good as `docs/vad.md` says, and
+//! the same as the model in another runtime.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
+
+mod track;
+
+use antiphon::media::silero::{Level, Silero};
+use antiphon::types::Detector;
+use track::oracle::{Oracle, WINDOW_SAMPLES};
+use track::score::{Score, probabilities, score};
+use track::{Stream, Track, recordings};
+
+/// How far a probability may be from the other runtime's.
+const ERROR_MAX: f32 = 1e-4;
+
+#[test]
+fn every_window_is_heard_as_by_another_runtime_on_every_kind_of_processor() {
+    let mut oracle = Oracle::stored();
+    // The plain level is slow without optimisation: the recordings have to do.
+    let fast = |level: &Level| *level != Level::PLAIN;
+    for stream in Track::clean().conditions() {
+        assert_heard_alike(
+            &stream,
+            &oracle.next(&stream),
+            Level::available().iter().filter(|it| fast(it)),
+        );
+    }
+    for stream in recordings() {
+        assert_heard_alike(&stream, &oracle.next(&stream), Level::available().iter());
+    }
+    assert!(oracle.is_empty(), "the oracle heard the same streams");
+}
+
+fn assert_heard_alike<'a>(
+    stream: &Stream,
+    expected: &[f32],
+    levels: impl Iterator<Item = &'a Level>,
+) {
+    for level in levels {
+        let mut silero = Silero::at_level(*level);
+        let windows = stream.samples.as_chunks::<WINDOW_SAMPLES>().0;
+        assert_eq!(windows.len(), expected.len(), "{}", stream.name);
+        for (index, (window, expected)) in windows.iter().zip(expected).enumerate() {
+            let heard = silero.speech_probability(window);
+            let error = (heard - expected).abs();
+            let place = format!("{}, {level:?}, window {index}", stream.name);
+            assert!(error < ERROR_MAX, "{place}: {heard} is not {expected}");
+        }
+    }
+}
+
+/// Of the 45 utterances: how many come out whole at least, and how many segments of the
+/// silence there are at most, by condition. The table of `docs/vad.md` with a little room.
+const WHOLE_MIN: [(&str, usize, usize); 8] = [
+    ("clean", 39, 0),
+    ("clean, µ-law", 37, 0),
+    ("white noise, 10 dB", 35, 0),
+    ("pink noise, 5 dB, µ-law", 33, 1),
+    ("pink noise, 0 dB", 36, 0),
+    ("babble, 20 dB", 35, 4),
+    ("babble, 15 dB", 34, 9),
+    ("babble, 10 dB", 28, 15),
+];
+
+#[test]
+fn noise_and_other_voices_hide_few_utterances_and_make_few() {
+    let track = Track::clean();
+    let conditions = track.conditions();
+    for (condition, whole_min, false_max) in WHOLE_MIN {
+        let stream = conditions.iter().find(|stream| stream.name == condition).unwrap();
+        let silero = scored(&track, Detector::Silero, stream);
+        assert!(silero.whole >= whole_min, "{condition}: {silero:?}");
+        assert!(silero.false_segments <= false_max, "{condition}: {silero:?}");
+    }
+}
+
+#[test]
+fn silero_stands_what_earshot_does_not() {
+    let track = Track::clean();
+    for stream in track.conditions() {
+        let silero = scored(&track, Detector::Silero, &stream);
+        let earshot = scored(&track, Detector::Earshot, &stream);
+        let worse = earshot.whole.saturating_sub(silero.whole);
+        assert!(worse <= 2, "{}: {silero:?}, {earshot:?}", stream.name);
+        if ["pink noise, 0 dB", "babble, 10 dB"].contains(&stream.name.as_str()) {
+            assert!(silero.whole > earshot.whole + 15, "{}: {silero:?}, {earshot:?}", stream.name);
+        }
+    }
+}
+
+fn scored(track: &Track, kind: Detector, stream: &Stream) -> Score {
+    let (heard, window_samples) = probabilities(kind, &stream.samples);
+    score(track, kind, &heard, window_samples)
+}
