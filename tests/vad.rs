@@ -8,7 +8,7 @@ mod track;
 use antiphon::media::silero::{Level, Silero};
 use antiphon::types::Detector;
 use track::oracle::{Oracle, WINDOW_SAMPLES};
-use track::score::{Score, probabilities, score};
+use track::score::{Score, probabilities, score, segments};
 use track::{Stream, Track, recordings};
 
 /// How far a probability may be from the other runtime's.
@@ -87,6 +87,33 @@ fn silero_stands_what_earshot_does_not() {
             assert!(silero.whole > earshot.whole + 15, "{}: {silero:?}, {earshot:?}", stream.name);
         }
     }
+}
+
+/// How far an edge may move when windows too quiet for speech are not left to the model:
+/// two windows, in samples.
+const MOVED_MAX: usize = 2 * WINDOW_SAMPLES;
+
+#[test]
+fn leaving_out_what_is_too_quiet_for_speech_changes_no_utterance() {
+    for stream in Track::clean().conditions().into_iter().chain(recordings()) {
+        let mut model = Silero::new();
+        let windows = stream.samples.as_chunks::<WINDOW_SAMPLES>().0;
+        let alone: Vec<f32> = windows.iter().map(|it| model.speech_probability(it)).collect();
+        let alone = edges(&alone);
+        let found = edges(&probabilities(Detector::Silero, &stream.samples).0);
+        let is_near = |edge: &usize| found.iter().any(|it| it.abs_diff(*edge) <= MOVED_MAX);
+        assert!(alone.iter().all(is_near), "{}: {alone:?} {found:?}", stream.name);
+        // In one generated sentence the model talks across a pause of 200 ms without a
+        // sound; here it is the end of an utterance, as the settings say.
+        let pauses = usize::from(stream.name == "clean");
+        assert_eq!(found.len(), alone.len() + 2 * pauses, "{}", stream.name);
+    }
+}
+
+/// Where the segments of a stream begin and end.
+fn edges(heard: &[f32]) -> Vec<usize> {
+    let segments = segments(Detector::Silero, heard, WINDOW_SAMPLES);
+    segments.into_iter().flat_map(|segment| [segment.start, segment.end]).collect()
 }
 
 fn scored(track: &Track, kind: Detector, stream: &Stream) -> Score {

@@ -12,10 +12,9 @@
 //! | `spectrum.rs`, `network.rs` | what is computed, for any processor |
 //! | `lanes.rs`, `level.rs` | processors, and which this is |
 //!
-//! It knows no threshold and no duration, allocates nothing after it was made, and skips
-//! no window however quiet: the memory is still changing after 19 s of digital silence,
-//! and a detector that left it alone after the first half second cut what came next
-//! otherwise (measured: a segment in silence that was none, and starts one window off).
+//! It knows no threshold and no duration, allocates nothing after it was made, and does
+//! not decide which windows are worth hearing: its memory is still changing after 19 s of
+//! digital silence.
 
 mod lanes;
 mod level;
@@ -74,6 +73,11 @@ impl Silero {
         let samples = self.covered(window);
         self.context.copy_from_slice(&window[WINDOW_SAMPLES - CONTEXT_SAMPLES..]);
         level::run(self.level, self.model, &mut self.memory, &samples)
+    }
+
+    /// Passes over a window without hearing it; the next one begins where it ended.
+    pub fn skip(&mut self, window: &[i16; WINDOW_SAMPLES]) {
+        self.context.copy_from_slice(&window[WINDOW_SAMPLES - CONTEXT_SAMPLES..]);
     }
 
     /// The samples of all frames: context, window, and the window's end mirrored.
