@@ -4,7 +4,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `settings` | the settings and their defaults |
+//! | `settings`, `stand_ins` | the settings and their defaults |
 //! | `load` | file and environment to settings |
 //! | `source` | parsing, environment variables, places of values |
 //! | `keys`, `rule`, `walk` | every key, what it may hold, checking one by one |
@@ -25,6 +25,7 @@ mod routes;
 mod rule;
 mod settings;
 mod source;
+mod stand_ins;
 mod walk;
 
 #[cfg(test)]
@@ -35,3 +36,4 @@ pub use error::{ConfigError, Place, Problem, Problems};
 pub use load::load;
 pub use routes::RouteTable;
 pub use settings::*;
+pub use stand_ins::{FixedDialogSettings, FixedSettings, ToneSettings};

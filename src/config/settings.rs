@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::stand_ins::{FixedDialogSettings, FixedSettings, ToneSettings};
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
 /// The whole configuration. A value of this type that [`super::load()`] returned
@@ -70,11 +71,11 @@ pub struct LimitSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSettings {
-    /// `cognigy-dialogs`, `cognigy-rest`.
+    /// `cognigy-dialogs`, `cognigy-rest`, `fixed`, `echo`.
     pub dialog: String,
     /// `pocketsphinx`, `openai-http`, `fixed`, `worker`.
     pub stt: String,
-    /// `flite`, `generic-http`, `worker`.
+    /// `flite`, `generic-http`, `tone`, `worker`.
     pub tts: String,
     /// Voice of the synthesiser. Empty: the provider's own default.
     pub voice: String,
@@ -136,6 +137,8 @@ pub struct DialogSettings {
     /// `[dialog.cognigy-rest]`
     #[serde(rename = "cognigy-rest")]
     pub cognigy_rest: CognigyRestSettings,
+    /// `[dialog.fixed]`
+    pub fixed: FixedDialogSettings,
 }
 
 /// `[dialog.cognigy-dialogs]`
@@ -221,14 +224,6 @@ pub struct OpenAiHttpSettings {
     pub timeout_ms: u32,
 }
 
-/// `[stt.fixed]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FixedSettings {
-    /// What every utterance is taken for.
-    pub text: String,
-}
-
 /// A speech worker of the user's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -250,6 +245,8 @@ pub struct TtsSettings {
     /// `[tts.generic-http]`
     #[serde(rename = "generic-http")]
     pub generic_http: GenericHttpSettings,
+    /// `[tts.tone]`
+    pub tone: ToneSettings,
     /// `[tts.worker]`
     pub worker: WorkerSettings,
 }
@@ -371,6 +368,7 @@ impl Default for DialogSettings {
             waiting_max: 1_000,
             cognigy_dialogs: CognigyDialogsSettings::default(),
             cognigy_rest: CognigyRestSettings::default(),
+            fixed: FixedDialogSettings::default(),
         }
     }
 }
@@ -423,12 +421,6 @@ impl Default for OpenAiHttpSettings {
             api_key_file: PathBuf::new(),
             timeout_ms: 10_000,
         }
-    }
-}
-
-impl Default for FixedSettings {
-    fn default() -> Self {
-        Self { text: "what time is breakfast".to_owned() }
     }
 }
 

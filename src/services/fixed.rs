@@ -1,9 +1,16 @@
-//! A recogniser that takes every utterance for the same phrase: for load tests and
-//! for trying out everything but recognition. It listens to nothing.
+//! A recogniser that takes every utterance for the same phrase, and a dialog backend
+//! that answers every turn with the same reply: for load tests and for trying out
+//! everything else. They listen to nothing and remember nothing.
 
-use super::{Health, ServiceFuture, SpeechToText, SttRequest};
-use crate::config::FixedSettings;
-use crate::types::{CallerText, SttFailure, Transcript};
+use std::sync::Arc;
+
+use super::governor::Governor;
+use super::{DialogBackend, Health, ServiceFuture, SpeechToText, SttRequest};
+use crate::config::{FixedDialogSettings, FixedSettings};
+use crate::types::{
+    CallerText, DialogFailure, DialogReply, DialogRequest, ReplyOutput, SessionData, SttFailure,
+    Transcript,
+};
 
 /// The `fixed` recogniser.
 pub(super) struct FixedStt {
@@ -25,5 +32,81 @@ impl SpeechToText for FixedStt {
     fn check(&self) -> ServiceFuture<'_, Health> {
         let found = "takes every utterance for the phrase in stt.fixed.text".to_owned();
         Box::pin(std::future::ready(Health::Ready(found)))
+    }
+}
+
+/// The `fixed` dialog backend. It waits for its permit like any other: what a turn
+/// costs the engine is measured with the governor in it.
+pub(super) struct FixedDialog {
+    text: CallerText,
+    intent: Option<String>,
+    governor: Arc<Governor>,
+}
+
+impl FixedDialog {
+    pub(super) fn new(settings: &FixedDialogSettings, governor: Arc<Governor>) -> Self {
+        let intent = Some(settings.intent.clone()).filter(|intent| !intent.is_empty());
+        Self { text: settings.text.as_str().into(), intent, governor }
+    }
+}
+
+impl DialogBackend for FixedDialog {
+    fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
+        Box::pin(async move {
+            let _permit = self.governor.permit_for(&request).await?;
+            Ok(DialogReply { intent: self.intent.clone(), ..saying(self.text.clone()) })
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        let found = "answers every turn with the reply in dialog.fixed.text".to_owned();
+        Box::pin(std::future::ready(Health::Ready(found)))
+    }
+}
+
+/// A reply of nothing but `text`.
+pub(super) fn saying(text: CallerText) -> DialogReply {
+    DialogReply {
+        outputs: vec![ReplyOutput { text, interruptible: None }],
+        intent: None,
+        confidence: None,
+        next_state: None,
+        session: SessionData::default(),
+        end_call: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::tests::turn;
+
+    async fn reply(intent: &str) -> DialogReply {
+        let settings = FixedDialogSettings { text: "At ten.".to_owned(), intent: intent.into() };
+        let backend = FixedDialog::new(&settings, Governor::new(1, 1, None));
+        backend.ask(turn("a")).await.expect("a reply")
+    }
+
+    #[tokio::test]
+    async fn every_turn_is_answered_with_the_reply_of_the_settings() {
+        let reply = reply("hours").await;
+        assert_eq!(reply.outputs[0].text.expose(), "At ten.");
+        assert_eq!((reply.outputs.len(), reply.intent.as_deref()), (1, Some("hours")));
+        assert!(!reply.end_call);
+    }
+
+    #[tokio::test]
+    async fn without_an_intent_in_the_settings_a_reply_has_none() {
+        assert_eq!(reply("").await.intent, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_waits_for_its_permit_as_at_any_platform() {
+        let governor = Governor::new(1, 1, None);
+        let backend = FixedDialog::new(&FixedDialogSettings::default(), Arc::clone(&governor));
+        let held = governor.permit_for(&turn("a")).await.expect("the first one");
+        assert_eq!(backend.ask(turn("b")).await, Err(DialogFailure::Saturated));
+        drop(held);
+        assert!(backend.ask(turn("b")).await.is_ok());
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::resilience::{LineFull, PermitQueue, Place, Ticket};
 use crate::telemetry::{EngineEvent, Telemetry};
-use crate::types::{CallId, DialogFailure, Now};
+use crate::types::{CallId, DialogFailure, DialogRequest, Now};
 
 /// Gives out the permits to talk to the dialog platform.
 #[derive(Debug)]
@@ -71,6 +71,18 @@ impl Governor {
             permit = self.stand_in_line(call, Place::Front, deadline).await?;
         }
         Ok(permit)
+    }
+
+    /// Waits in line for a permit for a turn that is answered within one attempt.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn permit_for(
+        self: &Arc<Self>,
+        request: &DialogRequest,
+    ) -> Result<Permit, DialogFailure> {
+        let deadline = Instant::now() + Duration::from_millis(request.answer_ms_max.into());
+        self.acquire(&request.call_id, Place::Back, deadline).await
     }
 
     /// Gives no permit for `ms` milliseconds: the platform asked all of us to wait.

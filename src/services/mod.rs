@@ -9,6 +9,7 @@ mod cognigy_output;
 mod cognigy_rest;
 mod credentials;
 mod dialog_attempts;
+mod echo;
 mod fixed;
 mod generic_http;
 mod governor;
@@ -21,6 +22,7 @@ pub mod speech;
 mod ssml;
 #[cfg(test)]
 mod tests;
+mod tone;
 mod wav;
 
 pub use credentials::{CredentialError, Environment, process_environment};

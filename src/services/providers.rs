@@ -9,13 +9,15 @@ use std::sync::Arc;
 use super::cognigy_dialogs::CognigyDialogs;
 use super::cognigy_rest::CognigyRest;
 use super::credentials::{CredentialError, Environment};
-use super::fixed::FixedStt;
+use super::echo::EchoDialog;
+use super::fixed::{FixedDialog, FixedStt};
 use super::generic_http::GenericTts;
 use super::governor::Governor;
 use super::http::HttpSetupError;
 use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::speech::{WorkerStt, WorkerTts};
+use super::tone::ToneTts;
 use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
 use crate::telemetry::Telemetry;
@@ -143,6 +145,8 @@ fn dialog_backend(
             governor,
             jitter::by_chance,
         )?),
+        "fixed" => Arc::new(FixedDialog::new(&settings.fixed, governor)),
+        "echo" => Arc::new(EchoDialog::new(governor)),
         _ => return Err(unknown("dialog backend", name)),
     })
 }
@@ -175,6 +179,7 @@ pub fn synthesiser(
     Ok(match name {
         "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
         "flite" => Arc::new(WorkerTts::flite(&settings.flite, telemetry)),
+        "tone" => Arc::new(ToneTts::new(&settings.tone)),
         "worker" => Arc::new(WorkerTts::external(&settings.worker, telemetry)),
         _ => return Err(unknown("synthesiser", name)),
     })

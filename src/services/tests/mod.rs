@@ -8,7 +8,7 @@ mod speech;
 use crate::types::{CallId, DialogReply, DialogRequest, Private, TurnId, UserId};
 
 /// A caller turn of the call `call`, to be answered within 20 s.
-fn turn(call: &str) -> DialogRequest {
+pub(super) fn turn(call: &str) -> DialogRequest {
     DialogRequest {
         call_id: CallId::new(call).unwrap(),
         user_id: UserId::from("+4930123456"),
