@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("call", &["types", "media", "turn", "resilience"]),
     ("config", &["types"]),
     ("telemetry", &["types"]),
-    ("services", &["types", "resilience", "config", "telemetry"]),
+    ("services", &["types", "media::coded", "resilience", "config", "telemetry"]),
     (
         "actors",
         &["types", "media", "turn", "resilience", "call", "config", "telemetry", "services"],
@@ -94,7 +94,7 @@ const CRATES: [(&str, &[&str]); 28] = [
         &["telemetry", "services", "actors", "transports", "server", "sandbox", "load", "cli"],
     ),
     ("tokio_tungstenite", &["load"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "load"]),
     ("tracing", &["telemetry", "services", "actors", "transports", "server"]),
     ("tracing_subscriber", &["config", "telemetry"]),
 ];
