@@ -10,5 +10,5 @@ mod recording;
 mod wire;
 
 pub use call::{CallEnd, CallError, CallObservation, CallOutcome, CallPlan, place_call};
-pub use caller::{Caller, CallerSettings, CallerSettingsError, Chunk};
+pub use caller::{Caller, CallerSettings, CallerSettingsError, CallerTurn, Chunk};
 pub use recording::StereoRecording;
