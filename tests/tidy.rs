@@ -84,7 +84,7 @@ const CRATES: [(&str, &[&str]); 28] = [
     ("parking_lot", &["telemetry", "services", "actors", "transports", "server", "sandbox"]),
     ("reqwest", &["config", "services", "transports", "load"]),
     ("ringbuf", &["media"]),
-    ("rustls", &["services", "transports"]),
+    ("rustls", &["services", "transports", "load"]),
     ("serde", EVERYWHERE),
     ("serde_json", EVERYWHERE),
     ("strsim", &["config"]),

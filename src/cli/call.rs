@@ -58,7 +58,7 @@ fn parse_call_id(text: &str) -> Result<CallId, CallIdError> {
     CallId::new(text)
 }
 
-fn parse_rate(text: &str) -> Result<SampleRate, String> {
+pub(super) fn parse_rate(text: &str) -> Result<SampleRate, String> {
     match text {
         "8000" | "16000" => {
             let hz = text.parse().map_err(|_| "not a number".to_owned())?;

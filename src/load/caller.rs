@@ -25,6 +25,9 @@ pub struct CallerSettings {
     pub settle_ms: u32,
     /// Longest wait for an answer to begin.
     pub answer_ms_max: u32,
+    /// Whether silence is that of a telephone line, not quite silent; it is digital
+    /// silence otherwise.
+    pub has_line_noise: bool,
 }
 
 /// Why settings are refused.
@@ -45,7 +48,14 @@ impl CallerSettings {
     /// A caller at `rate` who sends 20 ms at a time.
     #[must_use]
     pub const fn new(rate: SampleRate) -> Self {
-        Self { rate, chunk_ms: 20, pause_ms: 300, settle_ms: 1_500, answer_ms_max: 12_000 }
+        Self {
+            rate,
+            chunk_ms: 20,
+            pause_ms: 300,
+            settle_ms: 1_500,
+            answer_ms_max: 12_000,
+            has_line_noise: false,
+        }
     }
 
     /// The same caller with chunks of `chunk_ms`.
@@ -101,6 +111,19 @@ enum Phase {
     Listening { since: u64 },
     /// Has said everything and heard the last answer.
     Done,
+}
+
+/// The silence of a line: noise 66 dB below the loudest. Calls share it.
+static LINE_NOISE: [i16; 8_000] = line_noise();
+
+const fn line_noise() -> [i16; 8_000] {
+    let (mut noise, mut state, mut at) = ([0; 8_000], 1_u32, 0);
+    while at < noise.len() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise[at] = (state >> 16) as i16 % 21;
+        at += 1;
+    }
+    noise
 }
 
 /// Longest turn. A bot that talks on without an end is left.
@@ -194,6 +217,12 @@ impl Caller {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
+    }
+
+    /// Whether the bot is being heard now, or was a moment ago.
+    #[must_use]
+    pub const fn hears_bot(&self) -> bool {
+        self.sent < self.bot_until + self.settings.samples(60)
     }
 
     /// When the next chunk is due: a channel sends audio when it has recorded it.
@@ -319,7 +348,13 @@ impl Caller {
             samples.extend_from_slice(&rest[..rest.len().min(length)]);
             ends = rest.len() <= length;
         }
+        let spoken = samples.len();
         samples.resize(length, 0);
+        if self.settings.has_line_noise {
+            let begin = (self.sent % LINE_NOISE.len() as u64) as usize + spoken;
+            let noise = LINE_NOISE.iter().cycle().skip(begin % LINE_NOISE.len());
+            samples[spoken..].iter_mut().zip(noise).for_each(|(sample, noise)| *sample = *noise);
+        }
         ends
     }
 }
@@ -471,6 +506,18 @@ mod tests {
             ends.push(chunk.ends_speech);
         }
         assert_eq!(ends, [false, false, false, false, false, true, false, false, false]);
+    }
+
+    #[test]
+    fn line_noise_fills_every_silence_and_is_quiet() {
+        let settings = CallerSettings { has_line_noise: true, ..settings() };
+        let mut caller = Caller::new(settings, vec![vec![1_000; 2_000].into()], Now::default());
+        let mut samples = Vec::new();
+        while let Some(chunk) = caller.poll_chunk(Now(900 * MS), &mut samples) {
+            let loud = samples.iter().filter(|sample| sample.unsigned_abs() > 20).count();
+            assert_eq!(loud, [0, 0, 0, 800, 800, 400, 0, 0, 0][chunk.sequence as usize - 1]);
+            assert!(loud == 800 || samples.contains(&-5), "it is not silent");
+        }
     }
 
     #[test]
