@@ -66,6 +66,10 @@ pub(super) struct LoadArgs {
     /// Recordings that callers say; coded speech otherwise.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     speech: Vec<PathBuf>,
+    /// Every answer has to carry its number: one that does not is flawed. Implied by
+    /// --max-flaws and --max-cross-talk.
+    #[arg(long)]
+    verify: bool,
     /// How long a caller speaks, in milliseconds: 2000 or 1400-3200.
     #[arg(long, value_name = "MS")]
     speech_ms: Option<SpanMs>,
@@ -166,8 +170,9 @@ impl From<&ObjectiveArgs> for Objectives {
 /// Places the calls, shows how it goes, and judges what came of it.
 pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     let script = read_script(args.script.as_deref())?;
-    let plan = plan(args, &script)?;
     let objectives = script.objectives.overlaid_by(Objectives::from(&args.objectives));
+    let mut plan = plan(args, &script)?;
+    plan.must_verify |= objectives.max_flaws.or(objectives.max_cross_talk).is_some();
     let total_ms = plan.schedule.ms();
     let running = load::start(plan)?;
     watch(&running, total_ms).await?;
@@ -208,6 +213,7 @@ fn plan(args: &LoadArgs, script: &Script) -> Result<LoadPlan, CliError> {
         caller,
         pattern,
         speech: speech(args)?,
+        must_verify: args.verify,
         seed: args.seed.or(script.seed).unwrap_or(1),
         threads: args.threads.into(),
         retries_max: args.retries,

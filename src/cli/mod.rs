@@ -46,6 +46,7 @@ Examples:
   antiphon demo                                   one scripted call, end to end, on this computer
   antiphon serve --config config.toml             answer calls
   antiphon call --say \"what time is breakfast\"    place a call
+  antiphon load --url ws://127.0.0.1:8080/v1/stream --calls 100 --for 30s    place a hundred
 
 Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the configuration is wrong.";
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tally::Tally;
 use crate::types::Now;
 
-/// Where Linux tells what the calling thread has used, in nanoseconds.
-const USED_NS_FILE: &str = "/proc/thread-self/schedstat";
+/// Where Linux tells what the calling thread has used, and how long it could have run and
+/// had no core, in nanoseconds.
+const SCHEDULED_FILE: &str = "/proc/thread-self/schedstat";
 
 /// Measures the processor time of one thread. Where the system does not tell, all is 0.
 #[derive(Debug)]
@@ -21,19 +22,19 @@ pub(super) struct CpuGauge {
 struct Reading {
     at: Now,
     used_ns: u64,
+    waited_ns: u64,
 }
 
 impl CpuGauge {
     /// Begins to measure the thread that calls it.
     pub(super) fn start() -> Self {
-        let last = Reading { at: Now::default(), used_ns: used_ns() };
-        Self { first: None, last, share_max: 0.0 }
+        Self { first: None, last: Reading::at(Now::default()), share_max: 0.0 }
     }
 
     /// The share of a core since the last look.
     pub(super) fn look(&mut self, now: Now) -> f64 {
-        let reading = Reading { at: now, used_ns: used_ns() };
-        let share = share(self.last, reading);
+        let reading = Reading::at(now);
+        let share = self.last.share_used(reading);
         self.last = reading;
         // The first look only marks the beginning.
         if self.first.is_some() {
@@ -46,7 +47,12 @@ impl CpuGauge {
 
     /// The share of a core from the first look to the last.
     pub(super) fn share_in_all(&self) -> f64 {
-        self.first.map_or(0.0, |first| share(first, self.last))
+        self.first.map_or(0.0, |first| first.share_used(self.last))
+    }
+
+    /// The share of the time in which the thread waited for a core, likewise.
+    pub(super) fn share_waited(&self) -> f64 {
+        self.first.map_or(0.0, |first| first.share_waited(self.last))
     }
 
     /// The largest share between two looks.
@@ -55,14 +61,25 @@ impl CpuGauge {
     }
 }
 
-fn share(from: Reading, to: Reading) -> f64 {
-    let elapsed_ns = to.at.0.saturating_sub(from.at.0).max(1);
-    to.used_ns.saturating_sub(from.used_ns) as f64 / elapsed_ns as f64
-}
+impl Reading {
+    fn at(at: Now) -> Self {
+        let text = std::fs::read_to_string(SCHEDULED_FILE).unwrap_or_default();
+        let mut numbers = text.split_whitespace().map(|ns| ns.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        Self { at, used_ns: next(), waited_ns: next() }
+    }
 
-fn used_ns() -> u64 {
-    let text = std::fs::read_to_string(USED_NS_FILE).unwrap_or_default();
-    text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+    fn share_used(self, to: Self) -> f64 {
+        to.used_ns.saturating_sub(self.used_ns) as f64 / self.ns_until(to)
+    }
+
+    fn share_waited(self, to: Self) -> f64 {
+        to.waited_ns.saturating_sub(self.waited_ns) as f64 / self.ns_until(to)
+    }
+
+    fn ns_until(self, to: Self) -> f64 {
+        to.at.0.saturating_sub(self.at.0).max(1) as f64
+    }
 }
 
 /// Figures of a run that goes on, kept by all threads.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::gauge::{Live, Progress};
 use super::plan::LoadPlan;
-use super::report::{Report, ThreadUse};
+use super::report::Report;
 use super::tally::Tally;
 use super::worker::{Found, Job, NumberedPlace, run};
 use crate::media::coded::CodeWord;
@@ -103,8 +103,7 @@ impl RunningLoad {
         for thread in self.threads {
             let found = thread.join().map_err(|_| LoadError::Failed)??;
             tally.merge(&found.tally);
-            threads
-                .push(ThreadUse { cpu_share: found.cpu_share, cpu_share_max: found.cpu_share_max });
+            threads.push(found.usage);
         }
         Ok(Report::new(&self.plan, &tally, threads, was_stopped))
     }

@@ -54,23 +54,26 @@ impl Objectives {
     #[must_use]
     pub fn missed(&self, report: &Report) -> Vec<String> {
         let response = report.response_ms;
+        // Without a number in any reply nothing is known of the audio.
+        let verified = |count: u64| (report.verified_replies > 0).then_some(count);
         let at_most = [
             ("response p50", response.p50, self.max_p50_ms, "ms"),
             ("response p95", response.p95, self.max_p95_ms, "ms"),
             ("response p99", response.p99, self.max_p99_ms, "ms"),
             ("set-up p99", report.set_up_ms.p99, self.max_set_up_p99_ms, "ms"),
             ("late reply frames", Some(report.late_share), self.max_late, "of all"),
-            count("flaws", report.flaws(), self.max_flaws),
-            count("words of other calls", report.cross_talk_words, self.max_cross_talk),
-            count("refused calls", report.refused, self.max_refused),
-            count("errors", report.errors_count(), self.max_errors),
+            count("flaws", verified(report.flaws()), self.max_flaws),
+            count("words of other calls", verified(report.cross_talk_words), self.max_cross_talk),
+            count("refused calls", Some(report.refused), self.max_refused),
+            count("errors", Some(report.errors_count()), self.max_errors),
         ];
         let exceeded = at_most.into_iter().filter_map(|(what, found, limit, unit)| {
             let limit = limit?;
             let found_text = found.map_or_else(|| "not measured".to_owned(), number);
             let is_kept = found.is_some_and(|found| found <= limit);
+            let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
             (!is_kept)
-                .then(|| format!("{what}: {found_text} {unit}, at most {} wanted", number(limit)))
+                .then(|| format!("{what}: {found_text}{unit}, at most {} wanted", number(limit)))
         });
         let too_few = self.min_turns_ok.filter(|least| report.turns_ok_share() < *least);
         let too_few = too_few.map(|least| {
@@ -80,14 +83,14 @@ impl Objectives {
                 number(least)
             )
         });
-        exceeded.chain(too_few).map(|line| line.replace("  ", " ")).collect()
+        exceeded.chain(too_few).collect()
     }
 }
 
 type AtMost = (&'static str, Option<f64>, Option<f64>, &'static str);
 
-fn count(what: &'static str, found: u64, limit: Option<u64>) -> AtMost {
-    (what, Some(found as f64), limit.map(|limit| limit as f64), "")
+fn count(what: &'static str, found: Option<u64>, limit: Option<u64>) -> AtMost {
+    (what, found.map(|found| found as f64), limit.map(|limit| limit as f64), "")
 }
 
 /// Without digits that say nothing.
@@ -121,6 +124,7 @@ mod tests {
             max_late: Some(0.01),
             max_refused: Some(0),
             max_errors: Some(0),
+            max_flaws: Some(0),
             ..Objectives::default()
         };
         assert_eq!(
@@ -129,7 +133,8 @@ mod tests {
                 "response p95: not measured ms, at most 400 wanted",
                 "response p99: 512.5 ms, at most 500 wanted",
                 "late reply frames: 0.02 of all, at most 0.01 wanted",
-                "refused calls: 3 , at most 0 wanted",
+                "flaws: not measured, at most 0 wanted",
+                "refused calls: 3, at most 0 wanted",
                 "turns ok: 0 of all, at least 0.99 wanted",
             ]
         );

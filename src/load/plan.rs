@@ -96,6 +96,9 @@ pub struct LoadPlan {
     pub pattern: TalkPattern,
     /// What they say.
     pub speech: Speech,
+    /// Whether every answer has to carry its number: one that does not is flawed. Otherwise
+    /// it is only where another answer of the run does, for not every engine speaks so.
+    pub must_verify: bool,
     /// Decides all that is left to chance.
     pub seed: u64,
     /// Threads that drive the calls, each with its part of them.

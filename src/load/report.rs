@@ -158,6 +158,8 @@ pub struct ThreadUse {
     pub cpu_share: f64,
     /// Share of a core in the busiest quarter of a second.
     pub cpu_share_max: f64,
+    /// Share of the time in which it had work and other programs had its core.
+    pub wait_share: f64,
 }
 
 /// A piece of the run.
@@ -220,7 +222,7 @@ impl Report {
             given_up: tally.given_up,
             ended_by_engine: tally.ended_by_engine,
             errors: named(&tally.errors),
-            turns: turn_figures(tally),
+            turns: turn_figures(plan, tally),
             to_caller: FlawFigures {
                 missing_words: flaws.missing_words.into(),
                 lost_ms: flaws.lost_ms.into(),
@@ -322,11 +324,11 @@ fn run_facts(plan: &LoadPlan) -> RunFacts {
     }
 }
 
-fn turn_figures(tally: &Tally) -> TurnFigures {
+fn turn_figures(plan: &LoadPlan, tally: &Tally) -> TurnFigures {
     let turns = &tally.turns;
     // An engine whose voice carries no numbers can only be asked for an answer. One whose
     // voice does has a flaw wherever they are missing.
-    let is_coded = tally.codes.replies > 0;
+    let is_coded = plan.must_verify || tally.codes.replies > 0;
     let (uncoded_ok, uncoded_flawed) =
         if is_coded { (0, turns.uncoded) } else { (turns.uncoded, 0) };
     let flawed = turns.flawed + uncoded_flawed;

@@ -106,9 +106,13 @@ fn table(text: &mut String, report: &Report) {
             ),
         );
     }
-    let cores: Vec<String> =
-        report.generator.threads.iter().map(|it| format!("{:.2}", it.cpu_share)).collect();
-    write_to(text, format_args!("{:<20} {}\n", "generator cores", cores.join(" + ")));
+    for thread in &report.generator.threads {
+        let (used, waited) = (thread.cpu_share, thread.wait_share);
+        write_to(
+            text,
+            format_args!("generator thread     {used:.2} cores; waited {waited:.2} for a core\n"),
+        );
+    }
 }
 
 fn verdict(text: &mut String, report: &Report) {

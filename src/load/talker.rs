@@ -47,6 +47,8 @@ pub(super) struct Talker {
     planned: usize,
     /// The turn that is running; nothing before the first.
     watch: Option<Watch>,
+    /// The caller hung up: what still comes is heard by nobody.
+    is_over: bool,
     ear: Ear,
 }
 
@@ -91,6 +93,7 @@ impl Talker {
             dice: Dice::new(settings.seed, u64::from(number)),
             planned: 0,
             watch: None,
+            is_over: false,
             ear: Ear {
                 reader: CodeReader::new(rate),
                 passage: None,
@@ -141,6 +144,9 @@ impl Talker {
 
     /// Reply audio came, one frame or a whole sentence.
     pub(super) fn handle_audio(&mut self, now: Now, samples: &[i16], tally: &mut Tally) {
+        if self.is_over {
+            return;
+        }
         self.caller.handle_reply(now, samples.len());
         let audio_us = samples.len() as u64 * 1_000_000 / u64::from(self.rate.hz());
         tally.heard(now, self.ear.playback.take(now, audio_us));
@@ -178,6 +184,7 @@ impl Talker {
             tally.turns.said -= 1;
         }
         self.watch = None;
+        self.is_over = true;
     }
 
     /// Gives the caller one more turn, so that there is always one after the present.
@@ -214,14 +221,17 @@ impl Talker {
     }
 
     fn end_turn(&mut self, now: Now, tally: &mut Tally) {
-        if self.caller.hears_bot() {
+        let interrupts = self.caller.hears_bot();
+        if interrupts {
             // Whoever interrupts hears a little more, and does not hear the end.
             tally.turns.interruptions += 1;
             self.ear.is_cut = true;
         } else {
             self.end_passage(tally);
         }
-        let Some(watch) = self.watch.take() else { return };
+        let Some(mut watch) = self.watch.take() else { return };
+        // The first word may not have been over yet.
+        watch.is_own |= interrupts;
         tally.turn_ended(now, watch.end());
     }
 
@@ -290,10 +300,13 @@ impl Hearing<'_> {
     }
 
     fn begin(&mut self, heard: HeardWord) {
+        let was_cut = *self.is_cut;
         self.end();
         *self.passage = Some(Passage::new(heard, self.rate));
         match &mut self.watch {
             Some(watch) if turn_number(watch.turn) == heard.word.turn => watch.is_own = true,
+            // An answer that was interrupted before its first word was over.
+            _ if was_cut => *self.is_cut = true,
             _ => self.tally.codes.stale_replies += 1,
         }
     }

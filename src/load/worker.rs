@@ -18,6 +18,7 @@ use super::gauge::{CpuGauge, Live};
 use super::handshake::{self, NotTaken};
 use super::line::{Line, LineEnd, Scratch, url_of_call};
 use super::plan::{Carrier, LoadPlan};
+use super::report::ThreadUse;
 use super::schedule::Place;
 use super::talker::{Talker, TalkerSettings};
 use super::tally::Tally;
@@ -49,9 +50,7 @@ pub(super) struct Job {
 /// What a thread found.
 pub(super) struct Found {
     pub(super) tally: Tally,
-    /// Share of a core that it used, on average and in its busiest look.
-    pub(super) cpu_share: f64,
-    pub(super) cpu_share_max: f64,
+    pub(super) usage: ThreadUse,
 }
 
 /// Runs the places of `job` on this thread until all are over.
@@ -90,8 +89,12 @@ async fn work(job: Job) -> Found {
         () = all => {}
         () = worker.tick(&mut gauge) => {}
     }
-    let cpu_share = gauge.share_in_all();
-    Found { tally: worker.tally.take(), cpu_share, cpu_share_max: gauge.share_max() }
+    let usage = ThreadUse {
+        cpu_share: gauge.share_in_all(),
+        cpu_share_max: gauge.share_max(),
+        wait_share: gauge.share_waited(),
+    };
+    Found { tally: worker.tally.take(), usage }
 }
 
 struct Worker {

@@ -213,15 +213,18 @@ fn text_that_is_not_coded_is_refused() {
 fn the_detector_takes_it_for_speech_from_its_beginning_to_its_end() {
     let mut detector = new_detector(Detector::Earshot);
     // As on a telephone line, where silence is not quite silent.
-    let mut samples: Vec<i16> = (0..8_192).map(|at| (at * 7_919 % 41) as i16 - 20).collect();
-    let begin = samples.len();
-    samples.extend(telephoned(&write_passage(word(4_711, 6), INNER_RATE)));
-    let windows = samples.chunks_exact(detector.window_samples());
-    let is_speech: Vec<bool> =
-        windows.map(|window| detector.speech_probability(window) >= 0.65).collect();
-    let spoken = &is_speech[begin / 256..];
-    let onset = spoken.iter().position(|speech| *speech).expect("speech");
-    assert!(onset <= 8, "heard after {} ms", onset * 16);
-    let share = spoken.iter().filter(|speech| **speech).count() as f64 / spoken.len() as f64;
-    assert!(share > 0.9, "{share} of it counts as speech");
+    let line: Vec<i16> = (0..16_384).map(|at| (at * 7_919 % 41) as i16 - 20).collect();
+    for call in [7, 4_711, 40_000] {
+        let speech = telephoned(&write_passage(word(call, 9), INNER_RATE));
+        let samples = [&line, &speech[..]].concat();
+        let windows = samples.chunks_exact(detector.window_samples());
+        let heard: Vec<f32> = windows.map(|window| detector.speech_probability(window)).collect();
+        let spoken = &heard[line.len() / 256..];
+        let onset = spoken.iter().position(|probability| *probability >= 0.65).expect("speech");
+        // The audio that is kept from before the onset (300 ms) holds the first word whole.
+        assert!(onset * 16 < 240, "call {call} is heard after {} ms", onset * 16);
+        let dips = spoken[onset..].split(|probability| *probability >= 0.45);
+        let longest = dips.map(<[f32]>::len).max().unwrap_or_default();
+        assert!(longest <= 3, "call {call} is lost for {} ms", longest * 16);
+    }
 }

@@ -20,7 +20,7 @@ pub struct CodedVoice {
 
 impl Default for CodedVoice {
     fn default() -> Self {
-        Self { skirt: 0.4, hum: 0.1 }
+        Self { skirt: 0.3, hum: 0.1 }
     }
 }
 
@@ -29,11 +29,11 @@ const HARMONICS: usize = 27;
 /// Loudness of the formants, the lowest first.
 const FORMANT_LEVELS: [f64; 3] = [1.0, 0.7, 0.5];
 /// Highest sample of the loudest symbol.
-const AMPLITUDE: f64 = 10_000.0;
+const AMPLITUDE: f64 = 16_000.0;
 
 /// Appends the sound of `word` at `rate`.
 pub fn write_word(word: CodeWord, rate: SampleRate, samples: &mut Vec<i16>) {
-    samples.resize(samples.len() + rate.samples_in_ms(GAP_MS), 0);
+    samples.extend(HISS.iter().cycle().take(rate.samples_in_ms(GAP_MS)));
     let length = rate.samples_in_ms(SYMBOL_MS);
     let table = symbols(rate);
     for symbol in word.symbols() {
@@ -41,6 +41,18 @@ pub fn write_word(word: CodeWord, rate: SampleRate, samples: &mut Vec<i16>) {
         samples.extend_from_slice(&table[begin..begin + length]);
     }
 }
+
+/// The silence before a word, not quite silent: a detector may forget the speech that it
+/// heard when the line goes dead.
+static HISS: [i16; 256] = {
+    let (mut hiss, mut state, mut at) = ([0; 256], 1_u32, 0);
+    while at < hiss.len() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        hiss[at] = (state >> 16) as i16 % 31;
+        at += 1;
+    }
+    hiss
+};
 
 /// The sound of a whole passage: `first` with its index counted up to its `of`.
 #[must_use]
