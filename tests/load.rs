@@ -182,19 +182,19 @@ async fn what_cannot_be_done_is_refused_before_anything_is() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mischief {
     None,
-    /// Every so often a frame is left out.
+    /// A frame is left out.
     Drop,
-    /// Every so often a frame comes twice.
+    /// A frame comes twice.
     Repeat,
-    /// Every so often two frames change places.
+    /// Two frames change places.
     Reorder,
     /// Two calls hear each other's audio.
     Cross,
 }
 
-/// Hits the middle one of the three words of a call's first answer, so that there are words
-/// before and after it to compare with.
-const EVERY: u64 = 29;
+/// Where in the audio of a call it happens: in the middle one of the three words of its first
+/// answer, so that there are words before and after it to compare with.
+const HIT_BYTES: usize = 3 * 352 / 2 * 32;
 
 /// Stands between the generator and the engine's stream.
 async fn saboteur(http: &str, mischief: Mischief) -> String {
@@ -236,14 +236,15 @@ async fn forward(
     let to = |place: usize| callers.lock().get(place).cloned();
     let own = to(number).expect("this caller");
     own.send(head(&mut engine).await).await.ok();
-    let (mut count, mut held) = (0_u64, None);
+    let (mut audio_bytes, mut held) = (0, None);
     while let Some(frame) = frame(&mut engine).await {
         if frame[0] & 15 != BINARY {
             own.send(frame).await.ok();
             continue;
         }
-        count += 1;
-        let is_chosen = count.is_multiple_of(EVERY);
+        let before = audio_bytes;
+        audio_bytes += frame.len();
+        let is_chosen = (before..audio_bytes).contains(&HIT_BYTES);
         match mischief {
             Mischief::Drop if is_chosen => {}
             Mischief::Repeat if is_chosen => {
