@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
-use crate::load::CallError;
+use crate::load::{CallError, LoadError};
 use crate::media::wav::WavError;
 use crate::sandbox::SandboxError;
 use crate::server::StartError;
@@ -17,6 +17,10 @@ use crate::types::TtsFailure;
 
 /// `EX_USAGE` of BSD's sysexits, as the issue of the configuration asks for.
 const BAD_CONFIGURATION: u8 = 64;
+/// As for what clap refuses.
+const TYPED_WRONG: u8 = 2;
+/// A run that says nothing about the engine.
+const INVALID_RUN: u8 = 3;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +71,15 @@ pub(super) enum CliError {
     /// The system does not let the process listen for signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
+    /// A run cannot be started or did not end.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// What was typed cannot be done.
+    #[error("{0}")]
+    Typed(String),
+    /// A run in which the generator was the bottleneck.
+    #[error("the run is invalid: {0}")]
+    Invalid(String),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),
@@ -95,6 +108,8 @@ impl CliError {
         let _unheard = writeln!(io::stderr(), "error: {text}");
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Typed(_) => ExitCode::from(TYPED_WRONG),
+            Self::Invalid(_) => ExitCode::from(INVALID_RUN),
             _ => ExitCode::FAILURE,
         }
     }

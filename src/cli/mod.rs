@@ -1,13 +1,15 @@
 //! The commands of the binary: what can be typed, and what each does with the
 //! layers below. No command holds logic that another program would miss.
 //!
-//! Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the
-//! configuration is wrong.
+//! Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 3 a load run measured
+//! the generator instead of the engine, 64 the configuration is wrong.
 
 mod call;
 mod check;
 mod demo;
 mod error;
+mod load;
+mod load_progress;
 mod narrator;
 mod sandbox;
 mod script;
@@ -45,6 +47,7 @@ Examples:
   antiphon demo                                   one scripted call, end to end, on this computer
   antiphon serve --config config.toml             answer calls
   antiphon call --say \"what time is breakfast\"    place a call
+  antiphon load --url ws://127.0.0.1:8080/v1/stream --calls 100 --for 30s    place a hundred
 
 Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the configuration is wrong.";
 
@@ -59,6 +62,9 @@ enum Command {
     /// Place one call to a running engine and print what is said.
     #[command(after_help = call::EXAMPLES)]
     Call(call::CallArgs),
+    /// Place many calls at once, measure them, and verify their audio.
+    #[command(after_help = load::EXAMPLES)]
+    Load(Box<load::LoadArgs>),
     /// Run the local stand-ins for the platforms alone.
     #[command(after_help = sandbox::EXAMPLES)]
     Sandbox(sandbox::SandboxArgs),
@@ -86,19 +92,22 @@ Examples:
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
-        Command::Serve => load(cli).and_then(|config| block_on(serve::run(config))),
+        Command::Serve => load_config(cli).and_then(|config| block_on(serve::run(config))),
         Command::Demo(args) => block_on(demo::run(args)),
-        Command::Call(args) => load(cli).and_then(|config| block_on(call::run(args, &config))),
+        Command::Call(args) => {
+            load_config(cli).and_then(|config| block_on(call::run(args, &config)))
+        }
+        Command::Load(args) => block_on(load::run(args)),
         Command::Sandbox(args) => block_on(sandbox::run(args)),
         Command::Vad(args) => load(cli).and_then(|config| vad::run(args, &config)),
         Command::SpeechWorker(args) => speech_worker::run(args),
-        Command::Check => block_on(check::run(load(cli))),
-        Command::Config => load(cli).map(|config| print(&config::effective_toml(&config))),
+        Command::Check => block_on(check::run(load_config(cli))),
+        Command::Config => load_config(cli).map(|config| print(&config::effective_toml(&config))),
     };
     outcome.map_or_else(|error| error.tell(), |()| ExitCode::SUCCESS)
 }
 
-fn load(cli: &Cli) -> Result<Config, CliError> {
+fn load_config(cli: &Cli) -> Result<Config, CliError> {
     let config: Result<Config, ConfigError> =
         config::load(cli.config.as_deref(), std::env::vars_os());
     Ok(config?)

@@ -36,4 +36,4 @@ pub use error::{ConfigError, Place, Problem, Problems};
 pub use load::load;
 pub use routes::RouteTable;
 pub use settings::*;
-pub use stand_ins::{FixedDialogSettings, FixedSettings, ToneSettings};
+pub use stand_ins::{CodedTtsSettings, FixedDialogSettings, FixedSettings, ToneSettings};

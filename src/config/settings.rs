@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::stand_ins::{FixedDialogSettings, FixedSettings, ToneSettings};
+use super::stand_ins::{CodedTtsSettings, FixedDialogSettings, FixedSettings, ToneSettings};
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
 /// The whole configuration. A value of this type that [`super::load()`] returned
@@ -73,9 +73,9 @@ pub struct LimitSettings {
 pub struct RouteSettings {
     /// `cognigy-dialogs`, `cognigy-rest`, `fixed`, `echo`.
     pub dialog: String,
-    /// `pocketsphinx`, `openai-http`, `fixed`, `worker`.
+    /// `pocketsphinx`, `openai-http`, `fixed`, `coded`, `worker`.
     pub stt: String,
-    /// `flite`, `generic-http`, `tone`, `worker`.
+    /// `flite`, `generic-http`, `tone`, `coded`, `worker`.
     pub tts: String,
     /// Voice of the synthesiser. Empty: the provider's own default.
     pub voice: String,
@@ -247,6 +247,8 @@ pub struct TtsSettings {
     pub generic_http: GenericHttpSettings,
     /// `[tts.tone]`
     pub tone: ToneSettings,
+    /// `[tts.coded]`
+    pub coded: CodedTtsSettings,
     /// `[tts.worker]`
     pub worker: WorkerSettings,
 }

@@ -33,6 +33,20 @@ pub struct ToneSettings {
     pub audio_ms: u32,
 }
 
+/// `[tts.coded]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CodedTtsSettings {
+    /// Code words of a reply, 352 ms each.
+    pub words: u8,
+}
+
+impl Default for CodedTtsSettings {
+    fn default() -> Self {
+        Self { words: 6 }
+    }
+}
+
 impl Default for FixedDialogSettings {
     fn default() -> Self {
         Self { text: "Breakfast is from seven to ten.".to_owned(), intent: String::new() }

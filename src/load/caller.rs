@@ -3,9 +3,10 @@
 //!
 //! A caller never stops sending: between utterances there is silence, as on a
 //! telephone line. It says the next thing when the bot has finished, or when no
-//! answer came for too long. It holds no audio but the utterances, which any
-//! number of callers share.
+//! answer came for too long, or, where its turn says so, while the bot speaks. It
+//! holds no audio but the turns not yet over, and callers may share that.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::types::{Now, SampleRate};
@@ -24,6 +25,9 @@ pub struct CallerSettings {
     pub settle_ms: u32,
     /// Longest wait for an answer to begin.
     pub answer_ms_max: u32,
+    /// Whether silence is that of a telephone line, not quite silent; it is digital
+    /// silence otherwise.
+    pub has_line_noise: bool,
 }
 
 /// Why settings are refused.
@@ -44,7 +48,14 @@ impl CallerSettings {
     /// A caller at `rate` who sends 20 ms at a time.
     #[must_use]
     pub const fn new(rate: SampleRate) -> Self {
-        Self { rate, chunk_ms: 20, pause_ms: 300, settle_ms: 1_500, answer_ms_max: 12_000 }
+        Self {
+            rate,
+            chunk_ms: 20,
+            pause_ms: 300,
+            settle_ms: 1_500,
+            answer_ms_max: 12_000,
+            has_line_noise: false,
+        }
     }
 
     /// The same caller with chunks of `chunk_ms`.
@@ -64,6 +75,18 @@ impl CallerSettings {
     }
 }
 
+/// Something to say, and when.
+#[derive(Clone, Debug)]
+pub struct CallerTurn {
+    /// The utterance.
+    pub speech: Arc<[i16]>,
+    /// Silence before it, from the start of the call or from the end of the answer.
+    pub pause_ms: u32,
+    /// Says it when so much of the answer to the turn before has been heard, instead of
+    /// waiting for its end.
+    pub interrupts_after_ms: Option<u32>,
+}
+
 /// A message that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -73,6 +96,8 @@ pub struct Chunk {
     pub at: u64,
     /// The utterance that begins with it.
     pub begins: Option<usize>,
+    /// It holds the last sample of the utterance.
+    pub ends_speech: bool,
 }
 
 /// What the caller is doing.
@@ -88,6 +113,19 @@ enum Phase {
     Done,
 }
 
+/// The silence of a line: noise 66 dB below the loudest. Calls share it.
+static LINE_NOISE: [i16; 8_000] = line_noise();
+
+const fn line_noise() -> [i16; 8_000] {
+    let (mut noise, mut state, mut at) = ([0; 8_000], 1_u32, 0);
+    while at < noise.len() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise[at] = (state >> 16) as i16 % 21;
+        at += 1;
+    }
+    noise
+}
+
 /// Longest turn. A bot that talks on without an end is left.
 const TURN_MS_MAX: u32 = 120_000;
 
@@ -95,14 +133,17 @@ const TURN_MS_MAX: u32 = 120_000;
 #[derive(Clone, Debug)]
 pub struct Caller {
     settings: CallerSettings,
-    utterances: Arc<[Arc<[i16]>]>,
     started: Now,
     phase: Phase,
-    /// Utterance being said or answered, or said next.
+    /// The turn being said or answered, or said next, and those after it.
+    turns: VecDeque<CallerTurn>,
+    /// Turns that are over.
     turn: usize,
     sequence: u64,
     /// Samples sent.
     sent: u64,
+    /// Where the answer to the current utterance begins, once it does.
+    reply_from: u64,
     /// Where the last reply ends.
     bot_until: u64,
     /// A reply came to the current utterance.
@@ -114,26 +155,49 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller whose first sample is recorded at `started`.
+    /// A caller who says `utterances`, with the pause of the settings before each. Its
+    /// first sample is recorded at `started`.
     #[must_use]
     pub fn new(
         settings: CallerSettings,
         utterances: impl Into<Arc<[Arc<[i16]>]>>,
         started: Now,
     ) -> Self {
+        let mut caller = Self::silent(settings, started);
+        for speech in utterances.into().iter() {
+            let speech = Arc::clone(speech);
+            let pause_ms = settings.pause_ms;
+            caller.say(CallerTurn { speech, pause_ms, interrupts_after_ms: None });
+        }
+        caller
+    }
+
+    /// A caller who has nothing to say yet: without a turn the call is done.
+    #[must_use]
+    pub const fn silent(settings: CallerSettings, started: Now) -> Self {
         Self {
-            phase: Phase::Pausing { until: settings.samples(settings.pause_ms) },
+            phase: Phase::Done,
             settings,
-            utterances: utterances.into(),
             started,
+            turns: VecDeque::new(),
             turn: 0,
             sequence: 0,
             sent: 0,
+            reply_from: 0,
             bot_until: 0,
             replied: false,
             bot_finished: false,
             given_up: 0,
         }
+    }
+
+    /// Adds a turn after all others.
+    pub fn say(&mut self, turn: CallerTurn) {
+        if self.turns.is_empty() {
+            let until = self.sent + self.settings.samples(turn.pause_ms);
+            self.phase = Phase::Pausing { until };
+        }
+        self.turns.push_back(turn);
     }
 
     /// The utterance being said or answered, or said next.
@@ -145,7 +209,7 @@ impl Caller {
     /// Utterances that no reply came to, those not yet said included.
     #[must_use]
     pub fn unanswered(&self) -> usize {
-        let left = self.utterances.len() - self.turn;
+        let left = self.turns.len();
         self.given_up + left - usize::from(self.replied && left > 0)
     }
 
@@ -153,6 +217,12 @@ impl Caller {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done
+    }
+
+    /// Whether the bot is being heard now, or was a moment ago.
+    #[must_use]
+    pub const fn hears_bot(&self) -> bool {
+        self.sent < self.bot_until + self.settings.samples(60)
     }
 
     /// When the next chunk is due: a channel sends audio when it has recorded it.
@@ -174,10 +244,10 @@ impl Caller {
             return None;
         }
         let at = self.sent;
-        self.fill(samples);
+        let ends_speech = self.fill(samples);
         self.sequence += 1;
         self.sent += self.chunk_samples();
-        Some(Chunk { sequence: self.sequence, at, begins })
+        Some(Chunk { sequence: self.sequence, at, begins, ends_speech })
     }
 
     /// A reply of `samples` came. Says where it is heard: now, or after what is
@@ -185,6 +255,9 @@ impl Caller {
     pub fn handle_reply(&mut self, now: Now, samples: usize) -> u64 {
         let at = self.position(now).max(self.bot_until);
         self.bot_until = at + samples as u64;
+        if !self.replied {
+            self.reply_from = at;
+        }
         self.replied = true;
         self.bot_finished = false;
         at
@@ -236,40 +309,53 @@ impl Caller {
     fn listens_until(&self, since: u64) -> u64 {
         let settings = &self.settings;
         let longest = since + settings.samples(TURN_MS_MAX);
-        let until = match (self.replied, self.bot_finished) {
-            (false, _) => since + settings.samples(settings.answer_ms_max),
-            (true, true) => self.bot_until.max(since) + settings.samples(settings.pause_ms),
-            (true, false) => self.bot_until.max(since) + settings.samples(settings.settle_ms),
-        };
-        until.min(longest)
+        if !self.replied {
+            return longest.min(since + settings.samples(settings.answer_ms_max));
+        }
+        let next = self.turns.get(1);
+        let pause_ms = next.map_or(settings.pause_ms, |turn| turn.pause_ms);
+        let silent_ms = if self.bot_finished { pause_ms } else { settings.settle_ms.max(pause_ms) };
+        let until = longest.min(self.bot_until.max(since) + settings.samples(silent_ms));
+        match next.and_then(|turn| turn.interrupts_after_ms) {
+            Some(ms) => until.min(self.reply_from.max(since) + settings.samples(ms)),
+            None => until,
+        }
     }
 
     fn end_turn(&mut self) {
         self.given_up += usize::from(!self.replied);
         self.turn += 1;
+        self.turns.pop_front();
         self.replied = false;
         self.bot_finished = false;
-        self.phase = if self.turn < self.utterances.len() {
-            Phase::Pausing { until: self.sent }
-        } else {
-            Phase::Done
-        };
+        self.phase =
+            if self.turns.is_empty() { Phase::Done } else { Phase::Pausing { until: self.sent } };
     }
 
     fn utterance(&self) -> &[i16] {
-        self.utterances.get(self.turn).map_or(&[], |utterance| utterance)
+        self.turns.front().map_or(&[], |turn| &turn.speech)
     }
 
-    fn fill(&self, samples: &mut Vec<i16>) {
+    /// Fills in what is said; whether that ends the utterance.
+    fn fill(&self, samples: &mut Vec<i16>) -> bool {
         samples.clear();
         let length = self.settings.rate.samples_in_ms(self.settings.chunk_ms);
+        let mut ends = false;
         if let Phase::Speaking { from } = self.phase {
             // An utterance is in memory: its positions fit into usize.
             let begin = (self.sent - from) as usize;
             let rest = self.utterance().get(begin..).unwrap_or_default();
             samples.extend_from_slice(&rest[..rest.len().min(length)]);
+            ends = rest.len() <= length;
         }
+        let spoken = samples.len();
         samples.resize(length, 0);
+        if self.settings.has_line_noise {
+            let begin = (self.sent % LINE_NOISE.len() as u64) as usize + spoken;
+            let noise = LINE_NOISE.iter().cycle().skip(begin % LINE_NOISE.len());
+            samples[spoken..].iter_mut().zip(noise).for_each(|(sample, noise)| *sample = *noise);
+        }
+        ends
     }
 }
 
@@ -400,6 +486,38 @@ mod tests {
         }
         assert_eq!(sent, [(1, 0, None), (2, 800, None), (3, 1_600, None), (4, 2_400, Some(0))]);
         assert_eq!(caller.poll_timeout(), Now(500 * MS));
+    }
+
+    #[test]
+    fn an_interruption_begins_while_the_bot_speaks() {
+        let mut caller = caller(&[100]);
+        let speech: Arc<[i16]> = vec![1; settings().rate.samples_in_ms(100)].into();
+        caller.say(CallerTurn { speech, pause_ms: 0, interrupts_after_ms: Some(200) });
+        let heard = [(500, ReplyMs(5_000)), (900, Flush), (1_100, ReplyMs(100))];
+        assert!(call(&mut caller, &heard).starts_with("...|#...|#..."));
+        assert_eq!(caller.unanswered(), 0);
+    }
+
+    #[test]
+    fn the_chunk_that_ends_an_utterance_says_so() {
+        let (mut caller, mut samples) = (caller(&[250]), Vec::new());
+        let mut ends = Vec::new();
+        while let Some(chunk) = caller.poll_chunk(Now(900 * MS), &mut samples) {
+            ends.push(chunk.ends_speech);
+        }
+        assert_eq!(ends, [false, false, false, false, false, true, false, false, false]);
+    }
+
+    #[test]
+    fn line_noise_fills_every_silence_and_is_quiet() {
+        let settings = CallerSettings { has_line_noise: true, ..settings() };
+        let mut caller = Caller::new(settings, vec![vec![1_000; 2_000].into()], Now::default());
+        let mut samples = Vec::new();
+        while let Some(chunk) = caller.poll_chunk(Now(900 * MS), &mut samples) {
+            let loud = samples.iter().filter(|sample| sample.unsigned_abs() > 20).count();
+            assert_eq!(loud, [0, 0, 0, 800, 800, 400, 0, 0, 0][chunk.sequence as usize - 1]);
+            assert!(loud == 800 || samples.contains(&-5), "it is not silent");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Time is an argument, audio a slice. Nothing here locks, sleeps, reads a clock
 //! or a file, or knows what a turn is.
 
+pub mod coded;
 pub mod decoder;
 pub mod detector;
 pub mod encoder;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::coded::{CodedStt, CodedTts};
 use super::cognigy_dialogs::CognigyDialogs;
 use super::cognigy_rest::CognigyRest;
 use super::credentials::{CredentialError, Environment};
@@ -160,6 +161,7 @@ fn recogniser(
     Ok(match name {
         "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
+        "coded" => Arc::new(CodedStt),
         "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx, telemetry)),
         "worker" => Arc::new(WorkerStt::external(&settings.worker, telemetry)),
         _ => return Err(unknown("recogniser", name)),
@@ -180,6 +182,7 @@ pub fn synthesiser(
         "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
         "flite" => Arc::new(WorkerTts::flite(&settings.flite, telemetry)),
         "tone" => Arc::new(ToneTts::new(&settings.tone)),
+        "coded" => Arc::new(CodedTts::new(&settings.coded)),
         "worker" => Arc::new(WorkerTts::external(&settings.worker, telemetry)),
         _ => return Err(unknown("synthesiser", name)),
     })

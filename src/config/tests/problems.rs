@@ -81,7 +81,7 @@ fn a_misspelt_name_is_told_the_names_and_the_nearest() {
     assert_eq!(
         problems("route.stt = \"pocketspinx\""),
         ["config.toml:1:13: `route.stt` must be one of `pocketsphinx`, `openai-http`, `fixed`, \
-          `worker`, but is \"pocketspinx\"; did you mean `pocketsphinx`?"]
+          `coded`, `worker`, but is \"pocketspinx\"; did you mean `pocketsphinx`?"]
     );
     let found = problems("dialog.cognigy-rest.retry_on = [\"not-send\"]");
     assert!(found[0].ends_with("did you mean `not-sent`?"), "{found:?}");
