@@ -65,7 +65,7 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 30] = [
+const CRATES: [(&str, &[&str]); 31] = [
     ("actix", &["actors"]),
     ("actix_codec", &["transports"]),
     ("actix_http", &["transports"]),

@@ -99,7 +99,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         }
         Command::Load(args) => block_on(load::run(args)),
         Command::Sandbox(args) => block_on(sandbox::run(args)),
-        Command::Vad(args) => load(cli).and_then(|config| vad::run(args, &config)),
+        Command::Vad(args) => load_config(cli).and_then(|config| vad::run(args, &config)),
         Command::SpeechWorker(args) => speech_worker::run(args),
         Command::Check => block_on(check::run(load_config(cli))),
         Command::Config => load_config(cli).map(|config| print(&config::effective_toml(&config))),
