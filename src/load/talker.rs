@@ -11,7 +11,7 @@ use super::pattern::{Dice, TalkPattern};
 use super::playback::Playback;
 use super::tally::{Tally, TurnEnd};
 use crate::media::coded::{
-    CodeReader, CodeWord, Flaw, HeardWord, Kind, Passage, WORD_MS, write_passage,
+    CodeReader, CodeWord, Flaw, HeardWord, Kind, Passage, WORD_MS, write_lead_in, write_passage,
 };
 use crate::types::{Now, SampleRate};
 
@@ -166,6 +166,7 @@ impl Talker {
     pub(super) fn handle_flush(&mut self, now: Now, tally: &mut Tally) {
         self.caller.handle_flush(now);
         self.ear.playback.rest();
+        self.ear.reader.cut();
         self.ear.is_cut = true;
         self.end_passage(tally);
     }
@@ -215,7 +216,10 @@ impl Talker {
                     index: 0,
                     of: words as u8,
                 };
-                write_passage(first, self.rate).into()
+                let mut speech = Vec::new();
+                write_lead_in(self.rate, &mut speech);
+                speech.extend(write_passage(first, self.rate));
+                speech.into()
             }
         }
     }

@@ -23,7 +23,7 @@ mod tests;
 pub use passage::{Flaw, Flaws, Passage};
 pub use reader::{CodeReader, HeardWord};
 pub use text::CodedText;
-pub use voice::{CodedVoice, write_passage, write_word};
+pub use voice::{CodedVoice, write_lead_in, write_passage, write_word};
 pub use word::{CodeWord, Kind};
 
 /// Length of a word, the silence before it included.

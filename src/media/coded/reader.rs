@@ -65,16 +65,16 @@ impl CodeReader {
         }
     }
 
+    /// Forgets the word that has begun: the stream was cut here.
+    pub fn cut(&mut self) {
+        self.sound.clear();
+        self.quiet = 0;
+    }
+
     /// Samples of the stream so far.
     #[must_use]
     pub const fn seen(&self) -> u64 {
         self.seen
-    }
-
-    /// Whether there was sound in the latest samples.
-    #[must_use]
-    pub fn hears_sound(&self) -> bool {
-        self.quiet < self.rate.samples_in_ms(QUIET_MS_MIN)
     }
 
     /// Takes the next samples of the stream, any number, and tells `heard` every word.

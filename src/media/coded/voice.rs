@@ -42,6 +42,20 @@ pub fn write_word(word: CodeWord, rate: SampleRate, samples: &mut Vec<i16>) {
     }
 }
 
+/// Appends what a caller says before its first word: a vowel that detectors notice at once,
+/// so that the word itself is heard from its beginning. It is no word.
+pub fn write_lead_in(rate: SampleRate, samples: &mut Vec<i16>) {
+    let length = rate.samples_in_ms(SYMBOL_MS);
+    let vowel = &symbols(rate)[LEAD_IN * length..][..length];
+    for _ in 0..LEAD_IN_SYMBOLS {
+        samples.extend_from_slice(vowel);
+    }
+}
+
+/// Formants of 375, 1,750 and 2,750 Hz, as in "see".
+const LEAD_IN: usize = 0b00_11_10;
+const LEAD_IN_SYMBOLS: usize = 5;
+
 /// The silence before a word, not quite silent: a detector may forget the speech that it
 /// heard when the line goes dead.
 static HISS: [i16; 256] = {
