@@ -24,6 +24,7 @@ mod children;
 mod clock;
 mod dialog;
 mod driver;
+mod gauges;
 mod ingest;
 mod intake;
 mod kernel;

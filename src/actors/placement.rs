@@ -12,7 +12,7 @@ use actix_rt::Arbiter;
 
 use super::clock::Clock;
 use super::driver::Driver;
-use crate::telemetry::{LagGauge, Telemetry};
+use crate::telemetry::{ArbiterMeter, Telemetry};
 
 /// Something to be started on a media thread.
 pub type Start = Box<dyn FnOnce(&Rc<Driver>) + Send>;
@@ -45,7 +45,7 @@ impl MediaThreads {
     /// Starts `count` threads whose drivers tick every `tick_ms`.
     #[must_use]
     pub fn start(count: usize, clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        let start = |index| MediaThread::start(clock, tick_ms, telemetry.lag_gauge(index));
+        let start = |index| MediaThread::start(clock, tick_ms, telemetry.arbiter_meter(index));
         Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
@@ -53,7 +53,7 @@ impl MediaThreads {
     /// runtime, and so a clock, of its own.
     #[cfg(test)]
     pub(super) fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        install_driver(clock, tick_ms, telemetry.lag_gauge(0));
+        install_driver(clock, tick_ms, telemetry.arbiter_meter(0));
         Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
     }
 
@@ -90,9 +90,9 @@ pub(super) fn new_arbiter() -> Arbiter {
 }
 
 impl MediaThread {
-    fn start(clock: Clock, tick_ms: u32, lag: LagGauge) -> Self {
+    fn start(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Self {
         let arbiter = new_arbiter();
-        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, lag));
+        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, meter));
         debug_assert!(started, "a new arbiter takes work");
         Self { arbiter: Some(arbiter), calls: Arc::default() }
     }
@@ -114,6 +114,6 @@ impl MediaThread {
     }
 }
 
-fn install_driver(clock: Clock, tick_ms: u32, lag: LagGauge) {
-    DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, lag)));
+fn install_driver(clock: Clock, tick_ms: u32, meter: ArbiterMeter) {
+    DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, meter)));
 }

@@ -18,6 +18,8 @@ pub struct Playout {
     lead_ms: u32,
     /// Sentences are handed over whole instead of as they become due.
     whole_sentences: bool,
+    /// Pieces handed over after they should have been heard.
+    late: u32,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Playout {
             running: None,
             lead_ms,
             whole_sentences,
+            late: 0,
         }
     }
 
@@ -116,7 +119,13 @@ impl Playout {
         if let Some(finished) = self.finish_front() {
             return Some(PlayoutStep::Finished(finished));
         }
-        self.due_step(played + INNER_RATE.samples_in_ms(self.lead_ms) as u64, run.finished, room)
+        self.due_step(played, run.finished, room)
+    }
+
+    /// Pieces handed over after they should have been heard, since this was asked
+    /// last: the lead was used up, and the caller heard a gap.
+    pub fn take_late(&mut self) -> u32 {
+        std::mem::take(&mut self.late)
     }
 
     /// When [`Playout::poll`] has something to do next.
@@ -160,8 +169,10 @@ impl Playout {
         Some(sentence)
     }
 
-    /// Walks the queue up to the `horizon` (samples of this run).
-    fn due_step(&mut self, horizon: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+    /// Walks the queue as far as the lead allows beyond what was `played` (samples of
+    /// this run).
+    fn due_step(&mut self, played: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+        let horizon = played + INNER_RATE.samples_in_ms(self.lead_ms) as u64;
         let whole = self.whole_sentences;
         let mut begins = finished;
         for queued in &mut self.queue {
@@ -171,7 +182,12 @@ impl Playout {
             let samples = queued.audio.samples().len();
             if queued.handed < samples || !queued.announced {
                 let due = if whole { u64::MAX } else { horizon - begins };
-                return queued.step(due, if whole { samples } else { room });
+                let heard_from = begins + queued.handed as u64;
+                let step = queued.step(due, if whole { samples } else { room });
+                if matches!(step, Some(PlayoutStep::Due { .. })) && heard_from < played {
+                    self.late = self.late.saturating_add(1);
+                }
+                return step;
             }
             begins += samples as u64;
         }
@@ -320,5 +336,29 @@ mod tests {
         let mut playout = Playout::paced(20);
         playout.enqueue(SentenceId(1), speech(0));
         assert_eq!(drain(&mut playout, ms(0)), ["start 1", "end 1"]);
+    }
+
+    #[test]
+    fn a_piece_is_late_once_the_lead_is_used_up() {
+        let mut playout = Playout::paced(40);
+        playout.enqueue(SentenceId(1), speech(500));
+        drain(&mut playout, ms(0));
+        drain(&mut playout, ms(40));
+        assert_eq!(playout.take_late(), 0, "what was handed over lasted until now");
+        drain(&mut playout, ms(90));
+        assert_eq!(playout.take_late(), 1, "10 ms of silence were heard");
+        drain(&mut playout, ms(100));
+        assert_eq!(playout.take_late(), 0);
+    }
+
+    #[test]
+    fn a_sentence_that_was_not_there_yet_is_not_late() {
+        let mut playout = Playout::whole_sentences(100);
+        playout.enqueue(SentenceId(1), speech(100));
+        drain(&mut playout, ms(0));
+        drain(&mut playout, ms(100));
+        playout.enqueue(SentenceId(2), speech(100));
+        drain(&mut playout, ms(900));
+        assert_eq!(playout.take_late(), 0);
     }
 }

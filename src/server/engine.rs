@@ -22,10 +22,10 @@ use crate::actors::{
     CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
     install_panic_hook,
 };
-use crate::config::Config;
+use crate::config::{Config, EventSettings};
 use crate::services::{Health, PromptCache, ProviderError, Providers, process_environment};
 use crate::telemetry::{
-    EngineEvent, Prometheus, PrometheusError, QueueLimits, Service, Telemetry, Upkeep,
+    EngineEvent, EventQueue, Prometheus, PrometheusError, QueueLimits, Service, Telemetry, Upkeep,
 };
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
@@ -108,9 +108,7 @@ impl Engine {
     pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
         install_panic_hook();
         let prometheus = prometheus()?;
-        let limits =
-            QueueLimits { queue_max: config.events.queue_max, batch_max: config.events.batch_max };
-        let (telemetry, queue) = Telemetry::new(limits);
+        let (telemetry, queue) = telemetry(&config);
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
         let table = config.routes();
@@ -155,8 +153,12 @@ impl Engine {
             run_id: std::process::id(),
         });
         let draining = Arc::new(AtomicBool::new(false));
-        let state =
-            EngineState { board, draining: Arc::clone(&draining), prometheus: prometheus.clone() };
+        let state = EngineState {
+            board,
+            draining: Arc::clone(&draining),
+            prometheus: prometheus.clone(),
+            telemetry: telemetry.clone(),
+        };
         let servers = [
             serve_http(&config, &switchboard, state, http_port).map_err(StartError::Serve)?,
             serve_simulator(&config, &switchboard, simulator_port).map_err(StartError::Serve)?,
@@ -176,6 +178,13 @@ impl Engine {
             _upkeep: prometheus.start_upkeep(),
         })
     }
+}
+
+fn telemetry(config: &Config) -> (Telemetry, EventQueue) {
+    let EventSettings { queue_max, batch_max, .. } = config.events;
+    let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max, batch_max });
+    telemetry.calls_limit(config.limits.calls_max);
+    (telemetry, queue)
 }
 
 /// Checks the providers, renders the prompts, and goes on doing both.

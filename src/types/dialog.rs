@@ -55,6 +55,9 @@ pub struct DialogReply {
     pub session: SessionData,
     /// The platform wants the call to end once everything is said.
     pub end_call: bool,
+    /// How long the request stood in line for its permits.
+    #[serde(default)]
+    pub waited_ms: u64,
 }
 
 /// One thing to say.

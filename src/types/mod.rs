@@ -12,6 +12,7 @@ mod ids;
 mod private;
 mod retry;
 mod route;
+mod snapshot;
 mod time;
 
 pub use audio::{
@@ -19,7 +20,7 @@ pub use audio::{
     UtteranceEnd,
 };
 pub use dialog::{DialogReply, DialogRequest, ReplyOutput, SessionData, Transcript};
-pub use events::{CallEvent, CallEventKind, TurnTimings};
+pub use events::{CallEvent, CallEventKind, IgnoredReason, TurnStage, TurnTimings};
 pub use failure::{
     ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,
 };
@@ -31,4 +32,5 @@ pub use retry::RetryOn;
 pub use route::{
     BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, TurnSettings,
 };
+pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
