@@ -26,6 +26,7 @@ mod dialog;
 mod driver;
 mod gauges;
 mod ingest;
+mod inspection;
 mod intake;
 mod kernel;
 mod kit;
