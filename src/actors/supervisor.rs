@@ -270,6 +270,7 @@ impl CallSupervisor {
             audio,
             language: self.spec.route.language.clone(),
             answer_ms_max: self.spec.route.turns.stt_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
         };
         self.keep.stt.put(utterance, request, self.now());
         self.children.nudge(ChildKind::Stt);
@@ -283,6 +284,7 @@ impl CallSupervisor {
             text,
             session,
             answer_ms_max: self.spec.route.turns.dialog_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, Some(turn)),
         };
         self.keep.dialog.put(turn, request, self.now());
         self.children.nudge(ChildKind::Dialog);
@@ -295,6 +297,7 @@ impl CallSupervisor {
             voice: route.voice.clone(),
             language: route.language.clone(),
             answer_ms_max: route.turns.tts_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
         };
         self.keep.tts.put(sentence, SentenceRequest { tts, intent }, self.now());
         self.children.nudge(ChildKind::Tts);

@@ -23,9 +23,12 @@ use crate::actors::{
     install_panic_hook,
 };
 use crate::config::{Config, EventSettings};
-use crate::services::{Health, PromptCache, ProviderError, Providers, process_environment};
+use crate::services::{
+    Health, PromptCache, ProviderError, Providers, TraceExport, process_environment,
+};
 use crate::telemetry::{
-    EngineEvent, EventQueue, Prometheus, PrometheusError, QueueLimits, Service, Telemetry, Upkeep,
+    EngineEvent, EventQueue, Prometheus, PrometheusError, QueueLimits, Service, SpanQueue,
+    Telemetry, Upkeep,
 };
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
@@ -93,6 +96,7 @@ pub struct RunningEngine {
     switchboard: Switchboard,
     servers: [ServerHandle; 2],
     metrics: MetricsThread,
+    traces: Option<TraceExport>,
     telemetry: Telemetry,
     draining: Arc<AtomicBool>,
     drain_ms_max: u32,
@@ -108,21 +112,13 @@ impl Engine {
     pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
         install_panic_hook();
         let prometheus = prometheus()?;
-        let (telemetry, queue) = telemetry(&config);
+        let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
+        let traces = export(&config, spans, services.handle())?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
-        let providers = {
-            // Providers may start tasks; those belong to the service runtime.
-            let _inside = services.handle().enter();
-            Providers::build(
-                &config,
-                routes.iter().map(Arc::as_ref),
-                &process_environment,
-                Some(&telemetry),
-            )?
-        };
+        let providers = providers(&config, &routes, services.handle(), &telemetry)?;
         let board = HealthBoard::default();
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
         prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
@@ -171,6 +167,7 @@ impl Engine {
             switchboard,
             servers,
             metrics,
+            traces,
             telemetry,
             draining,
             drain_ms_max: config.server.drain_ms_max,
@@ -180,11 +177,37 @@ impl Engine {
     }
 }
 
-fn telemetry(config: &Config) -> (Telemetry, EventQueue) {
+/// Telemetry, and the spans to be exported where traces are wanted.
+fn telemetry(config: &Config) -> (Telemetry, EventQueue, Option<SpanQueue>) {
     let EventSettings { queue_max, batch_max, .. } = config.events;
     let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max, batch_max });
     telemetry.calls_limit(config.limits.calls_max);
-    (telemetry, queue)
+    if config.telemetry.otlp.endpoint.is_empty() {
+        return (telemetry, queue, None);
+    }
+    let (telemetry, spans) = telemetry.with_traces();
+    (telemetry, queue, Some(spans))
+}
+
+fn providers(
+    config: &Config,
+    routes: &[Arc<Route>],
+    services: &Handle,
+    telemetry: &Telemetry,
+) -> Result<Providers, ProviderError> {
+    // Providers may start tasks; those belong to the service runtime.
+    let _inside = services.enter();
+    let routes = routes.iter().map(Arc::as_ref);
+    Providers::build(config, routes, &process_environment, Some(telemetry))
+}
+
+fn export(
+    config: &Config,
+    spans: Option<SpanQueue>,
+    services: &Handle,
+) -> Result<Option<TraceExport>, ProviderError> {
+    let endpoint = &config.telemetry.otlp.endpoint;
+    Ok(spans.map(|spans| TraceExport::start(endpoint, spans, services)).transpose()?)
 }
 
 /// Checks the providers, renders the prompts, and goes on doing both.
@@ -350,6 +373,9 @@ impl RunningEngine {
         }
         self.switchboard.stop().await;
         self.telemetry.engine_event(&EngineEvent::EngineStopped);
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
         let flushed = self.metrics.stop().await;
         if flushed.dropped + flushed.waiting > 0 {
             tracing::error!(?flushed, "events did not reach the disk");

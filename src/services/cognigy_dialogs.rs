@@ -112,6 +112,7 @@ impl CognigyDialogs {
                     .authorized(self.client.post(self.dialogs.clone()))
                     .header(CONTENT_TYPE, "application/json")
                     .body(body.clone());
+                let post = http::traced(post, request.trace);
                 let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
                 read_reply(answer.json()?, &request.session)
             })

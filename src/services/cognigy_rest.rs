@@ -106,6 +106,7 @@ impl CognigyRest {
                     .post(self.endpoint.expose().clone())
                     .header(CONTENT_TYPE, "application/json")
                     .body(body.clone());
+                let post = http::traced(post, request.trace);
                 let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
                 read_reply(&answer.json()?, &self.pointers, &request.session)
             })

@@ -198,6 +198,7 @@ mod tests {
             text: "hello".into(),
             session: SessionData::default(),
             answer_ms_max,
+            trace: None,
         }
     }
 

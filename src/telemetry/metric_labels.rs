@@ -90,6 +90,8 @@ pub(super) const SERVICE: LabelSpec =
 pub(super) const HEALTH: LabelSpec =
     LabelSpec { name: "health", values: &["ready", "unavailable", "refused"] };
 pub(super) const DROP: LabelSpec = LabelSpec { name: "cause", values: &["queue_full", "file"] };
+pub(super) const SPAN_DROP: LabelSpec =
+    LabelSpec { name: "cause", values: &["queue_full", "not_taken"] };
 pub(super) const DIRECTION: LabelSpec = LabelSpec { name: "direction", values: &["in", "out"] };
 pub(super) const RING: LabelSpec = LabelSpec { name: "ring", values: &["ingest", "playout"] };
 pub(super) const VERSION: LabelSpec =

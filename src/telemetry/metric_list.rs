@@ -8,7 +8,7 @@ use metrics::Unit;
 use super::metric_labels::{
     ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
     LATENCY, LATENESS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE, REASON, RETRY,
-    RING, SERVICE, SPEECH, STAGE, VERSION, WAITING,
+    RING, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
 };
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
@@ -282,6 +282,18 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_event_file_failures_total",
         "Attempts to write the event file that failed",
         &[],
+    ),
+    counter(
+        Metric::SpansExported,
+        "antiphon_spans_exported_total",
+        "Spans of traces that the collector took",
+        &[],
+    ),
+    counter(
+        Metric::SpansDropped,
+        "antiphon_spans_dropped_total",
+        "Spans of traces that the collector did not get",
+        &[SPAN_DROP],
     ),
     Spec {
         labels: &[SERVICE, PROVIDER],

@@ -94,6 +94,8 @@ pub(super) enum Metric {
     EventsWritten,
     EventsDropped,
     EventFileFailures,
+    SpansExported,
+    SpansDropped,
     ProviderReady,
     ArbiterCalls,
     ArbiterLag,

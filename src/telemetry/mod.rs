@@ -27,6 +27,7 @@ mod queue;
 mod record;
 mod repair;
 mod slow_turns;
+mod traces;
 mod writer;
 
 #[cfg(test)]
@@ -46,16 +47,21 @@ pub use prometheus::{Prometheus, PrometheusError, Upkeep};
 pub use queue::{EventQueue, Flushed, QueueLimits};
 pub use record::Timestamp;
 pub use slow_turns::{SlowTurn, Stages, TurnProviders};
+pub use traces::SpanQueue;
 pub use writer::{
     AppendFile, EventFileError, EventFileSettings, EventWriter, FileIdentity, LockedFile, Opened,
     survive_file_size_limit,
 };
 
-use crate::types::{CallEvent, CallEventKind, CallId, Route, UserId};
+use crate::types::{
+    CallEvent, CallEventKind, CallId, Route, SpanId, TraceId, TraceParent, TurnId, TurnStage,
+    UserId,
+};
 use metrics::{Metric, Metrics};
 use queue::Intake;
 use record::Facts;
 use slow_turns::SlowTurns;
+use traces::SpanIntake;
 
 /// Tells what happens. Cheap to clone; every clone tells the same log, metrics
 /// and event file.
@@ -64,6 +70,8 @@ pub struct Telemetry {
     intake: Intake,
     metrics: Arc<Metrics>,
     slow_turns: Arc<Mutex<SlowTurns>>,
+    /// Where traces are wanted.
+    spans: Option<SpanIntake>,
     clock: WallClock,
 }
 
@@ -104,7 +112,27 @@ impl Telemetry {
     pub fn with_clock(limits: QueueLimits, clock: WallClock) -> (Self, EventQueue) {
         let metrics = Arc::new(Metrics::register());
         let (intake, queue) = queue::channel(limits, Arc::clone(&metrics), Arc::clone(&clock));
-        (Self { intake, metrics, slow_turns: Arc::default(), clock }, queue)
+        (Self { intake, metrics, slow_turns: Arc::default(), spans: None, clock }, queue)
+    }
+
+    /// The same telemetry with traces, and the queue of spans to be exported.
+    #[must_use]
+    pub fn with_traces(mut self) -> (Self, SpanQueue) {
+        let (intake, queue) = traces::channel(&self.metrics);
+        self.spans = Some(intake);
+        (self, queue)
+    }
+
+    /// What a request for a call is to carry as `traceparent`: the turn it asks, or the
+    /// call as a whole. `None` where no traces are wanted.
+    #[must_use]
+    pub fn trace_parent(&self, call_id: &CallId, asks: Option<TurnId>) -> Option<TraceParent> {
+        self.spans.as_ref()?;
+        let span = match asks {
+            Some(turn) => SpanId::of_stage(call_id, turn, TurnStage::Dialog),
+            None => SpanId::of_call(call_id),
+        };
+        Some(TraceParent { trace: TraceId::of_call(call_id), span })
     }
 
     /// Tells one fact of a call.
@@ -116,6 +144,9 @@ impl Telemetry {
         if let (CallEventKind::TurnAnswered { timings, .. }, Some(turn)) = (&event.kind, event.turn)
         {
             self.slow_turns.lock().add(Timestamp(at), scope, turn, *timings);
+        }
+        if let Some(spans) = &self.spans {
+            spans.tell(at, scope, event);
         }
         self.intake.put(record::line(at, &facts, Some((scope, event))));
     }

@@ -14,6 +14,7 @@ mod retry;
 mod route;
 mod snapshot;
 mod time;
+mod trace;
 
 pub use audio::{
     Codec, INNER_RATE, MediaFormat, MediaFormatError, SampleRate, SpeechAudio, Utterance,
@@ -34,3 +35,4 @@ pub use route::{
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
+pub use trace::{SpanId, TraceId, TraceParent};
