@@ -6,16 +6,23 @@ CARGO ?= cargo
 # the synthesiser's library with its voices. A C compiler links the program.
 PACKAGES := gcc libc6-dev libpocketsphinx3 pocketsphinx-en-us libflite1
 
+# What tests/prometheus.rs runs. Unpacked, not installed: an installed Prometheus is a
+# service that starts. Without it those tests say that they were skipped.
+TOOLS := target/tools
+
 # Asks nothing, waits for another apt to finish, and keeps needrestart from
 # restarting services of the host.
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_GET := $(SUDO) env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
 	apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0
+# Into the current folder; needs no root. As root, apt would warn that its sandbox has no
+# access to that folder.
+UNPACKED := apt-get -qq -o APT::Sandbox::User=root download prometheus
 INSTALL := $(APT_GET) install -y --no-install-recommends
 
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
-.PHONY: help demo test deps tools build check format lint unit doc bench bench-smoke \
+.PHONY: help demo test deps prometheus tools build check format lint unit doc bench bench-smoke \
 	silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
@@ -26,7 +33,7 @@ demo: build ## install what is missing, build, place one scripted call
 
 test: tools format lint doc unit ## format, lints, documentation, tests
 
-deps: ## only install what is missing from Debian (never starts a service)
+deps: prometheus ## only install what is missing from Debian (never starts a service)
 	@missing=$$(for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 			|| echo $$package; \
@@ -39,6 +46,15 @@ deps: ## only install what is missing from Debian (never starts a service)
 	echo "not installed:" $$missing >&2; \
 	echo "see above; install them as root, then try again" >&2; \
 	exit 1
+
+prometheus:
+	@[ -x $(TOOLS)/usr/bin/prometheus ] || command -v prometheus >/dev/null && exit 0; \
+	echo "unpacking: prometheus (into $(TOOLS))"; \
+	rm -rf $(TOOLS) && mkdir -p $(TOOLS) && cd $(TOOLS) \
+		&& { $(UNPACKED) 2>/dev/null || { $(APT_GET) update && $(UNPACKED); }; } \
+			</dev/null >/dev/null 2>&1 \
+		&& dpkg -x prometheus_*.deb . && rm prometheus_*.deb \
+		|| echo "not unpacked: prometheus; the tests that need it will be skipped"
 
 # A minimal Rust has neither of the two.
 tools:

@@ -131,7 +131,7 @@ fn cross_a_ring(bencher: Bencher) {
 fn play_out(bencher: Bencher) {
     let audio = SpeechAudio::new(speech());
     bencher.bench_local(|| {
-        let mut playout = Playout::paced(60);
+        let mut playout = Playout::paced(100, 160);
         playout.enqueue(SentenceId(1), audio.clone());
         let mut samples = 0;
         for tick in 0..=100 {

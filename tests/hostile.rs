@@ -280,7 +280,10 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
         let cases = [
             ("GET /nowhere", "", 404, "not_found"),
             ("POST /v1/calls/a/b/c", "", 404, "not_found"),
-            ("GET /v1/calls", "", 405, ""),
+            ("PUT /v1/calls", "", 405, ""),
+            ("GET /v1/calls?limit=0", "", 400, "bad_query"),
+            ("GET /v1/calls?after=x", "", 400, "bad_query"),
+            ("GET /v1/slow-turns?limit=x", "", 400, "bad_query"),
             ("PUT /v1/calls/a", "", 405, ""),
             ("GET /v1/calls/a/media", "", 405, ""),
             ("POST /v1/calls/a/audio", "", 405, ""),

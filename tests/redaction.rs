@@ -38,7 +38,11 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
             .variable("COGNIGY_ENDPOINT_URL", &sandbox.endpoint_url());
         let engine = setup.clone().start().await;
 
-        let query = format!("events=1&user_id=%2B{}&route=%2B{}", &USER[1..], &CALLED[1..]);
+        let query = format!(
+            "events=1&call_id=with-an-id&user_id=%2B{}&route=%2B{}",
+            &USER[1..],
+            &CALLED[1..]
+        );
         let mut phone = Phone::dial(&engine.simulator, &format!("/?{query}")).await.expect("taken");
         let heard = phone.turn(&speech()).await;
         let texts = format!("{heard:?}");
@@ -48,9 +52,13 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
         // From here on the platforms fail, with the caller's words in their hands.
         sandbox.stop().await;
         phone.turn(&speech()).await;
+        let mut written = engine.get("/v1/calls").await.1;
+        for path in ["/v1/calls/with-an-id", "/v1/slow-turns", "/metrics", "/ready"] {
+            written += &engine.get(path).await.1;
+        }
+        assert!(written.contains("last_turn") && written.contains("stages_ms"), "{written}");
         phone.hang_up().await;
 
-        let mut written = [engine.metrics().await, engine.get("/ready").await.1].concat();
         written += &setup.run(&["config"]).await.printed;
         written += &setup.run(&["check"]).await.printed;
         engine.stop().await.assert_code(0);

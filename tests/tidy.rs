@@ -383,7 +383,7 @@ fn every_file_the_texts_point_to_exists() {
                 missing.push(format!("{name}: {target}"));
             }
         }
-        let paths = ["src/", "tests/", "docs/", "assets/", "benches/"];
+        let paths = ["src/", "tests/", "docs/", "assets/", "benches/", "ops/"];
         for path in text.split('`').filter(|code| paths.iter().any(|path| code.starts_with(path))) {
             if !path.contains(char::is_whitespace) && !root().join(path).exists() {
                 missing.push(format!("{name}: {path}"));
@@ -395,7 +395,7 @@ fn every_file_the_texts_point_to_exists() {
 
 /// Everything that is written for people to read, by its path.
 fn texts() -> Vec<(String, String)> {
-    let folders = ["", "docs", "benches", "tests", "tests/audio", "tests/track"];
+    let folders = ["", "docs", "benches", "ops", "tests", "tests/audio", "tests/track"];
     let entries = folders.iter().flat_map(|folder| {
         fs::read_dir(root().join(folder)).expect("a folder of the project can be read")
     });

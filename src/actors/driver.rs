@@ -13,8 +13,11 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::Pulse;
-use crate::telemetry::LagGauge;
+use crate::telemetry::{ArbiterMeter, Carried};
 use crate::types::{ChildKind, MediaTime, Now};
+
+/// How often a call is looked at for the metrics.
+const LOOK_EVERY_MS: usize = 1_000;
 
 /// The pulses of one call and its current media connection.
 pub struct CallPulses {
@@ -26,6 +29,8 @@ pub struct CallPulses {
     leg: RefCell<Arc<LegShared>>,
     /// How far Vad has listened; kept here for whoever tells something.
     heard_until: Cell<MediaTime>,
+    /// What earlier connections carried and nobody has told yet.
+    carried: Cell<Carried>,
 }
 
 impl CallPulses {
@@ -37,6 +42,7 @@ impl CallPulses {
             children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
             leg: RefCell::new(leg),
             heard_until: Cell::default(),
+            carried: Cell::default(),
         }
     }
 
@@ -47,7 +53,10 @@ impl CallPulses {
 
     /// Looks after another connection from now on.
     pub fn set_leg(&self, leg: Arc<LegShared>) {
-        self.leg.replace(leg);
+        let before = self.leg.replace(leg);
+        let mut carried = self.carried.get();
+        carried += before.take_carried();
+        self.carried.set(carried);
     }
 
     /// How far Vad has listened.
@@ -72,12 +81,25 @@ impl CallPulses {
         if leg.take_audio_waiting() {
             self.wake(ChildKind::Ingest);
         }
-        if leg.take_signal() {
+        if leg.take_signal() || leg.is_looked_at() {
             self.supervisor.wake();
         }
         self.supervisor.wake_if_due(now);
         for pulse in self.children.borrow().iter() {
             pulse.wake_if_due(now);
+        }
+    }
+
+    /// Tells what was carried since the last time.
+    fn tell_carried(&self, meter: &ArbiterMeter) {
+        let mut carried = self.carried.take();
+        carried += self.leg.borrow().take_carried();
+        meter.carried(carried);
+    }
+
+    fn tell_rings(&self, meter: &ArbiterMeter) {
+        if let Some(fill) = self.leg.borrow().ring_fill() {
+            meter.rings(fill);
         }
     }
 }
@@ -88,8 +110,17 @@ pub struct Driver {
     tick: Duration,
     calls: RefCell<Vec<Rc<CallPulses>>>,
     running: Cell<bool>,
-    /// How late the latest tick was.
-    lag: LagGauge,
+    meter: ArbiterMeter,
+    survey: Cell<Survey>,
+}
+
+/// Who is looked at next for the metrics, so that each call is once a second and
+/// never all of them at one tick.
+#[derive(Clone, Copy, Default)]
+struct Survey {
+    next: usize,
+    /// Call-milliseconds passed that no look stands for yet.
+    owed: usize,
 }
 
 /// Keeps a call in the driver's list until it is dropped.
@@ -101,19 +132,21 @@ pub struct Registration {
 impl Driver {
     /// A driver for the current thread that ticks every `tick_ms`.
     #[must_use]
-    pub fn new(clock: Clock, tick_ms: u32, lag: LagGauge) -> Rc<Self> {
+    pub fn new(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Rc<Self> {
         Rc::new(Self {
             clock,
             tick: Duration::from_millis(u64::from(tick_ms.max(1))),
             calls: RefCell::new(Vec::new()),
             running: Cell::new(false),
-            lag,
+            meter,
+            survey: Cell::default(),
         })
     }
 
     /// Adds a call. The driver ticks as long as there is one.
     pub fn register(self: &Rc<Self>, pulses: Rc<CallPulses>) -> Registration {
         self.calls.borrow_mut().push(Rc::clone(&pulses));
+        self.meter.calls(self.calls.borrow().len());
         if !self.running.replace(true) {
             actix_rt::spawn(Rc::clone(self).run());
         }
@@ -126,10 +159,9 @@ impl Driver {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.calls.borrow().is_empty() {
             let due = ticks.tick().await;
-            self.lag.set(due.elapsed());
+            self.meter.beat(due.elapsed());
             self.tick();
         }
-        self.lag.set(Duration::ZERO);
         self.running.set(false);
     }
 
@@ -138,11 +170,29 @@ impl Driver {
         for call in self.calls.borrow().iter() {
             call.tick(now);
         }
+        self.look_around();
+    }
+
+    fn look_around(&self) {
+        let calls = self.calls.borrow();
+        let Survey { mut next, mut owed } = self.survey.get();
+        owed += calls.len() * self.tick.as_millis() as usize;
+        while owed >= LOOK_EVERY_MS && !calls.is_empty() {
+            owed -= LOOK_EVERY_MS;
+            let call = &calls[next % calls.len()];
+            call.tell_carried(&self.meter);
+            call.tell_rings(&self.meter);
+            next = (next + 1) % calls.len();
+        }
+        self.survey.set(Survey { next, owed });
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.driver.calls.borrow_mut().retain(|call| !Rc::ptr_eq(call, &self.pulses));
+        self.pulses.tell_carried(&self.driver.meter);
+        let mut calls = self.driver.calls.borrow_mut();
+        calls.retain(|call| !Rc::ptr_eq(call, &self.pulses));
+        self.driver.meter.calls(calls.len());
     }
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
+use super::gauges::LegGauges;
 use super::intake::{Arrival, Intake};
 use super::link::{CallRequest, ChunkOutcome, Delivery, IntakeState, LegCommand, StreamOutcome};
 use super::placement::Seat;
@@ -87,6 +88,7 @@ pub(super) fn connect(
         audio_waiting: AtomicBool::new(false),
         refill_waiting: AtomicBool::new(false),
         bytes_in: AtomicU64::new(0),
+        gauges: LegGauges::default(),
         epoch: AtomicU32::new(0),
         playout_ready: Notify::new(),
         over: AtomicBool::new(false),
@@ -126,6 +128,7 @@ pub struct LegShared {
     /// Audio waits behind the ring or for a missing predecessor.
     refill_waiting: AtomicBool,
     bytes_in: AtomicU64,
+    gauges: LegGauges,
     epoch: AtomicU32,
     playout_ready: Notify,
     /// The call is over, or went on to another connection.
@@ -181,6 +184,16 @@ impl LegShared {
     /// Caller audio received, in bytes.
     pub(super) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// What it shows of itself.
+    pub(super) fn gauges(&self) -> &LegGauges {
+        &self.gauges
+    }
+
+    /// Caller audio not yet processed. `None` while a transport is at it.
+    pub(super) fn try_buffered_ms(&self) -> Option<u64> {
+        self.intake.try_lock().map(|intake| intake.buffered_ms())
     }
 
     /// Whether audio came since this was asked last.

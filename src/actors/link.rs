@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::inspection::{CallPage, CallView};
 pub use super::leg::{Leg, LegInput, LegOutput};
 pub use super::placement::Seat;
 pub use super::registry::Switchboard;

@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 
 use super::clock::Clock;
 use super::driver::Driver;
-use crate::telemetry::{LagGauge, Telemetry};
+use crate::telemetry::{ArbiterMeter, Telemetry};
 
 /// The media threads.
 pub struct MediaThreads {
@@ -36,6 +36,12 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// The current thread.
+    #[cfg(test)]
+    pub(super) fn here() -> Self {
+        Self { arbiter: None }
+    }
+
     /// Runs the future that `start` makes. A task that panics ends alone. `false`, and
     /// `start` is dropped, when the thread does not run any more.
     pub fn spawn<F>(&self, start: impl FnOnce() -> F + Send + 'static) -> bool
@@ -83,7 +89,7 @@ impl MediaThreads {
     /// Starts `count` threads whose drivers tick every `tick_ms`.
     #[must_use]
     pub fn start(count: usize, clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        let start = |index| MediaThread::start(clock, tick_ms, telemetry.lag_gauge(index));
+        let start = |index| MediaThread::start(clock, tick_ms, telemetry.arbiter_meter(index));
         Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
@@ -91,7 +97,7 @@ impl MediaThreads {
     /// runtime, and so a clock, of its own.
     #[cfg(test)]
     pub(super) fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        install_driver(clock, tick_ms, telemetry.lag_gauge(0));
+        install_driver(clock, tick_ms, telemetry.arbiter_meter(0));
         Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
     }
 
@@ -144,14 +150,14 @@ pub(super) fn new_arbiter() -> Arbiter {
 }
 
 impl MediaThread {
-    fn start(clock: Clock, tick_ms: u32, lag: LagGauge) -> Self {
+    fn start(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Self {
         let arbiter = media_arbiter();
-        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, lag));
+        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, meter));
         debug_assert!(started, "a new arbiter takes work");
         Self { arbiter: Some(arbiter), calls: Arc::default() }
     }
 }
 
-fn install_driver(clock: Clock, tick_ms: u32, lag: LagGauge) {
-    DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, lag)));
+fn install_driver(clock: Clock, tick_ms: u32, meter: ArbiterMeter) {
+    DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, meter)));
 }

@@ -10,19 +10,20 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
 
 use super::clock::Clock;
+use super::inspection::CallView;
 use super::kit::{CallKit, CallSpec};
 use super::leg::{Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
 use super::placement::{MediaThreads, Place, Seat};
 use super::supervisor::CallSupervisor;
-use crate::telemetry::{EngineEvent, Telemetry};
-use crate::types::{CallId, EndCause, ExitReason, LegId, RefusalReason, Route};
+use crate::telemetry::{EngineEvent, Telemetry, Timestamp};
+use crate::types::{CallId, EndCause, ExitReason, LegId, Now, RefusalReason, Route};
 
 /// Requests of transports waiting for the registry. More wait in their own tasks.
 const MAILBOX_MAX: usize = 1_024;
 
 /// Longest wait of a transport for the registry's answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Decides what a call gets: its route and the providers that go with it.
 pub trait CallPlanner: Send {
@@ -48,9 +49,11 @@ pub struct CallRegistry {
     address: Addr<Self>,
 }
 
-struct Entry {
-    /// Which of the calls that had this id.
+pub(super) struct Entry {
+    /// Which of the calls of this process it is.
     incarnation: u64,
+    started: Timestamp,
+    started_at: Now,
     route: Arc<Route>,
     leg: LegId,
     shared: Arc<LegShared>,
@@ -159,9 +162,36 @@ impl CallRegistry {
         if !self.start_call(&seat, place, (spec, kit, ends)) {
             return Err(RefusalReason::Internal);
         }
-        let entry = Entry { incarnation: self.calls_begun, route, leg: first_leg, shared, seat };
+        let entry = Entry {
+            incarnation: self.calls_begun,
+            started: self.telemetry.wall_time(),
+            started_at: self.clock.now(),
+            route,
+            leg: first_leg,
+            shared,
+            seat,
+        };
         self.calls.insert(call_id, entry);
         Ok(leg)
+    }
+
+    /// The running calls, in no order.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (&CallId, &Entry)> {
+        self.calls.iter()
+    }
+
+    /// A running call as far as the registry knows it, and its connection.
+    pub(super) fn view(&self, call_id: &CallId) -> Option<(CallView, Arc<LegShared>)> {
+        let entry = self.calls.get(call_id)?;
+        let view = CallView {
+            number: entry.incarnation,
+            call_id: call_id.clone(),
+            transport: entry.shared.transport(),
+            started: entry.started,
+            age_ms: self.clock.now().ms_since(entry.started_at),
+            snapshot: None,
+        };
+        Some((view, Arc::clone(&entry.shared)))
     }
 
     fn make_call_id(&self) -> Result<CallId, RefusalReason> {
@@ -183,6 +213,13 @@ impl CallRegistry {
                 tell_over(&registry, over, &reason);
             });
         })
+    }
+}
+
+impl Entry {
+    /// Counts the calls of this process from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.incarnation
     }
 }
 
@@ -299,6 +336,10 @@ pub struct Switchboard {
 }
 
 impl Switchboard {
+    pub(super) fn registry(&self) -> &Addr<CallRegistry> {
+        &self.registry
+    }
+
     /// Starts a call, or gives a running one with the same id a new connection.
     pub async fn connect(&self, request: CallRequest) -> Result<Leg, RefusalReason> {
         let answer = self.registry.send(Connect(request)).timeout(ANSWER_WITHIN).await;

@@ -24,9 +24,9 @@ use crate::services::{SttRequest, TtsRequest};
 use crate::telemetry::CallScope;
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
-    CallEvent, CallEventKind, CallerText, ChildKind, DialogFailure, DialogRequest, Epoch,
-    ExitReason, Generation, INNER_RATE, MediaTime, Now, SentenceId, SessionData, SpeechAudio,
-    SttFailure, TtsFailure, TurnId, UtteranceEnd, UtteranceId,
+    CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure, DialogRequest,
+    Epoch, ExitReason, Generation, INNER_RATE, MediaTime, Now, SentenceId, SessionData,
+    SpeechAudio, SttFailure, TtsFailure, TurnId, UtteranceEnd, UtteranceId,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
@@ -90,7 +90,7 @@ impl CallSupervisor {
         let scope = CallScope {
             call_id: spec.call_id.clone(),
             user_id: spec.user_id.clone(),
-            route: spec.route.name.as_str().into(),
+            route: Arc::clone(&spec.route),
             transport: leg.transport(),
         };
         Self {
@@ -110,6 +110,15 @@ impl CallSupervisor {
             utterance_last: UtteranceId::default(),
             sustained: false,
             bytes_before: 0,
+        }
+    }
+
+    fn snapshot(&self) -> CallSnapshot {
+        CallSnapshot {
+            rings: self.leg.ring_fill().unwrap_or_default(),
+            audio_ms: self.pulses.heard_until().as_ms(),
+            audio_bytes: self.bytes_before + self.leg.bytes_in(),
+            ..self.core.snapshot()
         }
     }
 
@@ -157,6 +166,7 @@ impl Driven for CallSupervisor {
         if self.core.is_ended() {
             ctx.stop();
         }
+        self.leg.show(|| self.snapshot());
         self.pulses.supervisor.set_due(self.core.poll_timeout());
     }
 }
@@ -164,6 +174,7 @@ impl Driven for CallSupervisor {
 impl Drop for CallSupervisor {
     fn drop(&mut self) {
         self.leg.close();
+        self.leg.close_looks();
     }
 }
 
@@ -259,6 +270,7 @@ impl CallSupervisor {
             audio,
             language: self.spec.route.language.clone(),
             answer_ms_max: self.spec.route.turns.stt_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
         };
         self.keep.stt.put(utterance, request, self.now());
         self.children.nudge(ChildKind::Stt);
@@ -272,6 +284,7 @@ impl CallSupervisor {
             text,
             session,
             answer_ms_max: self.spec.route.turns.dialog_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, Some(turn)),
         };
         self.keep.dialog.put(turn, request, self.now());
         self.children.nudge(ChildKind::Dialog);
@@ -284,6 +297,7 @@ impl CallSupervisor {
             voice: route.voice.clone(),
             language: route.language.clone(),
             answer_ms_max: route.turns.tts_ms_max,
+            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
         };
         self.keep.tts.put(sentence, SentenceRequest { tts, intent }, self.now());
         self.children.nudge(ChildKind::Tts);
@@ -364,7 +378,7 @@ impl CallSupervisor {
                 self.sustained = true;
                 self.turn(TurnInput::SpeechSustained);
             }
-            SegmenterEvent::UtteranceReady { audio, ended_at, .. } => {
+            SegmenterEvent::UtteranceReady { audio, ended_at, end, .. } => {
                 self.utterance_last = self.utterance_last.next();
                 let silence_samples = position.samples_since(ended_at);
                 let facts = UtteranceFacts {
@@ -372,6 +386,7 @@ impl CallSupervisor {
                     audio_ms: audio.ms(),
                     end_of_speech_ms: INNER_RATE.ms_of_samples(silence_samples),
                     sustained: std::mem::take(&mut self.sustained),
+                    end,
                 };
                 self.utterances.insert(self.utterance_last, audio);
                 self.turn(TurnInput::Utterance(facts));

@@ -102,6 +102,8 @@ impl Voice {
         if self.playout.is_idle() {
             self.way_out.flush(self.playout.epoch());
         }
+        let waiting_ms = if self.playout.is_idle() { 0 } else { self.way_out.waiting_ms() };
+        self.way_out.shared.gauges().played(waiting_ms, self.playout.take_late());
     }
 
     /// When [`Voice::play`] has something to do next.
@@ -127,6 +129,11 @@ impl WayOut {
         usize::try_from(vacant * u64::from(INNER_RATE.hz()) / rate).unwrap_or(0)
     }
 
+    /// Reply audio that the transport has not taken.
+    fn waiting_ms(&self) -> u64 {
+        self.shared.format_out().rate.ms_of_samples(self.ring.occupied_samples() as u64)
+    }
+
     fn hand_over(
         &mut self,
         epoch: Epoch,
@@ -142,6 +149,7 @@ impl WayOut {
                 self.resampler.flush(&mut self.scratch);
                 let mut bytes = Vec::new();
                 self.encoder.encode(&self.scratch, &mut bytes);
+                self.shared.gauges().sent(bytes.len());
                 let bytes = Bytes::from(bytes);
                 self.commands.send(LegCommand::Sentence { epoch, sentence, intent, bytes });
             }
@@ -158,7 +166,9 @@ impl WayOut {
     }
 
     fn write_ring(&mut self, epoch: Epoch) {
-        if self.ring.push(&self.scratch, epoch) > 0 {
+        let taken = self.ring.push(&self.scratch, epoch);
+        if taken > 0 {
+            self.shared.gauges().sent(self.shared.format_out().bytes_per_frame() * taken);
             self.shared.playout_written();
         }
     }

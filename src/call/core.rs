@@ -9,9 +9,9 @@ use super::timers::{CallTimer, TimerTable};
 use crate::resilience::RestartBudget;
 use crate::turn::{Conversation, TurnInput, TurnOutput};
 use crate::types::{
-    CallEvent, CallEventKind, CallerText, ChildKind, DialogFailure, EndCause, Epoch, ExitReason,
-    Generation, LegId, MediaTime, Now, Route, SentenceId, SessionData, SttFailure, TtsFailure,
-    TurnId, UtteranceId,
+    CallEvent, CallEventKind, CallSnapshot, CallState, CallerText, ChildKind, ChildSnapshot,
+    DialogFailure, EndCause, Epoch, ExitReason, Generation, LegId, MediaTime, Now, RingFill, Route,
+    SentenceId, SessionData, SttFailure, TtsFailure, TurnId, UtteranceId,
 };
 
 /// How much longer than its service a deadline of the call waits, so that the
@@ -107,6 +107,9 @@ pub struct CallCore {
 struct Child {
     generation: Generation,
     budget: RestartBudget,
+    /// Times it failed and was replaced.
+    #[serde(default)]
+    restarts: u32,
     /// It was told to stop, so that its successor works with another connection.
     replacing: bool,
 }
@@ -119,6 +122,7 @@ impl CallCore {
         let child = || Child {
             generation: Generation(1),
             budget: RestartBudget::new(route.restarts),
+            restarts: 0,
             replacing: false,
         };
         let mut core = Self {
@@ -168,6 +172,35 @@ impl CallCore {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// What can be seen of the call; its rings are the shell's to fill in.
+    #[must_use]
+    pub fn snapshot(&self) -> CallSnapshot {
+        let children = self.children.iter().map(|(&child, life)| ChildSnapshot {
+            child,
+            generation: life.generation,
+            restarts: life.restarts,
+        });
+        CallSnapshot {
+            state: match (self.ended || self.conversation.ending().is_some(), self.lost_at) {
+                (true, _) => CallState::Ending,
+                (false, Some(_)) => CallState::Away,
+                (false, None) => CallState::Running,
+            },
+            conversation: self.conversation.state(),
+            route: self.route.name.clone(),
+            leg: self.leg,
+            turn: TurnId(self.conversation.turns_begun()),
+            turns_open: self.conversation.turns_open(),
+            sentences_queued: self.conversation.sentences_queued(),
+            epoch: self.conversation.epoch(),
+            audio_ms: self.audio.at.as_ms(),
+            audio_bytes: self.audio.bytes,
+            last_turn: self.conversation.answered_last(),
+            children: children.collect(),
+            rings: RingFill::default(),
+        }
     }
 
     /// Takes note of the caller's audio; events carry it.
@@ -292,6 +325,7 @@ impl CallCore {
                     utterance: facts.utterance,
                     speech_ms: facts.audio_ms,
                     at: self.audio.at,
+                    end: facts.end,
                 },
             );
         }
@@ -406,6 +440,7 @@ impl CallCore {
         }
         child.generation = generation;
         if !replaced {
+            child.restarts += 1;
             self.tell(None, CallEventKind::ChildRestarted { child: kind, generation, reason });
         }
         self.outputs.push_back(CallOutput::StartChild { child: kind, generation });

@@ -8,7 +8,8 @@ use super::{CallCore, CallInput, CallOutput, Job};
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
     CallEvent, CallEventKind, ChildKind, DialogReply, EndCause, ExitReason, Generation, LegId,
-    MediaTime, Now, ReplyOutput, Route, SentenceId, SessionData, Transcript, TurnId, UtteranceId,
+    MediaTime, Now, ReplyOutput, Route, SentenceId, SessionData, Transcript, TurnId, UtteranceEnd,
+    UtteranceId,
 };
 
 struct Stage {
@@ -53,6 +54,7 @@ impl Stage {
             audio_ms: 500,
             end_of_speech_ms: 500,
             sustained: true,
+            end: UtteranceEnd::Silence,
         }));
     }
 
@@ -209,7 +211,8 @@ fn any_input() -> impl Strategy<Value = CallInput> {
                 utterance: UtteranceId(id),
                 audio_ms: 100,
                 end_of_speech_ms: 100,
-                sustained
+                sustained,
+                end: UtteranceEnd::Silence,
             }
         )),
         id.clone().prop_map(|id| TurnInput::Transcribed {
@@ -225,6 +228,7 @@ fn any_input() -> impl Strategy<Value = CallInput> {
                 next_state: None,
                 session: SessionData::default(),
                 end_call,
+                waited_ms: 0,
             }),
         }),
         id.clone().prop_map(|id| TurnInput::SentenceStarted { sentence: SentenceId(id) }),

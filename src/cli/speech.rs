@@ -77,6 +77,7 @@ fn request(text: &str, voice: &str) -> TtsRequest {
         voice: voice.to_owned(),
         language: "en-US".to_owned(),
         answer_ms_max: SPEAK_MS_MAX,
+        trace: None,
     }
 }
 

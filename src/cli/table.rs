@@ -85,6 +85,7 @@ mod tests {
                 end_of_speech_ms: 512,
                 stt_ms: 43,
                 dialog_ms: 3,
+                dialog_wait_ms: 0,
                 tts_ms: 28,
                 response_ms: 74,
             }),

@@ -13,6 +13,7 @@ pub fn effective_toml(config: &Config) -> String {
         &mut shown.dialog.cognigy_dialogs.base_url,
         &mut shown.stt.openai_http.base_url,
         &mut shown.tts.generic_http.endpoint,
+        &mut shown.telemetry.otlp.endpoint,
     ] {
         mask_credentials(url);
     }

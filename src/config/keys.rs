@@ -105,6 +105,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("events.rotated_files_max", Whole { min: 0, max: 1_000 }),
     ("log.filter", Filter),
     ("log.format", OneOf(&["text", "json"])),
+    ("telemetry.otlp.endpoint", Url { may_be_empty: true }),
 ];
 
 /// The keys of an entry of `routes`; `settings` holds keys of `route`.

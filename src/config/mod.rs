@@ -26,6 +26,7 @@ mod rule;
 mod settings;
 mod source;
 mod stand_ins;
+mod traces;
 mod walk;
 
 #[cfg(test)]
@@ -37,3 +38,4 @@ pub use load::load;
 pub use routes::RouteTable;
 pub use settings::*;
 pub use stand_ins::{CodedTtsSettings, FixedDialogSettings, FixedSettings, ToneSettings};
+pub use traces::{OtlpSettings, TelemetrySettings};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::stand_ins::{CodedTtsSettings, FixedDialogSettings, FixedSettings, ToneSettings};
+use super::traces::TelemetrySettings;
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
 
 /// The whole configuration. A value of this type that [`super::load()`] returned
@@ -33,6 +34,8 @@ pub struct Config {
     pub events: EventSettings,
     /// The log.
     pub log: LogSettings,
+    /// Traces.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[server]`

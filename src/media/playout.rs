@@ -19,6 +19,8 @@ pub struct Playout {
     /// Samples handed over at once, unless a sentence ends before: so many, or, with
     /// `usize::MAX`, sentences as a whole.
     frame: usize,
+    /// Pieces handed over after they should have been heard.
+    late: u32,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Playout {
             running: None,
             lead: INNER_RATE.samples_in_ms(lead_ms) as u64,
             frame,
+            late: 0,
         }
     }
 
@@ -119,7 +122,13 @@ impl Playout {
         if let Some(finished) = self.finish_front() {
             return Some(PlayoutStep::Finished(finished));
         }
-        self.due_step(played + self.lead, run.finished, room)
+        self.due_step(played, run.finished, room)
+    }
+
+    /// Pieces handed over after they should have been heard, since this was asked
+    /// last: the lead was used up, and the caller heard a gap.
+    pub fn take_late(&mut self) -> u32 {
+        std::mem::take(&mut self.late)
     }
 
     /// When [`Playout::poll`] has something to do next. In the past while there is no
@@ -184,8 +193,10 @@ impl Playout {
         Some(sentence)
     }
 
-    /// Walks the queue up to the `horizon` (samples of this run).
-    fn due_step(&mut self, horizon: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+    /// Walks the queue as far as the lead allows beyond what was `played` (samples of
+    /// this run).
+    fn due_step(&mut self, played: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+        let horizon = played + self.lead;
         let (whole, frame) = (self.is_whole(), self.frame);
         let mut begins = finished;
         for queued in &mut self.queue {
@@ -194,7 +205,12 @@ impl Playout {
             }
             if !queued.is_handed() || !queued.announced {
                 let due = if whole { u64::MAX } else { horizon - begins };
-                return queued.step(due, frame, if whole { usize::MAX } else { room });
+                let heard_from = begins + queued.handed as u64;
+                let step = queued.step(due, frame, if whole { usize::MAX } else { room });
+                if matches!(step, Some(PlayoutStep::Due { .. })) && heard_from < played {
+                    self.late = self.late.saturating_add(1);
+                }
+                return step;
             }
             begins += queued.audio.samples().len() as u64;
         }
@@ -369,5 +385,29 @@ mod tests {
         let mut playout = Playout::paced(10, 20);
         playout.enqueue(SentenceId(1), speech(0));
         assert_eq!(drain(&mut playout, ms(0)), ["start 1", "end 1"]);
+    }
+
+    #[test]
+    fn a_piece_is_late_once_the_lead_is_used_up() {
+        let mut playout = Playout::paced(10, 40);
+        playout.enqueue(SentenceId(1), speech(500));
+        drain(&mut playout, ms(0));
+        drain(&mut playout, ms(40));
+        assert_eq!(playout.take_late(), 0, "what was handed over lasted until now");
+        drain(&mut playout, ms(90));
+        assert_eq!(playout.take_late(), 1, "10 ms of silence were heard");
+        drain(&mut playout, ms(100));
+        assert_eq!(playout.take_late(), 0);
+    }
+
+    #[test]
+    fn a_sentence_that_was_not_there_yet_is_not_late() {
+        let mut playout = Playout::whole_sentences(100);
+        playout.enqueue(SentenceId(1), speech(100));
+        drain(&mut playout, ms(0));
+        drain(&mut playout, ms(100));
+        playout.enqueue(SentenceId(2), speech(100));
+        drain(&mut playout, ms(900));
+        assert_eq!(playout.take_late(), 0);
     }
 }

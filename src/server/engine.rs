@@ -22,10 +22,13 @@ use crate::actors::{
     CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
     install_panic_hook,
 };
-use crate::config::Config;
-use crate::services::{Health, PromptCache, ProviderError, Providers, process_environment};
+use crate::config::{Config, EventSettings};
+use crate::services::{
+    Health, PromptCache, ProviderError, Providers, TraceExport, process_environment,
+};
 use crate::telemetry::{
-    EngineEvent, Prometheus, PrometheusError, QueueLimits, Service, Telemetry, Upkeep,
+    EngineEvent, EventQueue, Prometheus, PrometheusError, QueueLimits, Service, SpanQueue,
+    Telemetry, Upkeep,
 };
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
@@ -90,6 +93,7 @@ pub struct RunningEngine {
     switchboard: Switchboard,
     servers: [ServerHandle; 2],
     metrics: MetricsThread,
+    traces: Option<TraceExport>,
     telemetry: Telemetry,
     draining: Arc<AtomicBool>,
     drain_ms_max: u32,
@@ -105,23 +109,13 @@ impl Engine {
     pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
         install_panic_hook();
         let prometheus = prometheus()?;
-        let limits =
-            QueueLimits { queue_max: config.events.queue_max, batch_max: config.events.batch_max };
-        let (telemetry, queue) = Telemetry::new(limits);
+        let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
+        let traces = export(&config, spans, services.handle())?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
-        let providers = {
-            // Providers may start tasks; those belong to the service runtime.
-            let _inside = services.handle().enter();
-            Providers::build(
-                &config,
-                routes.iter().map(Arc::as_ref),
-                &process_environment,
-                Some(&telemetry),
-            )?
-        };
+        let providers = providers(&config, &routes, services.handle(), &telemetry)?;
         let board = HealthBoard::default();
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
         prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
@@ -152,8 +146,12 @@ impl Engine {
             run_id: std::process::id(),
         });
         let draining = Arc::new(AtomicBool::new(false));
-        let state =
-            EngineState { board, draining: Arc::clone(&draining), prometheus: prometheus.clone() };
+        let state = EngineState {
+            board,
+            draining: Arc::clone(&draining),
+            prometheus: prometheus.clone(),
+            telemetry: telemetry.clone(),
+        };
         let servers = [
             serve_http(&config, &switchboard, state, http_port).map_err(StartError::Serve)?,
             serve_simulator(&config, &switchboard, simulator_port).map_err(StartError::Serve)?,
@@ -166,6 +164,7 @@ impl Engine {
             switchboard,
             servers,
             metrics,
+            traces,
             telemetry,
             draining,
             drain_ms_max: config.server.drain_ms_max,
@@ -173,6 +172,39 @@ impl Engine {
             _upkeep: prometheus.start_upkeep(),
         })
     }
+}
+
+/// Telemetry, and the spans to be exported where traces are wanted.
+fn telemetry(config: &Config) -> (Telemetry, EventQueue, Option<SpanQueue>) {
+    let EventSettings { queue_max, batch_max, .. } = config.events;
+    let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max, batch_max });
+    telemetry.calls_limit(config.limits.calls_max);
+    if config.telemetry.otlp.endpoint.is_empty() {
+        return (telemetry, queue, None);
+    }
+    let (telemetry, spans) = telemetry.with_traces();
+    (telemetry, queue, Some(spans))
+}
+
+fn providers(
+    config: &Config,
+    routes: &[Arc<Route>],
+    services: &Handle,
+    telemetry: &Telemetry,
+) -> Result<Providers, ProviderError> {
+    // Providers may start tasks; those belong to the service runtime.
+    let _inside = services.enter();
+    let routes = routes.iter().map(Arc::as_ref);
+    Providers::build(config, routes, &process_environment, Some(telemetry))
+}
+
+fn export(
+    config: &Config,
+    spans: Option<SpanQueue>,
+    services: &Handle,
+) -> Result<Option<TraceExport>, ProviderError> {
+    let endpoint = &config.telemetry.otlp.endpoint;
+    Ok(spans.map(|spans| TraceExport::start(endpoint, spans, services)).transpose()?)
 }
 
 /// Checks the providers, renders the prompts, and goes on doing both.
@@ -328,6 +360,9 @@ impl RunningEngine {
         }
         self.switchboard.stop().await;
         self.telemetry.engine_event(&EngineEvent::EngineStopped);
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
         let flushed = self.metrics.stop().await;
         if flushed.dropped + flushed.waiting > 0 {
             tracing::error!(?flushed, "events did not reach the disk");

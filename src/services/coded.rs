@@ -68,6 +68,7 @@ mod tests {
             audio: SpeechAudio::new(samples),
             language: "en-US".to_owned(),
             answer_ms_max: 1_000,
+            trace: None,
         };
         CodedStt.transcribe(request).await.expect("it listens")
     }
@@ -78,6 +79,7 @@ mod tests {
             voice: String::new(),
             language: "en-US".to_owned(),
             answer_ms_max: 1_000,
+            trace: None,
         };
         let audio = CodedTts { words: 3 }.synthesize(request).await.expect("it speaks");
         audio.samples().to_vec()

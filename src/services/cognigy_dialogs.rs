@@ -112,6 +112,7 @@ impl CognigyDialogs {
                     .authorized(self.client.post(self.dialogs.clone()))
                     .header(CONTENT_TYPE, "application/json")
                     .body(body.clone());
+                let post = http::traced(post, request.trace);
                 let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
                 read_reply(answer.json()?, &request.session)
             })
@@ -229,6 +230,7 @@ fn read_reply(body: ReplyBody, session: &SessionData) -> Result<DialogReply, Exc
         intent: intent.and_then(name),
         confidence: confidence(&body.confidence).or_else(|| of_intent.and_then(confidence)),
         end_call: outputs.end_call || next_state.as_deref() == Some(END_STATE),
+        waited_ms: 0,
         next_state,
         session: next_session(body.session_data, session)?,
     })

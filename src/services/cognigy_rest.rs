@@ -106,6 +106,7 @@ impl CognigyRest {
                     .post(self.endpoint.expose().clone())
                     .header(CONTENT_TYPE, "application/json")
                     .body(body.clone());
+                let post = http::traced(post, request.trace);
                 let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
                 read_reply(&answer.json()?, &self.pointers, &request.session)
             })
@@ -158,6 +159,7 @@ fn read_reply(
         outputs: read.spoken,
         intent: first_at(&data, &pointers.intent, name),
         confidence: first_at(&data, &pointers.confidence, confidence),
+        waited_ms: 0,
         end_call: read.end_call
             || ends_call(&body.data)
             || next_state.as_deref() == Some(END_STATE),

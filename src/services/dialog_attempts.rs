@@ -14,6 +14,7 @@ use super::governor::Governor;
 use super::http::ExchangeError;
 use super::jitter::Jitter;
 use crate::resilience::{AttemptFailure, Backoff, Place, Progress, RetryDecision, RetryPolicy};
+use crate::telemetry::{AttemptOutcome, DialogFact, RetryCause};
 use crate::types::{CallId, DialogFailure, DialogReply, DialogRequest, RetryOn};
 
 /// Longest wait after the first attempt, when the platform asks for none.
@@ -60,12 +61,15 @@ impl DialogAttempts {
     {
         let deadline = Instant::now() + Duration::from_millis(request.answer_ms_max.into());
         let mut place = Place::Back;
-        let mut attempts_used = 0;
+        let (mut attempts_used, mut waited_ms) = (0, 0);
         loop {
             let permit = self.governor.acquire(&request.call_id, place, deadline).await?;
+            waited_ms += permit.waited_ms();
             let outcome = timeout_at(deadline, attempt(self.attempt_ms_max)).await;
-            let error = match outcome.unwrap_or(Err(ExchangeError::TimedOut)) {
-                Ok(reply) => return Ok(reply),
+            let outcome = outcome.unwrap_or(Err(ExchangeError::TimedOut));
+            self.governor.tell(&DialogFact::Attempted(told(&outcome)));
+            let error = match outcome {
+                Ok(reply) => return Ok(DialogReply { waited_ms, ..reply }),
                 Err(error) => error,
             };
             attempts_used += 1;
@@ -75,12 +79,28 @@ impl DialogAttempts {
             match decision {
                 RetryDecision::GiveUp => return Err(error.into()),
                 RetryDecision::RetryAfter { ms } => {
-                    log_retry(&request.call_id, &error, attempts_used, ms);
+                    self.tell_retry(&request.call_id, &error, attempts_used, ms);
                     sleep(Duration::from_millis(ms.into())).await;
                 }
             }
             place = Place::Front;
         }
+    }
+
+    fn tell_retry(
+        &self,
+        call_id: &CallId,
+        error: &ExchangeError,
+        attempts_used: u32,
+        wait_ms: u32,
+    ) {
+        let cause = match error {
+            ExchangeError::NotSent => RetryCause::NotSent,
+            ExchangeError::Status { status: 429, .. } => RetryCause::RateLimited,
+            _ => RetryCause::ServerError,
+        };
+        let error = error.to_string();
+        self.governor.tell(&DialogFact::Retried { call_id, cause, error, attempts_used, wait_ms });
     }
 
     /// Decides what follows a failed attempt, and holds the other calls back when the
@@ -97,8 +117,24 @@ impl DialogAttempts {
     }
 }
 
-fn log_retry(call_id: &CallId, error: &ExchangeError, attempts_used: u32, wait_ms: u32) {
-    tracing::warn!(%call_id, %error, attempts_used, wait_ms, "the dialog platform is asked again");
+/// What came of an attempt, for the metrics.
+fn told<T>(outcome: &Result<T, ExchangeError>) -> AttemptOutcome {
+    match outcome {
+        Ok(_) => AttemptOutcome::Answered,
+        Err(ExchangeError::NotSent) => AttemptOutcome::NotSent,
+        Err(ExchangeError::Broken) => AttemptOutcome::Broken,
+        Err(ExchangeError::TimedOut) => AttemptOutcome::TimedOut,
+        Err(ExchangeError::Status { status, .. }) => match status {
+            429 => AttemptOutcome::RateLimited,
+            401 | 403 => AttemptOutcome::Refused,
+            400..=499 => AttemptOutcome::ClientError,
+            500..=599 => AttemptOutcome::ServerError,
+            _ => AttemptOutcome::OtherStatus,
+        },
+        Err(ExchangeError::TooLong { .. } | ExchangeError::Malformed(_)) => {
+            AttemptOutcome::Malformed
+        }
+    }
 }
 
 impl ExchangeError {
@@ -162,6 +198,7 @@ mod tests {
             text: "hello".into(),
             session: SessionData::default(),
             answer_ms_max,
+            trace: None,
         }
     }
 
@@ -173,6 +210,7 @@ mod tests {
             next_state: None,
             session: SessionData::default(),
             end_call: false,
+            waited_ms: 0,
         }
     }
 

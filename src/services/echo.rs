@@ -23,8 +23,8 @@ impl EchoDialog {
 impl DialogBackend for EchoDialog {
     fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
         Box::pin(async move {
-            let _permit = self.governor.permit_for(&request).await?;
-            Ok(saying(request.text))
+            let permit = self.governor.permit_for(&request).await?;
+            Ok(DialogReply { waited_ms: permit.waited_ms(), ..saying(request.text) })
         })
     }
 

@@ -53,8 +53,9 @@ impl FixedDialog {
 impl DialogBackend for FixedDialog {
     fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
         Box::pin(async move {
-            let _permit = self.governor.permit_for(&request).await?;
-            Ok(DialogReply { intent: self.intent.clone(), ..saying(self.text.clone()) })
+            let permit = self.governor.permit_for(&request).await?;
+            let (intent, waited_ms) = (self.intent.clone(), permit.waited_ms());
+            Ok(DialogReply { intent, waited_ms, ..saying(self.text.clone()) })
         })
     }
 
@@ -73,6 +74,7 @@ pub(super) fn saying(text: CallerText) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        waited_ms: 0,
     }
 }
 

@@ -74,6 +74,7 @@ impl GenericTts {
             .header(CONTENT_TYPE, "application/json")
             .body(body);
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let post = http::traced(post, request.trace);
         read_speech(&http::exchange(post, AUDIO_BYTES_MAX, ms_max).await?)
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::resilience::{LineFull, PermitQueue, Place, Ticket};
-use crate::telemetry::{EngineEvent, Telemetry};
+use crate::telemetry::{DialogFact, EngineEvent, PermitOutcome, Telemetry};
 use crate::types::{CallId, DialogFailure, DialogRequest, Now};
 
 /// Gives out the permits to talk to the dialog platform.
@@ -33,6 +33,7 @@ pub struct Governor {
 pub struct Permit {
     governor: Arc<Governor>,
     ticket: Ticket,
+    waited: Duration,
 }
 
 impl Governor {
@@ -44,6 +45,9 @@ impl Governor {
         waiting_max: usize,
         telemetry: Option<Telemetry>,
     ) -> Arc<Self> {
+        if let Some(telemetry) = &telemetry {
+            telemetry.dialog_limits(count(in_flight_max), count(waiting_max));
+        }
         Arc::new(Self {
             queue: Mutex::new(PermitQueue::new(in_flight_max, waiting_max)),
             paused_until: watch::Sender::new(Now::default()),
@@ -64,13 +68,33 @@ impl Governor {
         place: Place,
         deadline: Instant,
     ) -> Result<Permit, DialogFailure> {
-        let mut permit = self.stand_in_line(call, place, deadline).await?;
+        let since = Instant::now();
+        let mut outcome = self.stand_in_line(call, place, deadline).await;
         // A pause may have begun after the permit was given and before it was taken up.
-        while self.queue.lock().is_paused(self.now()) {
-            drop(permit);
-            permit = self.stand_in_line(call, Place::Front, deadline).await?;
+        while outcome.is_ok() && self.queue.lock().is_paused(self.now()) {
+            drop(outcome);
+            outcome = self.stand_in_line(call, Place::Front, deadline).await;
         }
-        Ok(permit)
+        let waited = since.elapsed();
+        self.tell(&DialogFact::LeftLine {
+            outcome: match &outcome {
+                Ok(_) => PermitOutcome::Granted,
+                Err(DialogFailure::RateLimited) => PermitOutcome::RateLimited,
+                Err(_) => PermitOutcome::Saturated,
+            },
+            waited,
+        });
+        outcome.map(|mut permit| {
+            permit.waited = waited;
+            permit
+        })
+    }
+
+    /// Tells a fact about the platform.
+    pub(super) fn tell(&self, fact: &DialogFact<'_>) {
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.dialog_fact(fact);
+        }
     }
 
     /// Waits in line for a permit for a turn that is answered within one attempt.
@@ -132,7 +156,7 @@ impl Governor {
     ) -> Result<Permit, LineFull> {
         let ticket = self.queue.lock().enter(call.clone(), place, waker)?;
         self.wake_granted();
-        Ok(Permit { governor: Arc::clone(self), ticket })
+        Ok(Permit { governor: Arc::clone(self), ticket, waited: Duration::ZERO })
     }
 
     fn wake_granted(&self) {
@@ -159,6 +183,14 @@ impl Governor {
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl Permit {
+    /// How long its holder stood in line for it.
+    #[must_use]
+    pub fn waited_ms(&self) -> u64 {
+        u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Drop for Permit {

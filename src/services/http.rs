@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::types::{SttFailure, TtsFailure};
+use crate::types::{SttFailure, TraceParent, TtsFailure};
 
 /// Longest time to make a connection, TLS included.
 const CONNECT_MS_MAX: u64 = 3_000;
@@ -131,6 +131,14 @@ pub(super) fn client(setting: &'static str, url: &Url) -> Result<Client, HttpSet
 /// `value` as the JSON body of a request. The same bytes can be sent again.
 pub(super) fn json_body(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("our requests have text keys and finite numbers").into()
+}
+
+/// `request` with its place in the call's trace, where there is one.
+pub(super) fn traced(request: RequestBuilder, trace: Option<TraceParent>) -> RequestBuilder {
+    match trace {
+        Some(place) => request.header("traceparent", place.to_string()),
+        None => request,
+    }
 }
 
 /// Sends `request` and reads a 2xx answer of at most `bytes_max` bytes, all within

@@ -17,6 +17,7 @@ mod governor;
 mod http;
 mod jitter;
 mod openai_http;
+mod otlp;
 mod prompts;
 mod providers;
 pub mod speech;
@@ -28,6 +29,7 @@ mod wav;
 
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use http::HttpSetupError;
+pub use otlp::TraceExport;
 pub use prompts::PromptCache;
 pub use providers::{ProviderError, Providers, synthesiser};
 
@@ -36,7 +38,7 @@ use std::pin::Pin;
 
 use crate::types::{
     CallId, CallerText, DialogFailure, DialogReply, DialogRequest, SpeechAudio, SttFailure,
-    Transcript, TtsFailure,
+    TraceParent, Transcript, TtsFailure,
 };
 
 /// A provider's answer in the making.
@@ -81,6 +83,8 @@ pub struct SttRequest {
     pub language: String,
     /// Longest time for the answer.
     pub answer_ms_max: u32,
+    /// Its place in the call's trace, where there is one.
+    pub trace: Option<TraceParent>,
 }
 
 /// A sentence to speak.
@@ -94,6 +98,8 @@ pub struct TtsRequest {
     pub language: String,
     /// Longest time for the answer.
     pub answer_ms_max: u32,
+    /// Its place in the call's trace, where there is one.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a provider says of itself.

@@ -63,6 +63,7 @@ impl OpenAiStt {
             .authorized(self.client.post(self.transcriptions.clone()))
             .multipart(self.form(&request)?);
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let post = http::traced(post, request.trace);
         let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
         let body: TranscriptionBody = answer.json()?;
         let text = body.text.trim();

@@ -99,6 +99,7 @@ impl Key {
             voice: self.voice.clone(),
             language: self.language.clone(),
             answer_ms_max: RENDER_MS_MAX,
+            trace: None,
         }
     }
 }

@@ -54,7 +54,10 @@ fn dialog_failure_level(failure: &DialogFailure) -> Level {
 
 fn end_level(cause: EndCause) -> Level {
     match cause {
-        EndCause::CallerHungUp | EndCause::DialogEnded | EndCause::Drained => Level::INFO,
+        EndCause::CallerHungUp
+        | EndCause::DialogEnded
+        | EndCause::Drained
+        | EndCause::EndedByOperator => Level::INFO,
         EndCause::MediaLost => Level::WARN,
         EndCause::DialogUnauthorized
         | EndCause::TurnsFailed
@@ -118,11 +121,14 @@ fn details(kind: &CallEventKind) -> Details<'_> {
             .number("duration_ms", *duration_ms)
             .number("turns", *turns),
         K::SpeechStarted { at } => none.number("at_ms", at.as_ms()),
-        K::UtteranceSegmented { utterance, speech_ms, at } => none
+        K::UtteranceSegmented { utterance, speech_ms, at, end } => none
             .number("utterance", utterance.0)
             .number("speech_ms", *speech_ms)
-            .number("at_ms", at.as_ms()),
-        K::UtteranceIgnored { utterance } => none.number("utterance", utterance.0),
+            .number("at_ms", at.as_ms())
+            .text("end", end.as_str()),
+        K::UtteranceIgnored { utterance, reason } => {
+            none.number("utterance", utterance.0).text("reason", reason.as_str())
+        }
         K::TurnAbandoned { turn } => none.number("abandoned_turn", turn.0),
         K::SttFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
         K::DialogReplied { next_state: Some(state), .. } => none.text("next_state", state),
@@ -135,6 +141,7 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         }
         K::TurnAnswered { timings, .. } => none
             .number("end_of_speech_ms", timings.end_of_speech_ms)
+            .number("dialog_wait_ms", timings.dialog_wait_ms)
             .number("response_ms", timings.response_ms),
         K::Interruption { epoch, unheard_ms, .. } => {
             none.number("epoch", epoch.0).number("unheard_ms", *unheard_ms)
@@ -180,23 +187,33 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &Metrics) {
         }
         K::MediaLost { .. } => metrics.count(Metric::MediaLosses, &[], 1),
         K::MediaResumed { away_ms, .. } => metrics.observe_ms(Metric::MediaAway, &[], *away_ms),
-        K::CallEnded { cause, duration_ms, audio_bytes, .. } => {
+        K::CallEnded { cause, duration_ms, .. } => {
             metrics.count(Metric::CallsEnded, &[cause.as_str()], 1);
             metrics.shift(Metric::CallsActive, -1.0);
             metrics.observe_ms(Metric::CallDuration, &[], *duration_ms);
-            metrics.count(Metric::CallerAudioBytes, &[], *audio_bytes);
         }
-        K::UtteranceSegmented { speech_ms, .. } => {
+        K::SpeechStarted { .. } => metrics.count(Metric::SpeechStarts, &[], 1),
+        K::UtteranceSegmented { speech_ms, end, .. } => {
+            metrics.count(Metric::Utterances, &[end.as_str()], 1);
             metrics.observe_ms(Metric::UtteranceSpeech, &[], *speech_ms);
         }
-        K::UtteranceIgnored { .. } => metrics.count(Metric::UtterancesIgnored, &[], 1),
+        K::UtteranceIgnored { reason, .. } => {
+            metrics.count(Metric::UtterancesIgnored, &[reason.as_str()], 1);
+        }
         K::TurnAbandoned { .. } => metrics.count(Metric::TurnsAbandoned, &[], 1),
         K::TurnAnswered { timings, .. } => {
             metrics.count(Metric::TurnsAnswered, &[], 1);
             metrics.observe_ms(Metric::EndOfSpeechLatency, &[], timings.end_of_speech_ms);
             metrics.observe_ms(Metric::ResponseLatency, &[], timings.response_ms);
+            metrics.observe_ms(Metric::TurnLatency, &[], timings.total_ms());
+            for (stage, ms) in timings.stages() {
+                metrics.observe_ms(Metric::TurnStage, &[stage.as_str()], ms);
+            }
         }
-        K::Interruption { .. } => metrics.count(Metric::Interruptions, &[], 1),
+        K::Interruption { unheard_ms, .. } => {
+            metrics.count(Metric::Interruptions, &[], 1);
+            metrics.observe_ms(Metric::InterruptionUnheard, &[], *unheard_ms);
+        }
         K::FallbackPlayed {} => metrics.count(Metric::FallbacksPlayed, &[], 1),
         K::AudioDropped { samples } => metrics.count(Metric::AudioDropped, &[], *samples),
         K::AudioGap { samples } => metrics.count(Metric::AudioMissing, &[], *samples),
@@ -212,7 +229,7 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &Metrics) {
         K::StaleMessageDropped { child, .. } => {
             metrics.count(Metric::StaleMessages, &[child.as_str()], 1);
         }
-        K::SpeechStarted { .. } | K::BotTurnStopped { .. } => {}
+        K::BotTurnStopped { .. } => {}
         _ => measure_service(kind, metrics),
     }
 }

@@ -159,10 +159,9 @@ impl EngineEvent {
     /// Counts the event. Dropped events were counted when they were dropped.
     pub(super) fn measure(&self, metrics: &Metrics) {
         match self {
-            Self::EngineStarted { .. }
-            | Self::DrainStarted { .. }
-            | Self::EngineStopped
-            | Self::EventsDropped { .. } => {}
+            Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
+            Self::DrainStarted { .. } => metrics.set(Metric::Draining, &[], 1.0),
+            Self::EngineStopped | Self::EventsDropped { .. } => {}
             Self::CallRefused { reason, .. } => {
                 metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);
             }

@@ -5,11 +5,22 @@
 
 use metrics::Unit;
 
+use super::metric_labels::{
+    ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
+    LATENCY, LATENESS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE, REASON, RETRY,
+    RING, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
+};
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
 /// Every metric, in the order of [`Metric`].
 pub(super) const SPECS: &[Spec] = &[
+    Spec {
+        labels: &[VERSION, PROFILE],
+        ..gauge(Metric::BuildInfo, "antiphon_build_info", "1; which build this is")
+    },
+    gauge(Metric::Draining, "antiphon_draining", "1 while no new calls are taken, else 0"),
     gauge(Metric::CallsActive, "antiphon_calls_active", "Calls that run now"),
+    gauge(Metric::CallsMax, "antiphon_calls_max", "Calls that may run at once"),
     counter(Metric::CallsStarted, "antiphon_calls_started_total", "Calls admitted", &[]),
     counter(Metric::CallsEnded, "antiphon_calls_ended_total", "Calls ended, by cause", &[CAUSE]),
     counter(Metric::CallsRefused, "antiphon_calls_refused_total", "Calls not taken", &[REASON]),
@@ -24,12 +35,33 @@ pub(super) const SPECS: &[Spec] = &[
     Spec {
         unit: Unit::Bytes,
         ..counter(
-            Metric::CallerAudioBytes,
-            "antiphon_caller_audio_bytes_total",
-            "Caller audio of ended calls",
-            &[],
+            Metric::MediaBytes,
+            "antiphon_media_bytes_total",
+            "Audio received from transports (in) and handed to them (out)",
+            &[DIRECTION],
         )
     },
+    Spec {
+        labels: &[RING],
+        ..histogram(
+            Metric::RingFill,
+            "antiphon_ring_fill_seconds",
+            "Audio that waits in a ring of a call, looked at once a second",
+            WAITING,
+        )
+    },
+    counter(
+        Metric::SpeechStarts,
+        "antiphon_speech_starts_total",
+        "Times the detector heard speech begin",
+        &[],
+    ),
+    counter(
+        Metric::Utterances,
+        "antiphon_utterances_total",
+        "Utterances cut out of the caller's audio, by what closed them",
+        &[END],
+    ),
     histogram(
         Metric::UtteranceSpeech,
         "antiphon_utterance_speech_seconds",
@@ -39,8 +71,8 @@ pub(super) const SPECS: &[Spec] = &[
     counter(
         Metric::UtterancesIgnored,
         "antiphon_utterances_ignored_total",
-        "Utterances that fell into a prompt that may not be interrupted",
-        &[],
+        "Utterances left unanswered because the bot goes on speaking, or the call ends",
+        &[IGNORED],
     ),
     counter(
         Metric::UtterancesNotUnderstood,
@@ -60,6 +92,12 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_interruptions_total",
         "Times a caller interrupted the bot",
         &[],
+    ),
+    histogram(
+        Metric::InterruptionUnheard,
+        "antiphon_interruption_unheard_seconds",
+        "Ready reply audio that an interruption left unheard",
+        SPEECH,
     ),
     counter(
         Metric::FallbacksPlayed,
@@ -86,6 +124,21 @@ pub(super) const SPECS: &[Spec] = &[
         "From the end-of-speech decision to the first reply audio",
         LATENCY,
     ),
+    histogram(
+        Metric::TurnLatency,
+        "antiphon_turn_latency_seconds",
+        "From the last speech heard to the first reply audio: what the caller waits",
+        LATENCY,
+    ),
+    Spec {
+        labels: &[STAGE],
+        ..histogram(
+            Metric::TurnStage,
+            "antiphon_turn_stage_seconds",
+            "Where the turn latency went; the stages of a turn add up to it",
+            LATENCY,
+        )
+    },
     counter(
         Metric::SttFailures,
         "antiphon_stt_failures_total",
@@ -171,6 +224,37 @@ pub(super) const SPECS: &[Spec] = &[
         "Times the dialog platform asked the engine to wait",
         &[],
     ),
+    counter(
+        Metric::DialogAttempts,
+        "antiphon_dialog_attempts_total",
+        "Requests sent to the dialog platform, by what came of them",
+        &[ATTEMPT],
+    ),
+    counter(
+        Metric::DialogRetries,
+        "antiphon_dialog_retries_total",
+        "Attempts that were followed by another one, by why",
+        &[RETRY],
+    ),
+    Spec {
+        labels: &[PERMIT],
+        ..histogram(
+            Metric::PermitWait,
+            "antiphon_dialog_permit_wait_seconds",
+            "Time in line for a permit to ask the dialog platform",
+            LATENCY,
+        )
+    },
+    gauge(
+        Metric::DialogPermitsMax,
+        "antiphon_dialog_permits_max",
+        "Dialog requests that may hold a permit at once",
+    ),
+    gauge(
+        Metric::DialogWaitingMax,
+        "antiphon_dialog_requests_waiting_max",
+        "Dialog requests that may wait for a permit",
+    ),
     gauge(
         Metric::DialogInFlight,
         "antiphon_dialog_requests_in_flight",
@@ -199,60 +283,46 @@ pub(super) const SPECS: &[Spec] = &[
         "Attempts to write the event file that failed",
         &[],
     ),
+    counter(
+        Metric::SpansExported,
+        "antiphon_spans_exported_total",
+        "Spans of traces that the collector took",
+        &[],
+    ),
+    counter(
+        Metric::SpansDropped,
+        "antiphon_spans_dropped_total",
+        "Spans of traces that the collector did not get",
+        &[SPAN_DROP],
+    ),
+    Spec {
+        labels: &[SERVICE, PROVIDER],
+        ..gauge(
+            Metric::ProviderReady,
+            "antiphon_provider_ready",
+            "1 while the provider works, 0 while calls to it would fail",
+        )
+    },
+    Spec {
+        labels: &[ARBITER],
+        ..gauge(Metric::ArbiterCalls, "antiphon_arbiter_calls", "Calls that a media thread carries")
+    },
+    Spec {
+        labels: &[ARBITER],
+        ..histogram(
+            Metric::ArbiterLag,
+            "antiphon_arbiter_lag_seconds",
+            "How late a media thread woke up for its beat",
+            LATENESS,
+        )
+    },
+    counter(
+        Metric::LateFrames,
+        "antiphon_late_frames_total",
+        "Pieces of reply audio handed over after they should have been heard",
+        &[ARBITER],
+    ),
 ];
-
-/// Upper bounds for answer times, suited to conversation: 10 ms to 10 s.
-const LATENCY: &[f64] = &[
-    0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0,
-    7.5, 10.0,
-];
-/// Upper bounds for lengths of speech: 100 ms to 30 s.
-const SPEECH: &[f64] = &[0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0];
-/// Upper bounds for lengths of calls: 1 s to 1 h.
-const LONG: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
-
-const CAUSE: LabelSpec = LabelSpec {
-    name: "cause",
-    values: &[
-        "caller_hung_up",
-        "dialog_ended",
-        "media_lost",
-        "dialog_unauthorized",
-        "turns_failed",
-        "restart_limit",
-        "supervisor_failed",
-        "drained",
-    ],
-};
-const REASON: LabelSpec = LabelSpec {
-    name: "reason",
-    values: &["full", "draining", "already_connected", "ended", "internal"],
-};
-const PROVIDER_FAILURE: LabelSpec =
-    LabelSpec { name: "failure", values: &["timeout", "saturated", "unavailable", "failed"] };
-const DIALOG_FAILURE: LabelSpec = LabelSpec {
-    name: "failure",
-    values: &[
-        "unauthorized",
-        "forbidden",
-        "rate_limited",
-        "status",
-        "timeout",
-        "unreachable",
-        "malformed",
-        "saturated",
-        "lost",
-    ],
-};
-const OUTCOME: LabelSpec = LabelSpec { name: "outcome", values: &["answered", "failed"] };
-const CHILD: LabelSpec =
-    LabelSpec { name: "child", values: &["ingest", "vad", "stt", "dialog", "tts"] };
-const EXIT: LabelSpec =
-    LabelSpec { name: "reason", values: &["completed", "panicked", "cancelled", "wedged"] };
-const SERVICE: LabelSpec = LabelSpec { name: "service", values: &["stt", "dialog", "tts"] };
-const HEALTH: LabelSpec =
-    LabelSpec { name: "health", values: &["ready", "unavailable", "refused"] };
-const DROP: LabelSpec = LabelSpec { name: "cause", values: &["queue_full", "file"] };
 
 const fn counter(
     metric: Metric,

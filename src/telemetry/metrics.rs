@@ -5,6 +5,8 @@
 //! list: no call id, number, URL, intent or text can become a time series. All
 //! series are registered at start, so a counter that never counted reads zero.
 
+use std::time::Duration;
+
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 
 use super::metric_list::SPECS;
@@ -19,7 +21,8 @@ pub(super) struct Spec {
     pub(super) labels: &'static [LabelSpec],
 }
 
-/// A label and all values it can have.
+/// A label and all values it can have. Without values it is open: the threads or
+/// the providers of this process, known when they start.
 pub(super) struct LabelSpec {
     pub(super) name: &'static str,
     pub(super) values: &'static [&'static str],
@@ -37,26 +40,35 @@ pub(super) enum Kind {
 /// The metrics that events write. [`SPECS`] describes them in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Metric {
+    BuildInfo,
+    Draining,
     CallsActive,
+    CallsMax,
     CallsStarted,
     CallsEnded,
     CallsRefused,
     CallDuration,
     MediaLosses,
     MediaAway,
-    CallerAudioBytes,
+    MediaBytes,
+    RingFill,
+    SpeechStarts,
+    Utterances,
     UtteranceSpeech,
     UtterancesIgnored,
     UtterancesNotUnderstood,
     TurnsAnswered,
     TurnsAbandoned,
     Interruptions,
+    InterruptionUnheard,
     FallbacksPlayed,
     EndOfSpeechLatency,
     SttLatency,
     DialogLatency,
     TtsLatency,
     ResponseLatency,
+    TurnLatency,
+    TurnStage,
     SttFailures,
     DialogFailures,
     TtsFailures,
@@ -72,11 +84,22 @@ pub(super) enum Metric {
     WorkerRestarts,
     ProviderChanges,
     DialogThrottles,
+    DialogAttempts,
+    DialogRetries,
+    PermitWait,
+    DialogPermitsMax,
+    DialogWaitingMax,
     DialogInFlight,
     DialogWaiting,
     EventsWritten,
     EventsDropped,
     EventFileFailures,
+    SpansExported,
+    SpansDropped,
+    ProviderReady,
+    ArbiterCalls,
+    ArbiterLag,
+    LateFrames,
 }
 
 /// Registered handles of every metric.
@@ -90,7 +113,7 @@ struct Family {
     series: Vec<(Vec<&'static str>, Handle)>,
 }
 
-enum Handle {
+pub(super) enum Handle {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
@@ -104,9 +127,13 @@ impl Metrics {
             SPECS.iter().enumerate().all(|(index, spec)| spec.metric as usize == index),
             "the list of metrics is not in the order of the enum"
         );
-        metrics::with_recorder(|recorder| Self {
+        let metrics = metrics::with_recorder(|recorder| Self {
             families: SPECS.iter().map(|spec| Family::register(spec, recorder)).collect(),
-        })
+        });
+        for values in Metric::BuildInfo.spec().label_values() {
+            metrics.set(Metric::BuildInfo, &values, 1.0);
+        }
+        metrics
     }
 
     /// Adds `amount` to a counter.
@@ -123,9 +150,16 @@ impl Metrics {
         }
     }
 
+    /// Records a length of time in a histogram.
+    pub(super) fn observe(&self, metric: Metric, labels: &[&str], length: Duration) {
+        if let Some(Handle::Histogram(histogram)) = self.find(metric, labels) {
+            histogram.record(length.as_secs_f64());
+        }
+    }
+
     /// Sets a gauge.
-    pub(super) fn set(&self, metric: Metric, value: f64) {
-        if let Some(Handle::Gauge(gauge)) = self.find(metric, &[]) {
+    pub(super) fn set(&self, metric: Metric, labels: &[&str], value: f64) {
+        if let Some(Handle::Gauge(gauge)) = self.find(metric, labels) {
             gauge.set(value);
         }
     }
@@ -144,6 +178,21 @@ impl Metrics {
         let found = family.series.iter().find(|(values, _)| values == labels);
         debug_assert!(found.is_some(), "{metric:?} has no series {labels:?}");
         found.map(|(_, handle)| handle)
+    }
+}
+
+impl Metric {
+    /// What the list says of it.
+    pub(super) const fn spec(self) -> &'static Spec {
+        &SPECS[self as usize]
+    }
+
+    /// Registers the series of one media thread, or of one provider.
+    pub(super) fn register_open(self, labels: Vec<Label>) -> Handle {
+        metrics::with_recorder(|recorder| {
+            self.spec().describe(recorder);
+            self.spec().handle(labels, recorder)
+        })
     }
 }
 
@@ -198,37 +247,13 @@ impl Spec {
     }
 }
 
-/// How late the media thread of one index wakes up; kept by the thread's driver.
-#[derive(Clone)]
-pub struct LagGauge(Gauge);
-
-impl LagGauge {
-    /// Registers the series of one media thread. The index is bounded by the
-    /// number of threads, so the label is too.
-    pub(super) fn register(arbiter: usize) -> Self {
-        let labels = vec![Label::new("arbiter", arbiter.to_string())];
-        let key = Key::from_parts(LAG_NAME, labels);
-        Self(metrics::with_recorder(|recorder| {
-            recorder.describe_gauge(LAG_NAME.into(), Some(Unit::Seconds), LAG_HELP.into());
-            recorder.register_gauge(&key, &METADATA)
-        }))
-    }
-
-    /// Tells the lag of the last wake-up.
-    pub fn set(&self, lag: std::time::Duration) {
-        self.0.set(lag.as_secs_f64());
-    }
-}
-
 /// Tells whether a provider works. Changes are rare, so the series is looked up
 /// each time; providers are named by the configuration, so their number is bounded.
 pub(super) fn set_provider_ready(service: &'static str, provider: &str, ready: bool) {
     let labels = vec![Label::new("service", service), Label::new("provider", provider.to_owned())];
-    let key = Key::from_parts(READY_NAME, labels);
-    metrics::with_recorder(|recorder| {
-        recorder.describe_gauge(READY_NAME.into(), Some(Unit::Count), READY_HELP.into());
-        recorder.register_gauge(&key, &METADATA).set(f64::from(u8::from(ready)));
-    });
+    if let Handle::Gauge(gauge) = Metric::ProviderReady.register_open(labels) {
+        gauge.set(f64::from(u8::from(ready)));
+    }
 }
 
 /// Exact up to 2^53 ms, which are 285,000 years.
@@ -236,8 +261,4 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-const LAG_NAME: &str = "antiphon_arbiter_lag_seconds";
-const LAG_HELP: &str = "How late a media thread woke up last";
-const READY_NAME: &str = "antiphon_provider_ready";
-const READY_HELP: &str = "1 while the provider works, 0 while calls to it would fail";
 const METADATA: Metadata<'static> = Metadata::new("antiphon", Level::INFO, None);

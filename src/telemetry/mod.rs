@@ -13,15 +13,21 @@
 //! no reply, no audio and no credential goes into any of the three; the user's
 //! id goes into the event file only. `docs/events.md` lists the event types.
 
+mod arbiter;
 mod call;
+mod dialog;
 mod engine;
 pub mod log;
+mod metric_labels;
 mod metric_list;
 mod metrics;
+mod process;
 mod prometheus;
 mod queue;
 mod record;
 mod repair;
+mod slow_turns;
+mod traces;
 mod writer;
 
 #[cfg(test)]
@@ -31,21 +37,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tracing::Level;
 
+pub use arbiter::{ArbiterMeter, Carried};
+pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
-pub use metrics::LagGauge;
 pub use prometheus::{Prometheus, PrometheusError, Upkeep};
 pub use queue::{EventQueue, Flushed, QueueLimits};
+pub use record::Timestamp;
+pub use slow_turns::{SlowTurn, Stages, TurnProviders};
+pub use traces::SpanQueue;
 pub use writer::{
     AppendFile, EventFileError, EventFileSettings, EventWriter, FileIdentity, LockedFile, Opened,
     survive_file_size_limit,
 };
 
-use crate::types::{CallEvent, CallId, UserId};
+use crate::types::{
+    CallEvent, CallEventKind, CallId, Route, SpanId, TraceId, TraceParent, TurnId, TurnStage,
+    UserId,
+};
 use metrics::{Metric, Metrics};
 use queue::Intake;
 use record::Facts;
+use slow_turns::SlowTurns;
+use traces::SpanIntake;
 
 /// Tells what happens. Cheap to clone; every clone tells the same log, metrics
 /// and event file.
@@ -53,6 +69,9 @@ use record::Facts;
 pub struct Telemetry {
     intake: Intake,
     metrics: Arc<Metrics>,
+    slow_turns: Arc<Mutex<SlowTurns>>,
+    /// Where traces are wanted.
+    spans: Option<SpanIntake>,
     clock: WallClock,
 }
 
@@ -67,8 +86,8 @@ pub struct CallScope {
     pub call_id: CallId,
     /// Who is calling; written to the event file, never to the log or a metric.
     pub user_id: UserId,
-    /// Name of its route.
-    pub route: Arc<str>,
+    /// Its route.
+    pub route: Arc<Route>,
     /// Name of the transport it came in on.
     pub transport: &'static str,
 }
@@ -93,7 +112,27 @@ impl Telemetry {
     pub fn with_clock(limits: QueueLimits, clock: WallClock) -> (Self, EventQueue) {
         let metrics = Arc::new(Metrics::register());
         let (intake, queue) = queue::channel(limits, Arc::clone(&metrics), Arc::clone(&clock));
-        (Self { intake, metrics, clock }, queue)
+        (Self { intake, metrics, slow_turns: Arc::default(), spans: None, clock }, queue)
+    }
+
+    /// The same telemetry with traces, and the queue of spans to be exported.
+    #[must_use]
+    pub fn with_traces(mut self) -> (Self, SpanQueue) {
+        let (intake, queue) = traces::channel(&self.metrics);
+        self.spans = Some(intake);
+        (self, queue)
+    }
+
+    /// What a request for a call is to carry as `traceparent`: the turn it asks, or the
+    /// call as a whole. `None` where no traces are wanted.
+    #[must_use]
+    pub fn trace_parent(&self, call_id: &CallId, asks: Option<TurnId>) -> Option<TraceParent> {
+        self.spans.as_ref()?;
+        let span = match asks {
+            Some(turn) => SpanId::of_stage(call_id, turn, TurnStage::Dialog),
+            None => SpanId::of_call(call_id),
+        };
+        Some(TraceParent { trace: TraceId::of_call(call_id), span })
     }
 
     /// Tells one fact of a call.
@@ -101,7 +140,15 @@ impl Telemetry {
         let facts = call::facts(&event.kind);
         log_call(scope, event, &facts);
         call::measure(&event.kind, &self.metrics);
-        self.intake.put(record::line((self.clock)(), &facts, Some((scope, event))));
+        let at = (self.clock)();
+        if let (CallEventKind::TurnAnswered { timings, .. }, Some(turn)) = (&event.kind, event.turn)
+        {
+            self.slow_turns.lock().add(Timestamp(at), scope, turn, *timings);
+        }
+        if let Some(spans) = &self.spans {
+            spans.tell(at, scope, event);
+        }
+        self.intake.put(record::line(at, &facts, Some((scope, event))));
     }
 
     /// Tells one fact of the engine.
@@ -112,21 +159,50 @@ impl Telemetry {
         self.intake.put(record::line((self.clock)(), &facts, None));
     }
 
-    /// How many dialog requests hold a permit, and how many wait for one.
-    pub fn dialog_load(&self, in_flight: u32, waiting: u32) {
-        self.metrics.set(Metric::DialogInFlight, f64::from(in_flight));
-        self.metrics.set(Metric::DialogWaiting, f64::from(waiting));
+    /// Tells one fact about the dialog platform.
+    pub fn dialog_fact(&self, fact: &DialogFact<'_>) {
+        fact.log();
+        fact.measure(&self.metrics);
     }
 
-    /// The gauge for the lag of one media thread, to be kept by its driver.
+    /// How many dialog requests hold a permit, and how many wait for one.
+    pub fn dialog_load(&self, in_flight: u32, waiting: u32) {
+        self.metrics.set(Metric::DialogInFlight, &[], f64::from(in_flight));
+        self.metrics.set(Metric::DialogWaiting, &[], f64::from(waiting));
+    }
+
+    /// How many dialog requests may hold a permit, and how many may wait for one.
+    pub fn dialog_limits(&self, in_flight_max: u32, waiting_max: u32) {
+        self.metrics.set(Metric::DialogPermitsMax, &[], f64::from(in_flight_max));
+        self.metrics.set(Metric::DialogWaitingMax, &[], f64::from(waiting_max));
+    }
+
+    /// How many calls may run at once.
+    pub fn calls_limit(&self, calls_max: u32) {
+        self.metrics.set(Metric::CallsMax, &[], f64::from(calls_max));
+    }
+
+    /// What one media thread tells, to be kept by its driver.
     #[must_use]
-    pub fn lag_gauge(&self, arbiter: usize) -> LagGauge {
-        LagGauge::register(arbiter)
+    pub fn arbiter_meter(&self, arbiter: usize) -> ArbiterMeter {
+        ArbiterMeter::register(arbiter, Arc::clone(&self.metrics))
+    }
+
+    /// The slowest turns of the last hour, slowest first.
+    #[must_use]
+    pub fn slow_turns(&self, limit: usize) -> Vec<SlowTurn> {
+        self.slow_turns.lock().slowest(self.wall_time(), limit)
+    }
+
+    /// What the clock on the wall says.
+    #[must_use]
+    pub fn wall_time(&self) -> Timestamp {
+        Timestamp((self.clock)())
     }
 }
 
 fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
-    let (call_id, route, transport) = (&scope.call_id, &scope.route, scope.transport);
+    let (call_id, route, transport) = (&scope.call_id, &scope.route.name, scope.transport);
     let (turn, audio_ms) = (event.turn.map(|turn| turn.0), event.audio_at.as_ms());
     macro_rules! tell {
         ($level:ident) => {
@@ -163,5 +239,7 @@ fn log_engine(facts: &Facts<'_>) {
 const CALL_TARGET: &str = "antiphon::call";
 /// Log target of the facts of the engine.
 const ENGINE_TARGET: &str = "antiphon::engine";
+/// How far back the slowest turns are kept.
+const WINDOW_MINUTES: u64 = 60;
 /// How often histograms are folded when nobody scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);

@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{
 use super::UPKEEP_EVERY;
 use super::metric_list::SPECS;
 use super::metrics::Kind;
+use super::process;
 
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone)]
@@ -37,10 +38,11 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    /// The text of a scrape.
+    /// The text of a scrape. Reads files and folds histograms: not for a thread
+    /// that must not wait.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0.render()
+        self.0.render() + &process::render()
     }
 
     /// Starts the upkeep on the current tokio runtime.

@@ -83,7 +83,7 @@ pub(super) fn line(
         user_id: call.map(|(scope, _)| bounded(scope.user_id.expose())),
         columns: &facts.columns,
         call_id: call.map(|(scope, _)| scope.call_id.as_str()),
-        route: call.map(|(scope, _)| bounded(&scope.route)),
+        route: call.map(|(scope, _)| bounded(&scope.route.name)),
         turn: call.and_then(|(_, event)| event.turn).map(|turn| turn.0),
         sequence: call.map(|(_, event)| event.sequence),
         audio_ms: call.map(|(_, event)| event.audio_at.as_ms()),
@@ -179,8 +179,17 @@ fn bounded(text: &str) -> &str {
     text.char_indices().nth(FIELD_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
-/// RFC 3339 in UTC with milliseconds. A clock set before 1970 reads 1970.
-struct Timestamp(SystemTime);
+/// A moment by the wall clock; written as RFC 3339 in UTC with milliseconds. A
+/// clock set before 1970 reads 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub(super) SystemTime);
+
+impl Timestamp {
+    /// Its minute, counted from 1970.
+    pub(super) fn minute(self) -> u64 {
+        self.0.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 60
+    }
+}
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

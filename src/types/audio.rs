@@ -173,6 +173,19 @@ pub enum UtteranceEnd {
     MediaEnded,
 }
 
+impl UtteranceEnd {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Stalled => "stalled",
+            Self::MaxLength => "max_length",
+            Self::MediaEnded => "media_ended",
+        }
+    }
+}
+
 /// One piece of caller speech, pre-roll and trailing silence included.
 #[derive(Clone, Debug)]
 pub struct Utterance {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{CallId, TurnId, UserId};
 use super::private::{CallerText, Private};
+use super::trace::TraceParent;
 
 /// What a recogniser made of an utterance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct DialogRequest {
     pub session: SessionData,
     /// Longest time for the answer, retries and waiting for a permit included.
     pub answer_ms_max: u32,
+    /// Its place in the call's trace, where there is one.
+    pub trace: Option<TraceParent>,
 }
 
 /// What the dialog platform answered.
@@ -55,6 +58,9 @@ pub struct DialogReply {
     pub session: SessionData,
     /// The platform wants the call to end once everything is said.
     pub end_call: bool,
+    /// How long the request stood in line for its permits.
+    #[serde(default)]
+    pub waited_ms: u64,
 }
 
 /// One thing to say.

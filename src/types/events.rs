@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audio::UtteranceEnd;
 use super::failure::{ChildKind, DialogFailure, EndCause, ExitReason, SttFailure, TtsFailure};
 use super::ids::{Epoch, Generation, LegId, SentenceId, TurnId, UtteranceId};
 use super::private::CallerText;
@@ -31,10 +32,99 @@ pub struct TurnTimings {
     pub stt_ms: u64,
     /// From the transcript to the dialog reply.
     pub dialog_ms: u64,
+    /// The part of it that the turn stood in line for a permit.
+    #[serde(default)]
+    pub dialog_wait_ms: u64,
     /// From the dialog reply to the first audio of the first sentence.
     pub tts_ms: u64,
     /// From the end-of-speech decision to the first reply audio handed to the carrier.
     pub response_ms: u64,
+}
+
+impl TurnTimings {
+    /// What the caller waited: from the last speech heard to the first reply audio.
+    #[must_use]
+    pub const fn total_ms(&self) -> u64 {
+        self.end_of_speech_ms.saturating_add(self.response_ms)
+    }
+
+    /// Where [`Self::total_ms`] went, without gap or overlap.
+    #[must_use]
+    pub fn stages(&self) -> [(TurnStage, u64); TurnStage::ALL.len()] {
+        let served_ms = self.stt_ms.saturating_add(self.dialog_ms).saturating_add(self.tts_ms);
+        let permit_wait_ms = self.dialog_wait_ms.min(self.dialog_ms);
+        TurnStage::ALL.map(|stage| {
+            let ms = match stage {
+                TurnStage::EndOfSpeech => self.end_of_speech_ms,
+                TurnStage::Stt => self.stt_ms,
+                TurnStage::TurnWait => self.response_ms.saturating_sub(served_ms),
+                TurnStage::PermitWait => permit_wait_ms,
+                TurnStage::Dialog => self.dialog_ms - permit_wait_ms,
+                TurnStage::Tts => self.tts_ms,
+            };
+            (stage, ms)
+        })
+    }
+}
+
+/// A part of the time between a caller's last word and the first one of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnStage {
+    /// Silence, until it is long enough to end the utterance.
+    EndOfSpeech,
+    /// Recognition.
+    Stt,
+    /// The turn before this one is answered first.
+    TurnWait,
+    /// In line for a permit to ask the dialog platform.
+    PermitWait,
+    /// The dialog platform, back-off between attempts included.
+    Dialog,
+    /// Synthesis, and what the bot was still saying.
+    Tts,
+}
+
+impl TurnStage {
+    /// Every stage, in the order in which they pass.
+    pub const ALL: [Self; 6] =
+        [Self::EndOfSpeech, Self::Stt, Self::TurnWait, Self::PermitWait, Self::Dialog, Self::Tts];
+
+    /// The name used in metric labels and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndOfSpeech => "end_of_speech",
+            Self::Stt => "stt",
+            Self::TurnWait => "turn_wait",
+            Self::PermitWait => "permit_wait",
+            Self::Dialog => "dialog",
+            Self::Tts => "tts",
+        }
+    }
+}
+
+/// Why an utterance is left unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IgnoredReason {
+    /// The bot says something that may not be interrupted.
+    Protected,
+    /// The bot speaks, and the utterance was too short to interrupt it.
+    TooShort,
+    /// The call says goodbye.
+    CallEnding,
+}
+
+impl IgnoredReason {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Protected => "protected",
+            Self::TooShort => "too_short",
+            Self::CallEnding => "call_ending",
+        }
+    }
 }
 
 /// What happened in a call.
@@ -54,9 +144,9 @@ pub enum CallEventKind {
     /// The detector hears speech.
     SpeechStarted { at: MediaTime },
     /// The caller's speech was cut into an utterance.
-    UtteranceSegmented { utterance: UtteranceId, speech_ms: u64, at: MediaTime },
-    /// An utterance was left unanswered because the prompt it fell into may not be interrupted.
-    UtteranceIgnored { utterance: UtteranceId },
+    UtteranceSegmented { utterance: UtteranceId, speech_ms: u64, at: MediaTime, end: UtteranceEnd },
+    /// An utterance was left unanswered: it fell into something that goes on.
+    UtteranceIgnored { utterance: UtteranceId, reason: IgnoredReason },
     /// A waiting turn was given up because too many wait.
     TurnAbandoned { turn: TurnId },
     /// The recogniser understood.

@@ -85,6 +85,8 @@ pub enum EndCause {
     SupervisorFailed,
     /// The engine shuts down.
     Drained,
+    /// An operator ended it.
+    EndedByOperator,
 }
 
 impl EndCause {
@@ -100,6 +102,7 @@ impl EndCause {
             Self::RestartLimit => "restart_limit",
             Self::SupervisorFailed => "supervisor_failed",
             Self::Drained => "drained",
+            Self::EndedByOperator => "ended_by_operator",
         }
     }
 }

@@ -12,14 +12,16 @@ mod ids;
 mod private;
 mod retry;
 mod route;
+mod snapshot;
 mod time;
+mod trace;
 
 pub use audio::{
     Codec, INNER_RATE, MediaFormat, MediaFormatError, SampleRate, SpeechAudio, Utterance,
     UtteranceEnd,
 };
 pub use dialog::{DialogReply, DialogRequest, ReplyOutput, SessionData, Transcript};
-pub use events::{CallEvent, CallEventKind, TurnTimings};
+pub use events::{CallEvent, CallEventKind, IgnoredReason, TurnStage, TurnTimings};
 pub use failure::{
     ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,
 };
@@ -31,4 +33,6 @@ pub use retry::RetryOn;
 pub use route::{
     BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, Thresholds, TurnSettings,
 };
+pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
+pub use trace::{SpanId, TraceId, TraceParent};

@@ -9,6 +9,7 @@
 mod engine;
 mod folder;
 mod phone;
+pub mod prometheus;
 pub mod raw;
 
 use std::time::Duration;

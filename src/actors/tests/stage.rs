@@ -106,6 +106,7 @@ impl DialogBackend for Services {
                 next_state: None,
                 session: Private::new(serde_json::json!({ "last": text })),
                 end_call: said.contains("Goodbye"),
+                waited_ms: 0,
             })
         })
     }

@@ -102,7 +102,7 @@ impl WorkerTts {
     }
 
     async fn speak(&self, request: TtsRequest) -> Result<SpeechAudio, TtsFailure> {
-        let TtsRequest { text, voice, language, answer_ms_max } = request;
+        let TtsRequest { text, voice, language, answer_ms_max, .. } = request;
         let sample_rate = WIRE_RATE_HZ;
         let build = |id| Request::Synthesize { id, sample_rate, text, voice, language };
         match self.0.ask(build, answer_ms_max).await? {

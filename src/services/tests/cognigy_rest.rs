@@ -122,3 +122,22 @@ fn an_endpoint_that_is_no_address_is_refused_without_repeating_it() {
     let text = error.unwrap().to_string();
     assert!(text.contains("COGNIGY_ENDPOINT_URL") && !text.contains(TOKEN), "{text}");
 }
+
+#[tokio::test]
+async fn a_turn_carries_its_place_in_the_trace_where_there_is_one() {
+    use crate::types::{CallId, SpanId, TraceId, TraceParent, TurnId, TurnStage};
+    let server = ScriptedServer::start(vec![hello(), hello()]);
+    let backend = backend(&server);
+    let call_id = CallId::new("call-1").expect("a valid id");
+    let span = SpanId::of_stage(&call_id, TurnId(1), TurnStage::Dialog);
+    let place = TraceParent { trace: TraceId::of_call(&call_id), span };
+    let traced = crate::types::DialogRequest { trace: Some(place), ..turn("call-1") };
+    backend.ask(traced).await.unwrap();
+    backend.ask(turn("call-1")).await.unwrap();
+    let carried: Vec<bool> = server
+        .seen()
+        .iter()
+        .map(|seen| seen.head.contains(&format!("traceparent: {place}")))
+        .collect();
+    assert_eq!(carried, [true, false]);
+}

@@ -16,6 +16,7 @@ pub(super) fn turn(call: &str) -> DialogRequest {
         text: "a room please".into(),
         session: Private::default(),
         answer_ms_max: 20_000,
+        trace: None,
     }
 }
 

@@ -31,6 +31,7 @@ fn utterance() -> SttRequest {
         audio: SpeechAudio::new(vec![1, -2, 3]),
         language: "en-US".to_owned(),
         answer_ms_max: 10_000,
+        trace: None,
     }
 }
 
@@ -125,6 +126,7 @@ fn sentence() -> TtsRequest {
         voice: String::new(),
         language: "en-US".to_owned(),
         answer_ms_max: 10_000,
+        trace: None,
     }
 }
 

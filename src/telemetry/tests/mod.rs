@@ -1,7 +1,8 @@
 //! Tests that go through more than one file of telemetry.
 
+mod documented;
 mod events;
 mod queue;
-mod samples;
+pub(super) mod samples;
 pub(super) mod support;
 mod writer;

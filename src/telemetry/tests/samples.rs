@@ -2,12 +2,16 @@
 //! for what a caller or the bot said.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::telemetry::{CallScope, EngineEvent, ProviderHealth, Service};
+use crate::telemetry::{
+    AttemptOutcome, CallScope, DialogFact, EngineEvent, PermitOutcome, ProviderHealth, RetryCause,
+    Service,
+};
 use crate::types::{
     CallEvent, CallEventKind, CallId, CallerText, ChildKind, Detector, DialogFailure, EndCause,
-    Epoch, ExitReason, Generation, LegId, MediaTime, RefusalReason, SentenceId, SttFailure,
-    TtsFailure, TurnId, TurnTimings, UserId, UtteranceId,
+    Epoch, ExitReason, Generation, IgnoredReason, LegId, MediaTime, RefusalReason, Route,
+    SentenceId, SttFailure, TtsFailure, TurnId, TurnTimings, UserId, UtteranceEnd, UtteranceId,
 };
 
 /// What a caller or the bot said.
@@ -15,11 +19,11 @@ pub(super) const SPOKEN: &str = "violets";
 /// The caller's number.
 pub(super) const NUMBER: &str = "+15550100";
 
-pub(super) fn scope() -> CallScope {
+pub(in crate::telemetry) fn scope() -> CallScope {
     CallScope {
         call_id: CallId::new("call-1").expect("a valid id"),
         user_id: UserId::from(NUMBER),
-        route: Arc::from("default"),
+        route: Arc::new(Route { name: "default".to_owned(), ..Route::default() }),
         transport: "stream",
     }
 }
@@ -62,6 +66,7 @@ fn turn_events() -> Vec<CallEventKind> {
         end_of_speech_ms: 510,
         stt_ms: 40,
         dialog_ms: 120,
+        dialog_wait_ms: 15,
         tts_ms: 25,
         response_ms: 190,
     };
@@ -71,8 +76,9 @@ fn turn_events() -> Vec<CallEventKind> {
             utterance: UtteranceId(4),
             speech_ms: 1_200,
             at: MediaTime(32_000),
+            end: UtteranceEnd::Silence,
         },
-        K::UtteranceIgnored { utterance: UtteranceId(5) },
+        K::UtteranceIgnored { utterance: UtteranceId(5), reason: IgnoredReason::Protected },
         K::TurnAbandoned { turn: TurnId(2) },
         K::Transcribed { text: spoken(), confidence: Some(0.9), stt_ms: 40, audio_bytes: 38_400 },
         K::NotUnderstood { stt_ms: 30, audio_bytes: 12_800 },
@@ -127,6 +133,7 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         EndCause::RestartLimit,
         EndCause::SupervisorFailed,
         EndCause::Drained,
+        EndCause::EndedByOperator,
     ] {
         events.push(K::CallEnded { cause, duration_ms: 1, audio_bytes: 0, turns: 0 });
     }
@@ -158,6 +165,18 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         TtsFailure::Failed { message: text() },
     ] {
         events.push(K::TtsFailed { sentence: SentenceId(1), failure, tts_ms: 1 });
+    }
+    for end in [
+        UtteranceEnd::Silence,
+        UtteranceEnd::Stalled,
+        UtteranceEnd::MaxLength,
+        UtteranceEnd::MediaEnded,
+    ] {
+        let utterance = UtteranceId(1);
+        events.push(K::UtteranceSegmented { utterance, speech_ms: 1, at: MediaTime(1), end });
+    }
+    for reason in [IgnoredReason::Protected, IgnoredReason::TooShort, IgnoredReason::CallEnding] {
+        events.push(K::UtteranceIgnored { utterance: UtteranceId(1), reason });
     }
     for child in ChildKind::ALL {
         events.push(K::RestartLimitReached { child });
@@ -205,6 +224,21 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         events.push(E::ActorRestarted { actor: "MetricsActor", reason });
     }
     events
+}
+
+/// Every fact about the dialog platform, with every value that becomes a label.
+pub(super) fn dialog_facts(call_id: &CallId) -> Vec<DialogFact<'_>> {
+    let waited = Duration::from_millis(15);
+    let left = |&outcome: &PermitOutcome| DialogFact::LeftLine { outcome, waited };
+    let retried = |&cause: &RetryCause| {
+        let error = "the answer has status 503".to_owned();
+        DialogFact::Retried { call_id, cause, error, attempts_used: 1, wait_ms: 250 }
+    };
+    let attempted = |&outcome: &AttemptOutcome| DialogFact::Attempted(outcome);
+    let mut facts: Vec<DialogFact<'_>> = PermitOutcome::ALL.iter().map(left).collect();
+    facts.extend(AttemptOutcome::ALL.iter().map(attempted));
+    facts.extend(RetryCause::ALL.iter().map(retried));
+    facts
 }
 
 fn exit_reasons() -> [ExitReason; 4] {

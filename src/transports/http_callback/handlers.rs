@@ -16,16 +16,17 @@ use super::call::{CallbackCall, Presence, ReplyReader, ReplyStep};
 use super::calls::{Calls, Lookup, attach, connected};
 use super::format::{FormatError, check_whole, content_type};
 use super::messages::{
-    AUDIO_POSITION, BUFFERED_MS, CALL_STATE, CallAnswer, DUPLICATE, EPOCH, HeadError, MediaAnswer,
-    MediaHead, NEXT_SEQUENCE, Start, StartAnswer, StartError,
+    AUDIO_POSITION, BUFFERED_MS, CALL_STATE, DUPLICATE, EPOCH, HeadError, MediaAnswer, MediaHead,
+    NEXT_SEQUENCE, Start, StartAnswer, StartError,
 };
+use super::overview;
 use super::playback::{self, Playback, PlaybackUrlError};
 use super::reply::ReplyPart;
 use crate::actors::link::{CallRequest, ChunkOutcome, Delivery, LegInput, Switchboard};
 use crate::config::HttpCallbackSettings;
 use crate::transports::query::anonymous;
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, EndCause, MediaFormat, RefusalReason};
+use crate::types::{CallId, MediaFormat, RefusalReason};
 
 /// Length of a piece of reply audio.
 const FRAME_MS: u32 = 20;
@@ -64,20 +65,20 @@ impl HttpCallback {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpCallback) {
     config.app_data(Data::new(Worker { state, client: OnceCell::new() })).service(
         web::scope("/v1/calls")
-            .service(web::resource("").post(start))
-            .service(web::resource("/{id}").get(look).delete(hang_up))
+            .service(web::resource("").get(overview::list).post(start))
+            .service(web::resource("/{id}").get(overview::look).delete(overview::hang_up))
             .service(web::resource("/{id}/media").post(media))
             .service(web::resource("/{id}/audio").get(audio)),
     );
 }
 
 /// One worker's view: its HTTP client stays on its thread.
-struct Worker {
+pub(super) struct Worker {
     state: HttpCallback,
     client: OnceCell<reqwest::Client>,
 }
 
-type Answer = Result<HttpResponse, Refusal>;
+pub(super) type Answer = Result<HttpResponse, Refusal>;
 
 async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
     let state = &worker.state;
@@ -320,47 +321,17 @@ async fn next_bytes(
     }
 }
 
-async fn look(id: Path<String>, worker: Data<Worker>) -> Answer {
-    let id = call_id(&id)?;
-    let call = worker.state.find(&id)?;
-    let (state, cause) = match call.presence() {
-        Presence::Connected => ("running", None),
-        Presence::Away => ("away", None),
-        Presence::Ended(cause) => ("ended", Some(cause)),
-    };
-    Ok(call_answer(&id, &call, state, cause))
-}
-
-async fn hang_up(id: Path<String>, worker: Data<Worker>) -> Answer {
-    let id = call_id(&id)?;
-    let state = &worker.state;
-    let call = state.find(&id)?;
-    if matches!(call.presence(), Presence::Ended(_)) {
-        return Err(RefusalReason::Ended.into());
-    }
-    if let Some(input) = call.input() {
-        input.hang_up(EndCause::CallerHungUp);
-    }
-    Ok(call_answer(&id, &call, "ending", None))
-}
-
-fn call_answer(
-    id: &CallId,
-    call: &CallbackCall,
-    state: &'static str,
-    cause: Option<EndCause>,
-) -> HttpResponse {
-    HttpResponse::Ok().json(call.with_reply(|reply| CallAnswer {
-        call_id: id,
-        state,
-        cause: cause.map(EndCause::as_str),
-        epoch: reply.epoch(),
-        audio_position: reply.end(),
-        audio_dropped_samples: reply.dropped_samples(),
-    }))
-}
-
 impl HttpCallback {
+    /// The way to all calls.
+    pub(super) const fn switchboard(&self) -> &Switchboard {
+        &self.switchboard
+    }
+
+    /// What the callback knows of an id.
+    pub(super) fn lookup(&self, id: &CallId) -> Lookup {
+        self.calls.find(id)
+    }
+
     fn find(&self, id: &CallId) -> Result<Arc<CallbackCall>, Refusal> {
         match self.calls.find(id) {
             Lookup::Call(call) => Ok(call),
@@ -371,6 +342,11 @@ impl HttpCallback {
 }
 
 impl Worker {
+    /// What all workers share.
+    pub(super) const fn state(&self) -> &HttpCallback {
+        &self.state
+    }
+
     fn client(&self) -> Result<reqwest::Client, Refusal> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
@@ -380,11 +356,11 @@ impl Worker {
     }
 }
 
-fn call_id(text: &str) -> Result<CallId, Refusal> {
+pub(super) fn call_id(text: &str) -> Result<CallId, Refusal> {
     CallId::new(text).map_err(|error| Refusal::bad_request("bad_call_id", error))
 }
 
-fn unknown_call() -> Refusal {
+pub(super) fn unknown_call() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "unknown_call", "no call with this id: start it first")
 }
 

@@ -202,7 +202,7 @@ pub(super) struct CallAnswer<'a> {
     /// The call.
     pub call_id: &'a CallId,
     /// `running`, `away` (its media is lost), `ending` or `ended`.
-    pub state: &'static str,
+    pub state: serde_json::Value,
     /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,

@@ -8,6 +8,13 @@
 //! | `GET /v1/calls/{id}/audio?from=N` | 200: the reply audio as a stream |
 //! | `GET /v1/calls/{id}` | 200: the call's state |
 //! | `DELETE /v1/calls/{id}` | 200: the call is ending |
+//! | `GET /v1/calls?after=NUMBER&limit=N` | 200: running calls, oldest first |
+//!
+//! The last three are about the calls of all transports. `next` of a list is the
+//! `after` of the next one. A call shows its state, the conversation's, its children's
+//! generations, what waits in its rings and what its last answered turn took; 504
+//! when it does not answer in half a second. Ended by somebody else than its carrier,
+//! its cause is `ended_by_operator`.
 //!
 //! **Starting.** The JSON body may name `call_id`, `user_id`, `route` (or `called`),
 //! the audio's `format` (`{"codec":"pcm16","rate":16000,"channels":1}`, or a
@@ -55,6 +62,7 @@ mod calls;
 mod format;
 mod handlers;
 mod messages;
+mod overview;
 mod playback;
 mod reply;
 

@@ -1,4 +1,5 @@
 //! The transports with whole calls behind them: scripted services, real actors.
 
 mod http_callback;
+mod overview;
 mod sockets;

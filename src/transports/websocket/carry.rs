@@ -219,7 +219,7 @@ fn too_fast(seq: Option<u64>) -> Rejection {
 const fn close_code(cause: EndCause) -> CloseCode {
     match cause {
         EndCause::CallerHungUp | EndCause::DialogEnded => CloseCode::Normal,
-        EndCause::Drained | EndCause::MediaLost => CloseCode::Away,
+        EndCause::Drained | EndCause::EndedByOperator | EndCause::MediaLost => CloseCode::Away,
         EndCause::DialogUnauthorized
         | EndCause::TurnsFailed
         | EndCause::RestartLimit

@@ -123,6 +123,7 @@ impl Conversation {
         }
         self.failures_in_a_row = 0;
         turn.timings.response_ms = now.ms_since(turn.decided_at);
+        self.answered_last = Some(turn.timings);
         let kind = CallEventKind::TurnAnswered {
             intent: turn.intent,
             confidence: turn.confidence,

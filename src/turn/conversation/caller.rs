@@ -2,7 +2,9 @@
 
 use super::{Conversation, Stage, Turn, TurnOutput, UtteranceFacts};
 use crate::turn::Purpose;
-use crate::types::{CallEventKind, Now, SttFailure, Transcript, TurnId, TurnTimings, UtteranceId};
+use crate::types::{
+    CallEventKind, IgnoredReason, Now, SttFailure, Transcript, TurnId, TurnTimings, UtteranceId,
+};
 
 /// Bytes of a millisecond at the inner rate, for `audio_bytes` in events.
 const BYTES_PER_MS: u64 = 32;
@@ -10,9 +12,9 @@ const BYTES_PER_MS: u64 = 32;
 impl Conversation {
     pub(super) fn handle_utterance(&mut self, now: Now, facts: UtteranceFacts) {
         let utterance = facts.utterance;
-        if self.ending.is_some() || self.falls_into_speech(facts) {
+        if let Some(reason) = self.falls_into(facts) {
             self.outputs.push_back(TurnOutput::Discard { utterance });
-            self.tell(None, CallEventKind::UtteranceIgnored { utterance });
+            self.tell(None, CallEventKind::UtteranceIgnored { utterance, reason });
             return;
         }
         self.make_room();
@@ -32,9 +34,17 @@ impl Conversation {
         self.outputs.push_back(TurnOutput::Transcribe { utterance });
     }
 
-    /// Speech over a prompt that may not be interrupted, or too short to interrupt.
-    pub(super) fn falls_into_speech(&self, facts: UtteranceFacts) -> bool {
-        self.speech.playing().is_some_and(|playing| !playing.interruptible || !facts.sustained)
+    /// What goes on although the caller speaks: a prompt that may not be interrupted,
+    /// one that is interrupted by longer speech only, the goodbye.
+    pub(super) fn falls_into(&self, facts: UtteranceFacts) -> Option<IgnoredReason> {
+        if self.ending.is_some() {
+            return Some(IgnoredReason::CallEnding);
+        }
+        let playing = self.speech.playing()?;
+        if !playing.interruptible {
+            return Some(IgnoredReason::Protected);
+        }
+        (!facts.sustained).then_some(IgnoredReason::TooShort)
     }
 
     /// Gives up the oldest turn that was not asked yet when too many wait.

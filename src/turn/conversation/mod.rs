@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::speech::{BotSpeech, CutShort, Sentence};
 use crate::types::{
-    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Epoch, Now, Route, SentenceId,
-    SessionData, SttFailure, Transcript, TtsFailure, TurnId, TurnTimings, UtteranceId,
+    CallEventKind, CallerText, ConversationState, DialogFailure, DialogReply, EndCause, Epoch, Now,
+    Route, SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, TurnTimings,
+    UtteranceEnd, UtteranceId,
 };
 
 /// What happened.
@@ -66,6 +67,8 @@ pub struct UtteranceFacts {
     pub end_of_speech_ms: u64,
     /// It was long enough to count as an interruption.
     pub sustained: bool,
+    /// What closed it.
+    pub end: UtteranceEnd,
 }
 
 /// What is to be done.
@@ -125,6 +128,9 @@ pub struct Conversation {
     turn_last: TurnId,
     sentence_last: SentenceId,
     failures_in_a_row: u32,
+    /// What the latest answered turn took.
+    #[serde(default)]
+    answered_last: Option<TurnTimings>,
     /// The call ends with this once everything is said.
     ending: Option<EndCause>,
     ended: bool,
@@ -155,6 +161,7 @@ impl Conversation {
             turn_last: TurnId::default(),
             sentence_last: SentenceId::default(),
             failures_in_a_row: 0,
+            answered_last: None,
             ending: None,
             ended: false,
             outputs: VecDeque::new(),
@@ -188,6 +195,35 @@ impl Conversation {
     #[must_use]
     pub fn sentences_queued(&self) -> usize {
         self.speech.len()
+    }
+
+    /// Caller turns not answered yet.
+    #[must_use]
+    pub fn turns_open(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// What the latest answered turn took.
+    #[must_use]
+    pub fn answered_last(&self) -> Option<TurnTimings> {
+        self.answered_last
+    }
+
+    /// What the conversation is doing, for whoever looks at it.
+    #[must_use]
+    pub fn state(&self) -> ConversationState {
+        let stage = |wanted: fn(&Stage) -> bool| self.turns.iter().any(|turn| wanted(&turn.stage));
+        if self.speech.playing().is_some() {
+            ConversationState::Speaking
+        } else if stage(|stage| matches!(stage, Stage::Thinking { .. })) {
+            ConversationState::Thinking
+        } else if stage(|stage| matches!(stage, Stage::Answering { .. })) {
+            ConversationState::Answering
+        } else if self.turns.is_empty() {
+            ConversationState::Listening
+        } else {
+            ConversationState::Transcribing
+        }
     }
 
     /// The stop that is still to be reported, if any: a new player must be told again.

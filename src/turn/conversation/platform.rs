@@ -17,6 +17,7 @@ impl Conversation {
         turn.timings.dialog_ms = dialog_ms;
         match result {
             Ok(reply) => {
+                turn.timings.dialog_wait_ms = reply.waited_ms.min(dialog_ms);
                 turn.stage = Stage::Answering { since: now };
                 turn.intent.clone_from(&reply.intent);
                 turn.confidence = reply.confidence;

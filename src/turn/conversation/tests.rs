@@ -6,7 +6,7 @@ use super::{Conversation, TurnInput, TurnOutput, UtteranceFacts};
 use crate::turn::CutShort;
 use crate::types::{
     CallEventKind, DialogFailure, DialogReply, EndCause, Epoch, Now, Prompt, ReplyOutput, Route,
-    SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, UtteranceId,
+    SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, UtteranceEnd, UtteranceId,
 };
 
 /// A conversation whose clock moves 10 ms with every input.
@@ -72,6 +72,7 @@ fn facts(number: u32, sustained: bool) -> UtteranceFacts {
         audio_ms: 1_000,
         end_of_speech_ms: 500,
         sustained,
+        end: UtteranceEnd::Silence,
     }
 }
 
@@ -96,6 +97,7 @@ fn says(text: &str) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        waited_ms: 0,
     }
 }
 

@@ -1,0 +1,134 @@
+//! The facts about the scarce dialog platform: permits, attempts, retries.
+//!
+//! They are counted, and a retry is logged. None is written to the event file:
+//! what came of a turn in the end is, by the call.
+
+use std::time::Duration;
+
+use super::metrics::{Metric, Metrics};
+use crate::types::CallId;
+
+/// One fact about the dialog platform.
+#[derive(Clone, Debug)]
+pub enum DialogFact<'a> {
+    /// A request left the line.
+    LeftLine {
+        /// With or without a permit.
+        outcome: PermitOutcome,
+        /// How long it stood there.
+        waited: Duration,
+    },
+    /// An attempt came to its end.
+    Attempted(AttemptOutcome),
+    /// It is followed by another one.
+    Retried {
+        /// The call whose turn it is.
+        call_id: &'a CallId,
+        /// Why.
+        cause: RetryCause,
+        /// What came of the attempt; holds no caller data and no address.
+        error: String,
+        /// Attempts so far.
+        attempts_used: u32,
+        /// When the next one follows.
+        wait_ms: u32,
+    },
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant),*
+        }
+
+        impl $name {
+            /// The name used in metric labels.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),*
+                }
+            }
+
+            /// Every value.
+            #[cfg(test)]
+            pub(in crate::telemetry) const ALL: &'static [Self] = &[$(Self::$variant),*];
+        }
+    };
+}
+
+label! {
+    /// How a request left the line in front of the platform.
+    PermitOutcome {
+        /// With a permit.
+        Granted = "granted",
+        /// Without: the line was full, or its time was over.
+        Saturated = "saturated",
+        /// Without: the platform wants to be left alone for longer than it can wait.
+        RateLimited = "rate_limited",
+    }
+}
+
+label! {
+    /// What came of one attempt.
+    AttemptOutcome {
+        /// A reply.
+        Answered = "answered",
+        /// No connection.
+        NotSent = "not_sent",
+        /// The connection broke.
+        Broken = "broken",
+        /// No answer in time.
+        TimedOut = "timed_out",
+        /// 429.
+        RateLimited = "rate_limited",
+        /// 401 or 403.
+        Refused = "refused",
+        /// Another 4xx.
+        ClientError = "client_error",
+        /// 5xx.
+        ServerError = "server_error",
+        /// Neither 2xx, 4xx nor 5xx.
+        OtherStatus = "other_status",
+        /// An answer that is not what the contract says.
+        Malformed = "malformed",
+    }
+}
+
+label! {
+    /// Why a turn is asked again.
+    RetryCause {
+        /// No connection, so nothing was asked.
+        NotSent = "not_sent",
+        /// 429.
+        RateLimited = "rate_limited",
+        /// 5xx.
+        ServerError = "server_error",
+    }
+}
+
+impl DialogFact<'_> {
+    /// Logs what is worth a line.
+    pub(super) fn log(&self) {
+        if let Self::Retried { call_id, error, attempts_used, wait_ms, .. } = self {
+            tracing::warn!(%call_id, error, attempts_used, wait_ms, "the dialog platform is asked again");
+        }
+    }
+
+    /// Counts it.
+    pub(super) fn measure(&self, metrics: &Metrics) {
+        match self {
+            Self::LeftLine { outcome, waited } => {
+                metrics.observe(Metric::PermitWait, &[outcome.as_str()], *waited);
+            }
+            Self::Attempted(outcome) => {
+                metrics.count(Metric::DialogAttempts, &[outcome.as_str()], 1);
+            }
+            Self::Retried { cause, .. } => {
+                metrics.count(Metric::DialogRetries, &[cause.as_str()], 1);
+            }
+        }
+    }
+}
