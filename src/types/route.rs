@@ -110,7 +110,7 @@ mod greeting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
-    /// The Silero model: stands noise and other voices in the background.
+    /// The Silero model: stands steady noise (`docs/vad.md`).
     Silero,
     /// Crate `earshot`: cheap, good on clean speech and steady noise.
     Earshot,

@@ -1,0 +1,139 @@
+//! The transport's end of the way out: commands and reply audio in the order in which
+//! they are to be carried out. It decides nothing about either.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::LegShared;
+use crate::actors::link::{Delivery, LegCommand};
+use crate::media::{Encoder, RingConsumer};
+use crate::types::{CallEventKind, Epoch};
+
+/// Where a transport takes its commands. Dropping it reports the leg as lost.
+pub struct LegOutput {
+    shared: Arc<LegShared>,
+    commands: mpsc::Receiver<LegCommand>,
+    playout: RingConsumer<Epoch>,
+    encoder: Encoder,
+    frame_samples: usize,
+    /// Samples handed over so far, at the outgoing rate.
+    position: u64,
+    scratch: Vec<i16>,
+    /// Received and not handed over yet.
+    queued: Option<LegCommand>,
+    finished: bool,
+}
+
+impl LegOutput {
+    pub(super) fn new(
+        shared: Arc<LegShared>,
+        commands: mpsc::Receiver<LegCommand>,
+        playout: RingConsumer<Epoch>,
+    ) -> Self {
+        let frame_samples = match shared.delivery {
+            Delivery::Paced { frame_ms, .. } => {
+                shared.format_out.rate.samples_in_ms(frame_ms.max(1))
+            }
+            Delivery::WholeSentences => 1,
+        };
+        Self {
+            encoder: Encoder::new(shared.format_out),
+            shared,
+            commands,
+            playout,
+            frame_samples,
+            position: 0,
+            scratch: Vec::new(),
+            queued: None,
+            finished: false,
+        }
+    }
+
+    /// The next command. `None` after the last one: the call is over, or its
+    /// supervisor is gone. Cancel safe.
+    pub async fn next(&mut self) -> Option<LegCommand> {
+        loop {
+            if let Some(command) = self.next_ready() {
+                return Some(command);
+            }
+            if self.finished {
+                return None;
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Commands overtake audio, but for the last one: what was to be heard before
+    /// it is handed over first.
+    fn next_ready(&mut self) -> Option<LegCommand> {
+        if self.queued.is_none() {
+            self.queued = self.commands.try_recv().ok();
+        }
+        if self.queued.as_ref().is_some_and(|command| !command.is_last()) {
+            return self.queued.take();
+        }
+        if let Some(audio) = self.next_audio() {
+            return Some(audio);
+        }
+        let last = self.queued.take()?;
+        self.finished = true;
+        Some(last)
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.shared.playout_ready.notified() => {}
+            command = self.commands.recv() => {
+                self.finished = command.is_none();
+                self.queued = command;
+            }
+        }
+    }
+
+    fn next_audio(&mut self) -> Option<LegCommand> {
+        let current = Epoch(self.shared.epoch.load(Ordering::Acquire));
+        loop {
+            let (epoch, _) = self.playout.peek()?;
+            if epoch != current {
+                self.drop_stale();
+                continue;
+            }
+            self.scratch.clear();
+            self.playout.pop(self.frame_samples, &mut self.scratch)?;
+            return Some(self.audio_command(epoch));
+        }
+    }
+
+    fn drop_stale(&mut self) {
+        if let Some((_, samples)) = self.playout.skip_span() {
+            self.shared.note(CallEventKind::StaleAudioDropped { samples: samples as u64 });
+        }
+    }
+
+    fn audio_command(&mut self, epoch: Epoch) -> LegCommand {
+        let mut bytes = Vec::new();
+        self.encoder.encode(&self.scratch, &mut bytes);
+        let position = self.position;
+        self.position += self.scratch.len() as u64;
+        LegCommand::Audio { epoch, position, bytes: Bytes::from(bytes) }
+    }
+}
+
+impl Drop for LegOutput {
+    fn drop(&mut self) {
+        let mut signals = self.shared.signals.lock();
+        signals.lost = true;
+        signals.output_gone = true;
+        drop(signals);
+        self.shared.signal.store(true, Ordering::Release);
+    }
+}
+
+impl LegCommand {
+    fn is_last(&self) -> bool {
+        matches!(self, Self::End { .. } | Self::Superseded)
+    }
+}
