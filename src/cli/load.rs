@@ -101,6 +101,9 @@ pub(super) struct LoadArgs {
     /// The generator may send 1 % of its messages later than this; the run is invalid otherwise.
     #[arg(long, value_name = "MS", default_value_t = 20.0)]
     max_send_late_ms: f64,
+    /// The run is invalid when a thread of the generator used more of a core than this.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    max_cpu_share: f64,
     /// Folder for load.json and load.html.
     #[arg(long, value_name = "DIR", default_value = "target/load")]
     out: PathBuf,
@@ -219,7 +222,7 @@ fn plan(args: &LoadArgs, script: &Script) -> Result<LoadPlan, CliError> {
         retries_max: args.retries,
         limits: ValidityLimits {
             send_late_ms_max: args.max_send_late_ms,
-            ..ValidityLimits::default()
+            cpu_share_max: args.max_cpu_share,
         },
     })
 }
