@@ -22,7 +22,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
-.PHONY: help demo test deps prometheus tools build check format lint unit doc bench bench-smoke \
+.PHONY: help demo test deps packages prometheus tools build check format lint unit doc bench bench-smoke \
 	silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
@@ -33,7 +33,9 @@ demo: build ## install what is missing, build, place one scripted call
 
 test: tools format lint doc unit ## format, lints, documentation, tests
 
-deps: prometheus ## only install what is missing from Debian (never starts a service)
+deps: packages prometheus ## only install what is missing from Debian (never starts a service)
+
+packages:
 	@missing=$$(for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 			|| echo $$package; \
@@ -61,7 +63,7 @@ tools:
 	@{ $(CARGO) fmt --version && $(CARGO) clippy --version; } >/dev/null 2>&1 \
 		|| rustup component add rustfmt clippy
 
-build: deps ## only build the release binary
+build: packages ## only build the release binary
 	$(CARGO) build --release --locked
 
 check: tools format lint ## the fast part of `make test`
@@ -69,7 +71,7 @@ check: tools format lint ## the fast part of `make test`
 format:
 	$(CARGO) fmt --check
 
-lint: deps
+lint: packages
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
 # cargo-nextest is used where it is installed; it runs no documentation tests.
@@ -80,7 +82,7 @@ unit: deps
 		$(CARGO) test --locked --no-fail-fast; \
 	fi
 
-doc: deps
+doc: packages
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
 
 # Crates of its own that the engine does not need; see tools/silero/README.md.
@@ -97,8 +99,8 @@ vad-oracle: ## let another runtime hear the labelled track with the published mo
 vad-table: ## measure the voice detectors in noise, into docs/vad.md
 	$(CARGO) run --release --locked --quiet --example vad_track -- table docs/vad.md
 
-bench: deps ## measure what the stages of the audio path cost
+bench: packages ## measure what the stages of the audio path cost
 	$(CARGO) bench --locked --bench '*'
 
-bench-smoke: deps ## run every bench once, to see that it works
+bench-smoke: packages ## run every bench once, to see that it works
 	$(CARGO) bench --locked --bench '*' -- --test
