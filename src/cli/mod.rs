@@ -49,7 +49,8 @@ Examples:
   antiphon call --say \"what time is breakfast\"    place a call
   antiphon load --url ws://127.0.0.1:8080/v1/stream --calls 100 --for 30s    place a hundred
 
-Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 64 the configuration is wrong.";
+Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 3 a load run measured the
+generator instead of the engine, 64 the configuration is wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
 
 use super::door::{Connection, accept};
-use super::socket::{Incoming, Received};
+use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
@@ -171,6 +171,29 @@ async fn silence_is_not_death_as_long_as_pings_are_answered() {
     assert_eq!(server.word().await, "still here");
     // Nobody reads the client's side any more, so nobody answers.
     assert_eq!(server.word().await, "silent");
+}
+
+/// A second of audio, and what no buffer on the way may come to: half a minute of it.
+const AUDIO_BYTES: usize = 32_000;
+const HELD_BYTES_MAX: usize = 30 * AUDIO_BYTES;
+
+#[tokio::test(start_paused = true)]
+async fn little_is_kept_for_a_peer_that_does_not_read_and_soon_it_counts_as_slow() {
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = port.local_addr().expect("bound");
+    let (client, accepted) = tokio::join!(TcpStream::connect(address), port.accept());
+    let _never_reads = client.expect("the port listens");
+    let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max: 60_000 };
+    let mut socket = Socket::new(accepted.expect("a peer").0, &[], limits).await;
+    let mut sent = 0;
+    let refused = loop {
+        match socket.outgoing.send(Outbound::Binary(vec![0; AUDIO_BYTES].into())).await {
+            Ok(()) => sent += AUDIO_BYTES,
+            Err(error) => break error,
+        }
+        assert!(sent < HELD_BYTES_MAX, "{sent} bytes are kept");
+    };
+    assert_eq!(refused, SendError::Slow);
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
