@@ -99,8 +99,8 @@ fn leaving_out_what_is_too_quiet_for_speech_changes_no_utterance() {
         let mut model = Silero::new();
         let windows = stream.samples.as_chunks::<WINDOW_SAMPLES>().0;
         let alone: Vec<f32> = windows.iter().map(|it| model.speech_probability(it)).collect();
-        let alone = edges(&alone);
-        let found = edges(&probabilities(Detector::Silero, &stream.samples).0);
+        let alone = edges(&stream.samples, &alone);
+        let found = edges(&stream.samples, &probabilities(Detector::Silero, &stream.samples).0);
         let is_near = |edge: &usize| found.iter().any(|it| it.abs_diff(*edge) <= MOVED_MAX);
         assert!(alone.iter().all(is_near), "{}: {alone:?} {found:?}", stream.name);
         // In one generated sentence the model talks across a pause of 200 ms without a
@@ -110,13 +110,27 @@ fn leaving_out_what_is_too_quiet_for_speech_changes_no_utterance() {
     }
 }
 
+#[test]
+fn placing_the_end_of_speech_by_loudness_makes_and_loses_no_utterance() {
+    for stream in Track::clean().conditions().into_iter().chain(recordings()) {
+        let heard = probabilities(Detector::Silero, &stream.samples).0;
+        let by_loudness = edges(&stream.samples, &heard);
+        // Where all is equally loud, loudness does not tell anything.
+        let by_detector = edges(&vec![1_000; stream.samples.len()], &heard);
+        assert_eq!(by_loudness.len(), by_detector.len(), "{}", stream.name);
+        for (edge, before) in by_loudness.iter().zip(by_detector) {
+            assert!((0..=WINDOW_SAMPLES).contains(&(before - edge)), "{}", stream.name);
+        }
+    }
+}
+
 /// Where the segments of a stream begin and end.
-fn edges(heard: &[f32]) -> Vec<usize> {
-    let segments = segments(Detector::Silero, heard, WINDOW_SAMPLES);
+fn edges(samples: &[i16], heard: &[f32]) -> Vec<usize> {
+    let segments = segments(Detector::Silero, samples, (heard, WINDOW_SAMPLES));
     segments.into_iter().flat_map(|segment| [segment.start, segment.end]).collect()
 }
 
 fn scored(track: &Track, kind: Detector, stream: &Stream) -> Score {
     let (heard, window_samples) = probabilities(kind, &stream.samples);
-    score(track, kind, &heard, window_samples)
+    score(track, kind, stream, (&heard, window_samples))
 }

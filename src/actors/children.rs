@@ -155,7 +155,7 @@ impl Birth<'_> {
             audio_in: self.keep.audio_in.lend()?,
             inner: self.keep.inner_in.lend()?,
             reporter: self.reporter(ChildKind::Ingest)?,
-            pulse: Pulse::new(),
+            pulse: self.pulses.renew(ChildKind::Ingest),
             pulses: Rc::clone(self.pulses),
         };
         let pulse = Rc::clone(&parts.pulse);
@@ -167,7 +167,7 @@ impl Birth<'_> {
             inner: self.keep.inner_out.lend()?,
             finder: self.keep.finder.lend()?,
             reporter: self.reporter(ChildKind::Vad)?,
-            pulse: Pulse::new(),
+            pulse: self.pulses.renew(ChildKind::Vad),
             pulses: Rc::clone(self.pulses),
         };
         let pulse = Rc::clone(&parts.pulse);
@@ -181,7 +181,7 @@ impl Birth<'_> {
             provider: Arc::clone(&self.kit.stt),
             runtime: self.kit.runtime.clone(),
             reporter: self.reporter(ChildKind::Stt)?,
-            pulse: Pulse::new(),
+            pulse: self.pulses.renew(ChildKind::Stt),
         };
         let pulse = Rc::clone(&parts.pulse);
         Some(self.spawn(ChildKind::Stt, pulse, move || SttActor::new(parts)))
@@ -193,7 +193,7 @@ impl Birth<'_> {
             provider: Arc::clone(&self.kit.dialog),
             runtime: self.kit.runtime.clone(),
             reporter: self.reporter(ChildKind::Dialog)?,
-            pulse: Pulse::new(),
+            pulse: self.pulses.renew(ChildKind::Dialog),
         };
         let pulse = Rc::clone(&parts.pulse);
         Some(self.spawn(ChildKind::Dialog, pulse, move || DialogActor::new(parts)))
@@ -209,7 +209,7 @@ impl Birth<'_> {
             runtime: self.kit.runtime.clone(),
             voice: self.keep.voice.lend()?,
             reporter: self.reporter(ChildKind::Tts)?,
-            pulse: Pulse::new(),
+            pulse: self.pulses.renew(ChildKind::Tts),
         };
         let pulse = Rc::clone(&parts.pulse);
         Some(self.spawn(ChildKind::Tts, pulse, move || TtsActor::new(parts)))
@@ -226,7 +226,6 @@ impl Birth<'_> {
         pulse: Rc<Pulse>,
         make: impl FnOnce() -> A,
     ) -> Child<A> {
-        self.pulses.set(child, Rc::clone(&pulse));
         let (exits, generation) = (self.exits.clone(), self.generation);
         let on_exit = move |reason: ExitReason| {
             if let Some(parent) = exits.upgrade() {

@@ -12,7 +12,8 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 
 use super::clock::Clock;
 use super::leg::LegShared;
-use super::pulse::Pulse;
+use super::pulse::{Alarm, Pulse};
+use super::rounds::{Rounds, Visits};
 use crate::telemetry::{ArbiterMeter, Carried};
 use crate::types::{ChildKind, MediaTime, Now};
 
@@ -23,6 +24,8 @@ const LOOK_EVERY_MS: usize = 1_000;
 pub struct CallPulses {
     /// The supervisor's.
     pub supervisor: Rc<Pulse>,
+    /// What all of them set.
+    alarm: Rc<Alarm>,
     /// The children's current ones, by kind.
     children: RefCell<[Rc<Pulse>; ChildKind::ALL.len()]>,
     /// The connection whose rings are looked after.
@@ -37,18 +40,22 @@ impl CallPulses {
     /// Pulses of a call without children yet.
     #[must_use]
     pub fn new(leg: Arc<LegShared>) -> Self {
+        let alarm = Rc::default();
         Self {
-            supervisor: Pulse::new(),
-            children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
+            supervisor: Pulse::new(&alarm),
+            children: RefCell::new(std::array::from_fn(|_| Pulse::new(&alarm))),
+            alarm,
             leg: RefCell::new(leg),
             heard_until: Cell::default(),
             carried: Cell::default(),
         }
     }
 
-    /// Replaces a child's pulse by that of its next generation.
-    pub fn set(&self, child: ChildKind, pulse: Rc<Pulse>) {
-        self.children.borrow_mut()[child as usize] = pulse;
+    /// Makes the pulse of a child's next generation.
+    pub fn renew(&self, child: ChildKind) -> Rc<Pulse> {
+        let pulse = Pulse::new(&self.alarm);
+        self.children.borrow_mut()[child as usize] = Rc::clone(&pulse);
+        pulse
     }
 
     /// Looks after another connection from now on.
@@ -84,9 +91,9 @@ impl CallPulses {
         if leg.take_signal() || leg.is_looked_at() {
             self.supervisor.wake();
         }
-        self.supervisor.wake_if_due(now);
-        for pulse in self.children.borrow().iter() {
-            pulse.wake_if_due(now);
+        if self.alarm.take_if_due(now) {
+            self.supervisor.wake_if_due(now);
+            self.children.borrow().iter().for_each(|pulse| pulse.wake_if_due(now));
         }
     }
 
@@ -109,6 +116,7 @@ pub struct Driver {
     clock: Clock,
     tick: Duration,
     calls: RefCell<Vec<Rc<CallPulses>>>,
+    rounds: Rounds,
     running: Cell<bool>,
     meter: ArbiterMeter,
     survey: Cell<Survey>,
@@ -137,6 +145,7 @@ impl Driver {
             clock,
             tick: Duration::from_millis(u64::from(tick_ms.max(1))),
             calls: RefCell::new(Vec::new()),
+            rounds: Rounds::new(tick_ms),
             running: Cell::new(false),
             meter,
             survey: Cell::default(),
@@ -147,22 +156,40 @@ impl Driver {
     pub fn register(self: &Rc<Self>, pulses: Rc<CallPulses>) -> Registration {
         self.calls.borrow_mut().push(Rc::clone(&pulses));
         self.meter.calls(self.calls.borrow().len());
+        self.keep_running();
+        Registration { driver: Rc::clone(self), pulses }
+    }
+
+    /// Adds a connection. The driver ticks as long as there is one.
+    pub(super) fn join_rounds(self: &Rc<Self>) -> Visits {
+        let visits = self.rounds.join();
+        self.keep_running();
+        visits
+    }
+
+    fn keep_running(self: &Rc<Self>) {
         if !self.running.replace(true) {
             actix_rt::spawn(Rc::clone(self).run());
         }
-        Registration { driver: Rc::clone(self), pulses }
     }
 
     async fn run(self: Rc<Self>) {
         let mut ticks = interval(self.tick);
         // What is due follows from elapsed time, so a missed tick needs no repeat.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !self.calls.borrow().is_empty() {
+        while self.is_needed() {
             let due = ticks.tick().await;
             self.meter.beat(due.elapsed());
+            self.rounds.visit();
+            // What is read now is heard now.
+            tokio::task::yield_now().await;
             self.tick();
         }
         self.running.set(false);
+    }
+
+    fn is_needed(&self) -> bool {
+        !self.calls.borrow().is_empty() || !self.rounds.is_empty()
     }
 
     fn tick(&self) {

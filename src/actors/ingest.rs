@@ -14,6 +14,7 @@ use super::lease::Lease;
 use super::leg::LegShared;
 use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
+use super::scratch::with_scratch;
 use crate::media::{Resampler, RingConsumer, RingProducer};
 use crate::types::{CallEventKind, ChildKind, INNER_RATE, ListeningSettings, Now, SampleRate};
 
@@ -50,8 +51,6 @@ pub struct Ingest {
 pub struct IngestActor {
     parts: Ingest,
     resampler: Resampler,
-    scratch: Vec<i16>,
-    converted: Vec<i16>,
     /// When the caller counts as no longer sending; `None` after that was said.
     stalls_at: Option<Now>,
     dropped_samples: u64,
@@ -66,8 +65,6 @@ impl IngestActor {
         Self {
             resampler: Resampler::to_inner(parts.rate),
             parts,
-            scratch: Vec::new(),
-            converted: Vec::new(),
             stalls_at: None,
             dropped_samples: 0,
             gap_left: 0,
@@ -98,9 +95,7 @@ impl IngestActor {
             // Silence takes its place, so that positions stay true.
             self.gap_left += self.at_inner_rate(left as u64);
         } else {
-            self.scratch.clear();
-            self.parts.audio_in.pop(PIECE_SAMPLES, &mut self.scratch);
-            self.convert();
+            self.convert_piece();
             let silence_ms = self.parts.listening.silence_ms_end;
             let stalls_at = arrival.covers_until.max(now).plus_ms(silence_ms);
             // The last piece of a long chunk does not cover the whole of it.
@@ -136,11 +131,13 @@ impl IngestActor {
         true
     }
 
-    fn convert(&mut self) {
-        self.converted.clear();
-        self.resampler.process(&self.scratch, &mut self.converted);
-        let taken = self.parts.inner.push(&self.converted, Inner::Audio);
-        debug_assert_eq!(taken, self.converted.len(), "room was checked");
+    fn convert_piece(&mut self) {
+        with_scratch(|scratch| {
+            self.parts.audio_in.pop(PIECE_SAMPLES, &mut scratch.samples);
+            self.resampler.process(&scratch.samples, &mut scratch.converted);
+            let taken = self.parts.inner.push(&scratch.converted, Inner::Audio);
+            debug_assert_eq!(taken, scratch.converted.len(), "room was checked");
+        });
     }
 
     fn report_drops(&mut self) {

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::link::{CallRequest, ChunkOutcome};
+use super::scratch::with_scratch;
 use crate::media::{Decoder, Insertion, Ordered, PaceWatch, ReorderWindow, RingProducer};
 use crate::types::{CallEventKind, ListeningSettings, Now, SampleRate};
 
@@ -37,7 +38,6 @@ pub(super) struct Intake {
     allowance: Allowance,
     pace: PaceWatch,
     note: Option<CallEventKind>,
-    scratch: Vec<i16>,
     chunk_samples_last: usize,
     /// Missing samples that the next span has to tell.
     missing: u32,
@@ -70,7 +70,6 @@ impl Intake {
             allowance: Allowance::new(rate, listening.burst_ms_max),
             pace: PaceWatch::new(rate),
             note: None,
-            scratch: Vec::new(),
             chunk_samples_last: 0,
             missing: 0,
             bytes_in: 0,
@@ -82,12 +81,11 @@ impl Intake {
         if self.is_full() {
             return false;
         }
-        let mut samples = std::mem::take(&mut self.scratch);
-        samples.clear();
-        self.decoder.decode_stream(bytes, &mut samples);
-        self.offer(&samples, now);
+        with_scratch(|scratch| {
+            self.decoder.decode_stream(bytes, &mut scratch.samples);
+            self.offer(&scratch.samples, now);
+        });
         self.bytes_in += bytes.len() as u64;
-        self.scratch = samples;
         true
     }
 

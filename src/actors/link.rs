@@ -9,6 +9,7 @@ pub use super::inspection::{CallPage, CallView};
 pub use super::leg::{Leg, LegInput, LegOutput};
 pub use super::placement::Seat;
 pub use super::registry::Switchboard;
+pub use super::rounds::Visits;
 
 use crate::types::{CallEvent, CallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
 

@@ -12,7 +12,7 @@
 //! `actors.md` describes each actor, message, limit and life. Reading order here:
 //! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
-//! (supervision), `lease` and `board` (what survives a child), `pulse`, `driver`
+//! (supervision), `lease` and `board` (what survives a child), `pulse`, `rounds`, `driver`
 //! and `placement` (who runs when and where). An actor that decides something
 //! about speech or dialog is in the wrong file.
 
@@ -39,6 +39,8 @@ mod metrics_thread;
 mod placement;
 mod pulse;
 mod registry;
+mod rounds;
+mod scratch;
 mod service_runtime;
 mod stt;
 mod supervisor;

@@ -54,10 +54,7 @@ impl Seat {
     /// Starts something that needs the thread's driver; `false` as above.
     pub(super) fn start(&self, start: impl FnOnce(&Rc<Driver>) + Send + 'static) -> bool {
         self.run(move || {
-            let driver = DRIVER.with(|driver| driver.borrow().clone());
-            if let Some(driver) = driver {
-                start(&driver);
-            }
+            with_driver(start);
         })
     }
 
@@ -83,6 +80,12 @@ impl Drop for Place {
 
 thread_local! {
     static DRIVER: RefCell<Option<Rc<Driver>>> = const { RefCell::new(None) };
+}
+
+/// Does something with the current thread's driver. `None` if it has none.
+pub(super) fn with_driver<T>(act: impl FnOnce(&Rc<Driver>) -> T) -> Option<T> {
+    let driver = DRIVER.with(|driver| driver.borrow().clone())?;
+    Some(act(&driver))
 }
 
 impl MediaThreads {

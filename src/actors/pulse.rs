@@ -15,18 +15,44 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
 use crate::types::Now;
 
 /// The parent's and the driver's handle on an actor of the same thread.
-#[derive(Default)]
 pub struct Pulse {
     waker: RefCell<Option<Waker>>,
     due: Cell<Option<Now>>,
+    alarm: Rc<Alarm>,
     stopping: Cell<bool>,
+}
+
+/// When the first of a call's actors may be due: one thing to look at for all of them.
+/// Sometimes too early, never too late.
+#[derive(Default)]
+pub struct Alarm(Cell<Option<Now>>);
+
+impl Alarm {
+    /// Whether it is time to look at each of the actors; those that are not due yet set
+    /// it again.
+    pub fn take_if_due(&self, now: Now) -> bool {
+        let is_due = self.0.get().is_some_and(|due| due <= now);
+        if is_due {
+            self.0.set(None);
+        }
+        is_due
+    }
+
+    fn set(&self, due: Now) {
+        self.0.set(Some(self.0.get().map_or(due, |earlier| earlier.min(due))));
+    }
 }
 
 impl Pulse {
     /// A pulse nobody waits for yet.
     #[must_use]
-    pub fn new() -> Rc<Self> {
-        Rc::default()
+    pub fn new(alarm: &Rc<Alarm>) -> Rc<Self> {
+        Rc::new(Self {
+            waker: RefCell::default(),
+            due: Cell::default(),
+            alarm: Rc::clone(alarm),
+            stopping: Cell::default(),
+        })
     }
 
     /// Has the actor driven soon.
@@ -36,17 +62,24 @@ impl Pulse {
         }
     }
 
-    /// Has the actor driven soon if its time has come.
+    /// Has the actor driven soon if its time has come; else sets the alarm.
     pub fn wake_if_due(&self, now: Now) {
-        if self.due.get().is_some_and(|due| due <= now) {
-            self.due.set(None);
-            self.wake();
+        match self.due.get() {
+            Some(due) if due <= now => {
+                self.due.set(None);
+                self.wake();
+            }
+            Some(due) => self.alarm.set(due),
+            None => {}
         }
     }
 
     /// Sets when the actor wants to be driven next.
     pub fn set_due(&self, due: Option<Now>) {
         self.due.set(due);
+        if let Some(due) = due {
+            self.alarm.set(due);
+        }
     }
 
     /// Ends the actor before it looks at another message's consequences.

@@ -11,6 +11,7 @@ use super::ingest::Inner;
 use super::lease::Lease;
 use super::messages::{CloseUtterance, Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
+use super::scratch::with_scratch;
 use crate::media::{FinderParts, RingConsumer, SpeechFinder};
 use crate::types::{Route, UtteranceEnd};
 
@@ -35,7 +36,6 @@ pub struct Vad {
 pub struct VadActor {
     parts: Vad,
     finder: SpeechFinder,
-    scratch: Vec<i16>,
 }
 
 impl VadActor {
@@ -45,23 +45,31 @@ impl VadActor {
         let known = std::mem::take(&mut *parts.finder);
         let sustain_ms = route.turns.interrupt_speech_ms_min;
         let finder = SpeechFinder::resume(&route.listening, sustain_ms, known);
-        Self { parts, finder, scratch: Vec::with_capacity(PIECE_SAMPLES) }
+        Self { parts, finder }
     }
 
     /// Listens to what is there. Returns whether something is left for the next time.
     fn listen(&mut self) -> bool {
         for _ in 0..PIECES_PER_DRIVE {
-            self.scratch.clear();
-            let Some((mark, _)) = self.parts.inner.pop(PIECE_SAMPLES, &mut self.scratch) else {
+            if !self.listen_to_piece() {
                 return false;
-            };
-            match mark {
-                Inner::Audio => self.finder.handle_samples(&self.scratch),
-                Inner::Stalled => self.finder.end_input(UtteranceEnd::Stalled),
             }
             self.report();
         }
         true
+    }
+
+    fn listen_to_piece(&mut self) -> bool {
+        with_scratch(|scratch| {
+            let Some((mark, _)) = self.parts.inner.pop(PIECE_SAMPLES, &mut scratch.samples) else {
+                return false;
+            };
+            match mark {
+                Inner::Audio => self.finder.handle_samples(&scratch.samples),
+                Inner::Stalled => self.finder.end_input(UtteranceEnd::Stalled),
+            }
+            true
+        })
     }
 
     fn report(&mut self) {

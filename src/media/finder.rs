@@ -79,6 +79,7 @@ impl SpeechFinder {
                 self.window.clear();
             }
         }
+        self.segmenter.handle_beginning(&self.window);
     }
 
     /// Closes the utterance in progress, if there is one: the caller stopped sending

@@ -10,6 +10,7 @@ pub mod detector;
 pub mod encoder;
 pub mod finder;
 pub mod g711;
+mod loudness;
 pub mod pace;
 pub mod playout;
 pub mod reorder;

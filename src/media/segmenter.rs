@@ -4,17 +4,25 @@
 //! utterances come out. Only the pre-roll is held while the caller is quiet, and
 //! no more than the longest utterance otherwise.
 //!
+//! Where speech ends is the detector's to say, to a window. Loudness places it within
+//! that window where nothing at all is left to hear, and ends the wait for more speech to
+//! the sample where silence is as quiet as it was.
+//!
 //! It runs no detector and no clock: an input that stays away is told to it by
 //! [`Segmenter::end_input`].
 
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::loudness::Silence;
 use crate::types::{INNER_RATE, ListeningSettings, MediaTime, SpeechAudio, UtteranceEnd};
 
 /// The buffer of an utterance grows by this much at a time (0.5 s): doubling would
 /// hold up to twice the memory that a long utterance needs.
 const GROWTH_SAMPLES: usize = 8_000;
+
+/// How long before a window without a sound the voice may have ended (32 ms).
+const ENDED_EARLIER_MAX: usize = 512;
 
 /// What the segmenter takes the caller to be doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +88,8 @@ pub struct SegmenterParts {
     started_at: MediaTime,
     /// Where speech was last heard. Of no meaning when quiet.
     voiced_until: MediaTime,
+    /// What counts as silence after it. `None` where loudness does not tell.
+    silence: Option<Silence>,
     /// Speech in this utterance, pauses not counted.
     voiced_samples: usize,
     /// `SpeechSustained` was told.
@@ -128,6 +138,7 @@ impl Segmenter {
 
     /// Takes the next samples of the call and how probable speech is in them.
     pub fn handle_window(&mut self, window: &[i16], probability: f32) {
+        self.handle_beginning(window);
         let mut rest = window;
         // Every round takes a sample at least; more than one only at the length limit.
         while !rest.is_empty() {
@@ -135,6 +146,19 @@ impl Segmenter {
             self.hold(piece);
             self.advance(piece.len(), probability);
             rest = behind;
+        }
+    }
+
+    /// Looks at the first samples of a window that is not complete yet, any number of
+    /// times: an utterance is over when it has been silent for long enough.
+    pub fn handle_beginning(&mut self, samples: &[i16]) {
+        let parts = &self.parts;
+        let (VadState::Stopping, Some(silence)) = (parts.state, parts.silence) else { return };
+        let due = parts.voiced_until.plus_samples(self.rules.silence_end as u64);
+        let missing = due.samples_since(parts.heard) as usize;
+        let fits = parts.held.len() + missing <= self.rules.utterance_max;
+        if missing <= samples.len() && fits && silence.covers(&samples[..missing]) {
+            self.close_with(UtteranceEnd::Silence, &samples[..missing]);
         }
     }
 
@@ -186,7 +210,7 @@ impl Segmenter {
                 self.count_voiced(samples);
             }
             VadState::Starting => self.parts.state = VadState::Quiet,
-            VadState::Speaking => self.parts.state = VadState::Stopping,
+            VadState::Speaking => self.stop(samples),
             VadState::Quiet | VadState::Stopping => {}
         }
         self.close_if_due();
@@ -199,6 +223,24 @@ impl Segmenter {
         self.parts.state = VadState::Starting;
         self.parts.voiced_samples = 0;
         self.parts.sustained = false;
+    }
+
+    /// The last `samples` were without speech. Looks where it ended.
+    fn stop(&mut self, samples: usize) {
+        let parts = &mut self.parts;
+        parts.state = VadState::Stopping;
+        let spoken = parts.heard.samples_since(parts.started_at) as usize - samples;
+        let held = parts.held.make_contiguous();
+        let (before, window) = held.split_at(held.len() - samples);
+        let last = &before[before.len() - spoken.min(ENDED_EARLIER_MAX)..];
+        let silence = Silence::like(window);
+        parts.silence = silence.at_end_of(last).map(|_| silence);
+        if Silence::COMPLETE.covers(window)
+            && let Some(silent) = Silence::COMPLETE.at_end_of(last)
+        {
+            let silent = silent.min(spoken.saturating_sub(self.rules.speech_min));
+            parts.voiced_until = parts.voiced_until.minus_samples(silent as u64);
+        }
     }
 
     fn count_voiced(&mut self, samples: usize) {
@@ -240,6 +282,13 @@ impl Segmenter {
     /// Gives out what is held as an utterance and keeps what may be the pre-roll
     /// of the next one: nothing that was speech.
     fn close(&mut self, end: UtteranceEnd) {
+        self.close_with(end, &[]);
+    }
+
+    /// The same, with `tail` behind what is held.
+    fn close_with(&mut self, end: UtteranceEnd, tail: &[i16]) {
+        let held = self.parts.held.len();
+        self.parts.held.extend(tail);
         let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;
         let surplus = silence.saturating_sub(self.rules.silence_end);
         let kept = self.parts.held.len().saturating_sub(surplus);
@@ -250,6 +299,7 @@ impl Segmenter {
             ended_at: self.parts.voiced_until,
             end,
         });
+        self.parts.held.truncate(held);
         self.parts.state = VadState::Quiet;
         self.parts.floor = match end {
             UtteranceEnd::MaxLength => self.parts.heard,

@@ -6,7 +6,7 @@ use antiphon::media::detector::new_detector;
 use antiphon::media::segmenter::{Segmenter, SegmenterEvent};
 use antiphon::types::{Detector, ListeningSettings, Thresholds, UtteranceEnd};
 
-use super::Track;
+use super::{Stream, Track};
 
 /// What of an utterance a segment must cover.
 const COVERED_MIN: f64 = 0.6;
@@ -31,8 +31,13 @@ pub fn probabilities(kind: Detector, samples: &[i16]) -> (Vec<f32>, usize) {
 }
 
 /// Scores a detector's probabilities of a stream of the track.
-pub fn score(track: &Track, kind: Detector, heard: &[f32], window_samples: usize) -> Score {
-    let segments = segments(kind, heard, window_samples);
+pub fn score(
+    track: &Track,
+    kind: Detector,
+    stream: &Stream,
+    (heard, window_samples): (&[f32], usize),
+) -> Score {
+    let segments = segments(kind, &stream.samples, (heard, window_samples));
     let overlap =
         |a: &Range<usize>, b: &Range<usize>| a.end.min(b.end).saturating_sub(a.start.max(b.start));
     let found = |label: &&Range<usize>| {
@@ -50,7 +55,11 @@ pub fn score(track: &Track, kind: Detector, heard: &[f32], window_samples: usize
 }
 
 /// Speech as the segmenter cuts it when 30 ms begin and 200 ms end it.
-pub fn segments(kind: Detector, heard: &[f32], window_samples: usize) -> Vec<Range<usize>> {
+pub fn segments(
+    kind: Detector,
+    samples: &[i16],
+    (heard, window_samples): (&[f32], usize),
+) -> Vec<Range<usize>> {
     let settings = ListeningSettings {
         detector: kind,
         speech_ms_min: 30,
@@ -58,9 +67,8 @@ pub fn segments(kind: Detector, heard: &[f32], window_samples: usize) -> Vec<Ran
         ..ListeningSettings::default()
     };
     let mut segmenter = Segmenter::new(&settings, 1_000);
-    let window = vec![0; window_samples];
-    for probability in heard {
-        segmenter.handle_window(&window, *probability);
+    for (window, probability) in samples.chunks_exact(window_samples).zip(heard) {
+        segmenter.handle_window(window, *probability);
     }
     segmenter.end_input(UtteranceEnd::MediaEnded);
     std::iter::from_fn(|| segmenter.poll_event())

@@ -50,7 +50,8 @@ fn table() -> String {
         track.labels.len()
     );
     for stream in track.conditions() {
-        let rten = score(&track, Detector::Silero, &oracle.next(&stream), WINDOW_SAMPLES);
+        let rten =
+            score(&track, Detector::Silero, &stream, (&oracle.next(&stream), WINDOW_SAMPLES));
         let cells = [ours(&track, Detector::Silero, &stream), rten];
         let earshot = ours(&track, Detector::Earshot, &stream);
         let [silero, rten] = cells.map(cell);
@@ -61,7 +62,7 @@ fn table() -> String {
 
 fn ours(track: &Track, kind: Detector, stream: &Stream) -> Score {
     let (heard, window_samples) = probabilities(kind, &stream.samples);
-    score(track, kind, &heard, window_samples)
+    score(track, kind, stream, (&heard, window_samples))
 }
 
 fn cell(score: Score) -> String {

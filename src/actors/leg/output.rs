@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::LegShared;
 use crate::actors::link::{Delivery, LegCommand};
+use crate::actors::scratch::with_scratch;
 use crate::media::{Encoder, RingConsumer};
 use crate::types::{CallEventKind, Epoch};
 
@@ -21,7 +22,6 @@ pub struct LegOutput {
     frame_samples: usize,
     /// Samples handed over so far, at the outgoing rate.
     position: u64,
-    scratch: Vec<i16>,
     /// Received and not handed over yet.
     queued: Option<LegCommand>,
     finished: bool,
@@ -46,7 +46,6 @@ impl LegOutput {
             playout,
             frame_samples,
             position: 0,
-            scratch: Vec::new(),
             queued: None,
             finished: false,
         }
@@ -85,6 +84,7 @@ impl LegOutput {
 
     async fn wait(&mut self) {
         tokio::select! {
+            biased;
             () = self.shared.playout_ready.notified() => {}
             command = self.commands.recv() => {
                 self.finished = command.is_none();
@@ -101,9 +101,10 @@ impl LegOutput {
                 self.drop_stale();
                 continue;
             }
-            self.scratch.clear();
-            self.playout.pop(self.frame_samples, &mut self.scratch)?;
-            return Some(self.audio_command(epoch));
+            return with_scratch(|scratch| {
+                self.playout.pop(self.frame_samples, &mut scratch.samples)?;
+                Some(self.audio_command(epoch, &scratch.samples))
+            });
         }
     }
 
@@ -113,11 +114,11 @@ impl LegOutput {
         }
     }
 
-    fn audio_command(&mut self, epoch: Epoch) -> LegCommand {
-        let mut bytes = Vec::new();
-        self.encoder.encode(&self.scratch, &mut bytes);
+    fn audio_command(&mut self, epoch: Epoch, samples: &[i16]) -> LegCommand {
+        let mut bytes = Vec::with_capacity(samples.len() * size_of::<i16>());
+        self.encoder.encode(samples, &mut bytes);
         let position = self.position;
-        self.position += self.scratch.len() as u64;
+        self.position += samples.len() as u64;
         LegCommand::Audio { epoch, position, bytes: Bytes::from(bytes) }
     }
 }

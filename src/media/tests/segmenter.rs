@@ -225,6 +225,56 @@ fn debug_output_holds_no_audio() {
     assert!(text.contains("held_samples: 512") && !text.contains("511"), "{text}");
 }
 
+/// A square wave, as loud as `level`.
+fn tone(level: i16, ms: usize) -> Vec<i16> {
+    (0..ms * 16).map(|n| if n % 2 == 0 { level } else { -level }).collect()
+}
+
+/// Where the only utterance ends, and how much audio it took to know, in milliseconds:
+/// windows of speech, then silence, whose windows are looked at every 10 ms.
+fn end_of(speech: &[i16], silence: &[i16]) -> (u64, u64) {
+    let mut segmenter = segmenter();
+    speech.chunks(WINDOW_SAMPLES).for_each(|window| segmenter.handle_window(window, SPEECH));
+    for window in silence.chunks(WINDOW_SAMPLES) {
+        segmenter.handle_beginning(&window[..160]);
+        if let Some(end) = ready_at(&mut segmenter) {
+            return (ms(end.0), ms(segmenter.position().0 + 160));
+        }
+        segmenter.handle_window(window, SILENCE);
+        if let Some(end) = ready_at(&mut segmenter) {
+            return (ms(end.0), ms(segmenter.position().0));
+        }
+    }
+    panic!("the utterance does not end");
+}
+
+fn ready_at(segmenter: &mut Segmenter) -> Option<MediaTime> {
+    std::iter::from_fn(|| segmenter.poll_event()).find_map(|event| match event {
+        SegmenterEvent::UtteranceReady { ended_at, .. } => Some(ended_at),
+        _ => None,
+    })
+}
+
+#[test]
+fn without_a_sound_the_end_of_speech_is_known_to_five_milliseconds() {
+    let speech = [tone(1_000, 310), tone(10, 10)].concat();
+    // 480 ms behind it are 790: the beginning of the window from 784 on.
+    assert_eq!(end_of(&speech, &tone(10, 960)), (310, 794));
+}
+
+#[test]
+fn in_noise_the_end_of_speech_is_the_detectors_to_say() {
+    let speech = [tone(1_000, 310), tone(300, 10)].concat();
+    assert_eq!(end_of(&speech, &tone(300, 960)), (320, 800));
+}
+
+#[test]
+fn a_voice_in_the_last_moment_of_silence_is_left_to_the_detector() {
+    let speech = [tone(1_000, 310), tone(10, 10)].concat();
+    let silence = [tone(10, 468), tone(1_000, 2), tone(10, 960)].concat();
+    assert_eq!(end_of(&speech, &silence), (310, 800));
+}
+
 /// What a call is made of: stretches of up to half a second at one probability.
 fn scripts() -> impl Strategy<Value = Vec<(u64, f32)>> {
     let probability = prop::sample::select(vec![SILENCE, SILENCE, DOUBT, SPEECH, SPEECH]);

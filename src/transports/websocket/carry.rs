@@ -36,6 +36,7 @@ pub(in crate::transports) async fn carry(
     let Leg { input, mut output, .. } = leg;
     let mut replies = socket.outgoing.clone();
     let ending = tokio::select! {
+        biased;
         ending = read(&mut socket.incoming, &mut socket.outgoing, &mut decoder, &input) => ending,
         ending = write(&mut replies, &mut encoder, &mut output, first) => ending,
     };

@@ -14,12 +14,13 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
+use super::connection::Connection;
 use super::{Decoder, Encoder, Outbound, Socket, SocketLimits, carry};
-use crate::actors::link::Leg;
+use crate::actors::link::{Leg, Visits};
 use crate::transports::refusal::Refusal;
 
 /// A connection as the HTTP server hands it over.
-pub(super) type Connection = Framed<TcpStream, Codec>;
+pub(super) type HttpConnection = Framed<TcpStream, Codec>;
 
 /// Decides who may come in by WebSocket, and what is spoken then.
 pub(in crate::transports) trait Door: Clone + Send + 'static {
@@ -52,7 +53,7 @@ pub(in crate::transports) struct Opened<D, E> {
 pub(in crate::transports) async fn upgrade<D: Door>(
     door: D,
     request: Request,
-    connection: Framed<TcpStream, Codec>,
+    connection: HttpConnection,
 ) -> Result<(), Infallible> {
     let answer = match ws::verify_handshake(request.head()) {
         Ok(()) => door.open(request.head()).await,
@@ -88,7 +89,8 @@ where
     opened.leg.seat.clone().spawn(move || async move {
         let _dropped_at_the_end = over;
         let Opened { leg, decoder, encoder, first } = opened;
-        match accepted.into_socket(limits).await {
+        let Some(visits) = Visits::here() else { return };
+        match accepted.into_socket(visits, limits).await {
             Ok(socket) => carry(leg, socket, decoder, encoder, first).await,
             Err(error) => tracing::error!(%error, "a connection cannot change its thread"),
         }
@@ -106,21 +108,28 @@ pub(super) struct Accepted {
 
 impl Accepted {
     /// The WebSocket, for the current thread.
-    pub(super) async fn into_socket(self, limits: SocketLimits) -> io::Result<Socket> {
-        let connection = TcpStream::from_std(self.connection)?;
+    pub(super) async fn into_socket(
+        self,
+        visits: Visits,
+        limits: SocketLimits,
+    ) -> io::Result<Socket> {
+        let connection = Connection::new(self.connection, visits)?;
         Ok(Socket::new(connection, &self.read, limits).await)
     }
 }
 
 /// Upgrades a connection whose request is fit for it.
-pub(super) async fn accept(request: &Request, connection: Connection) -> io::Result<Accepted> {
+pub(super) async fn accept(request: &Request, connection: HttpConnection) -> io::Result<Accepted> {
     let response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
     let sent = send(connection, response).await.map_err(|_| io::ErrorKind::ConnectionAborted)?;
     let FramedParts { io, read_buf: read, .. } = sent.into_parts();
     Ok(Accepted { connection: io.into_std()?, read })
 }
 
-async fn send(connection: Connection, response: Response<Bytes>) -> Result<Connection, Error> {
+async fn send(
+    connection: HttpConnection,
+    response: Response<Bytes>,
+) -> Result<HttpConnection, Error> {
     SendResponse::new(connection, response).await
 }
 

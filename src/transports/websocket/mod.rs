@@ -4,6 +4,7 @@
 //! in, a [`Decoder`] and an [`Encoder`] say what messages mean.
 
 mod carry;
+mod connection;
 mod door;
 mod socket;
 #[cfg(test)]

@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
@@ -25,17 +24,14 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Message, Result as WireResult};
 
 use super::Outbound;
+use super::connection::Connection;
 use crate::config::LimitSettings;
 
 /// How long a message may wait for a peer that reads slowly.
 const SEND_MS_MAX: u64 = 5_000;
 
-/// What the system may hold for a peer that does not read, in bytes: a second or two of
-/// audio. It takes twice as much for its own bookkeeping.
-const SEND_BUFFER_BYTES: usize = 32 * 1024;
-
 /// Read at once. Zeroed before each read, so no more than a few frames of audio.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 /// Pings within the idle time: two may be lost.
 const PINGS_PER_IDLE_TIME: u32 = 3;
@@ -67,8 +63,7 @@ pub(in crate::transports) struct Socket {
 
 impl Socket {
     /// A WebSocket on a connection that was upgraded; `read` came with the request.
-    pub(super) async fn new(connection: TcpStream, read: &[u8], limits: SocketLimits) -> Self {
-        set_options(&connection);
+    pub(super) async fn new(connection: Connection, read: &[u8], limits: SocketLimits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -105,16 +100,6 @@ impl Socket {
         };
         // A peer that does not close in time has had its time.
         let _closed = timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await;
-    }
-}
-
-/// Options that only cost something when they cannot be set.
-fn set_options(connection: &TcpStream) {
-    let socket = socket2::SockRef::from(connection);
-    if let Err(error) =
-        socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES))
-    {
-        tracing::debug!(%error, "a socket option was not set");
     }
 }
 
@@ -205,7 +190,7 @@ pub(super) enum SendError {
 
 /// The sending half. Clones send on the same connection.
 #[derive(Clone)]
-pub(super) struct Outgoing(Rc<RefCell<WebSocketStream<TcpStream>>>);
+pub(super) struct Outgoing(Rc<RefCell<WebSocketStream<Connection>>>);
 
 impl Outgoing {
     /// Sends a message; done when the system has taken all of it.
@@ -248,6 +233,7 @@ impl Outgoing {
 
     /// Reads on until the peer has closed.
     async fn drain(&self) {
+        self.0.borrow_mut().get_mut().drain();
         let next = || poll_fn(|context| self.0.borrow_mut().poll_next_unpin(context));
         while let Some(Ok(message)) = next().await {
             if matches!(message, Message::Close(_)) {

@@ -12,15 +12,18 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
 
-use super::door::{Connection, accept};
+use super::connection::Connection;
+use super::door::{HttpConnection, accept};
 use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
+use crate::actors::link::Visits;
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,11 +45,18 @@ impl Server {
         let server = HttpServer::build().workers(1).disable_signals();
         let server = server.listen("test", port, move || {
             let sender = sender.clone();
-            let upgrade = fn_service(move |(request, connection): (Request, Connection)| {
+            let upgrade = fn_service(move |(request, connection): (Request, HttpConnection)| {
                 let sender = sender.clone();
                 async move {
                     let accepted = accept(&request, connection).await.expect("an open one");
-                    serve(accepted.into_socket(limits).await.expect("a socket"), sender).await;
+                    serve(
+                        accepted
+                            .into_socket(Visits::every_10_ms(), limits)
+                            .await
+                            .expect("a socket"),
+                        sender,
+                    )
+                    .await;
                     Ok::<_, Infallible>(())
                 }
             });
@@ -179,21 +189,27 @@ const HELD_BYTES_MAX: usize = 30 * AUDIO_BYTES;
 
 #[tokio::test(start_paused = true)]
 async fn little_is_kept_for_a_peer_that_does_not_read_and_soon_it_counts_as_slow() {
+    let refused = LocalSet::new().run_until(send_until_refused()).await;
+    assert_eq!(refused, SendError::Slow);
+}
+
+async fn send_until_refused() -> SendError {
     let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = port.local_addr().expect("bound");
     let (client, accepted) = tokio::join!(TcpStream::connect(address), port.accept());
     let _never_reads = client.expect("the port listens");
     let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max: 60_000 };
-    let mut socket = Socket::new(accepted.expect("a peer").0, &[], limits).await;
+    let stream = accepted.expect("a peer").0.into_std().expect("an open connection");
+    let connection = Connection::new(stream, Visits::every_10_ms()).expect("its options");
+    let mut socket = Socket::new(connection, &[], limits).await;
     let mut sent = 0;
-    let refused = loop {
+    loop {
         match socket.outgoing.send(Outbound::Binary(vec![0; AUDIO_BYTES].into())).await {
             Ok(()) => sent += AUDIO_BYTES,
             Err(error) => break error,
         }
         assert!(sent < HELD_BYTES_MAX, "{sent} bytes are kept");
-    };
-    assert_eq!(refused, SendError::Slow);
+    }
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

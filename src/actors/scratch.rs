@@ -1,0 +1,27 @@
+//! Samples on their way through a step, in buffers that all calls of a thread share: a
+//! thread goes from call to call, and buffers of each call's own would be cold memory
+//! every time. Nothing is kept in them from one step to the next.
+
+use std::cell::RefCell;
+
+/// The buffers.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// What was taken from somewhere.
+    pub samples: Vec<i16>,
+    /// What was made of it.
+    pub converted: Vec<i16>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Does a step with the thread's buffers, empty.
+pub(super) fn with_scratch<T>(step: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.samples.clear();
+        scratch.converted.clear();
+        step(scratch)
+    })
+}
