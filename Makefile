@@ -31,7 +31,7 @@ help: ## list what there is to do
 demo: build ## install what is missing, build, place one scripted call
 	$(CARGO) run --release --locked --quiet -- demo
 
-test: tools format lint doc unit ## format, lints, documentation, tests
+test: tools format lint doc unit bench-smoke ## format, lints, documentation, tests, benches once
 
 deps: packages prometheus ## only install what is missing from Debian (never starts a service)
 
@@ -102,5 +102,5 @@ vad-table: ## measure the voice detectors in noise, into docs/vad.md
 bench: packages ## measure what the stages of the audio path cost
 	$(CARGO) bench --locked --bench '*'
 
-bench-smoke: packages ## run every bench once, to see that it works
-	$(CARGO) bench --locked --bench '*' -- --test
+bench-smoke: packages ## run every bench once, as the tests are built, to see that it works
+	$(CARGO) test --locked --bench '*'
