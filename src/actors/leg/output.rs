@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use super::LegShared;
@@ -22,6 +22,10 @@ pub struct LegOutput {
     /// Samples handed over so far, at the outgoing rate.
     position: u64,
     scratch: Vec<i16>,
+    encoded: Vec<u8>,
+    /// Where frames are handed over from: its memory is used again as soon as the
+    /// transport has dropped the frames before.
+    frames: BytesMut,
     /// Received and not handed over yet.
     queued: Option<LegCommand>,
     finished: bool,
@@ -47,6 +51,8 @@ impl LegOutput {
             frame_samples,
             position: 0,
             scratch: Vec::new(),
+            encoded: Vec::new(),
+            frames: BytesMut::new(),
             queued: None,
             finished: false,
         }
@@ -114,11 +120,13 @@ impl LegOutput {
     }
 
     fn audio_command(&mut self, epoch: Epoch) -> LegCommand {
-        let mut bytes = Vec::new();
-        self.encoder.encode(&self.scratch, &mut bytes);
+        self.encoded.clear();
+        self.encoder.encode(&self.scratch, &mut self.encoded);
+        self.frames.extend_from_slice(&self.encoded);
+        let bytes = self.frames.split().freeze();
         let position = self.position;
         self.position += self.scratch.len() as u64;
-        LegCommand::Audio { epoch, position, bytes: Bytes::from(bytes) }
+        LegCommand::Audio { epoch, position, bytes }
     }
 }
 
