@@ -23,7 +23,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
 .PHONY: help demo test deps packages prometheus tools build check format lint unit doc bench bench-smoke \
-	silero-weights vad-oracle vad-table
+	soak silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,3 +104,14 @@ bench: packages ## measure what the stages of the audio path cost
 
 bench-smoke: packages ## run every bench once, as the tests are built, to see that it works
 	$(CARGO) test --locked --bench '*'
+
+# About 70 % of what two cores hold, the callers on the same ones.
+CALLS     ?= 1200
+CALL_FOR  ?= 30
+FOR       ?= 30m
+WARM_UP   ?= 10m
+MEMORY_MB ?= 10
+
+soak: build ## let calls come and go for half an hour, and see that the engine does not grow
+	@CALLS=$(CALLS) CALL_FOR=$(CALL_FOR) FOR=$(FOR) WARM_UP=$(WARM_UP) MEMORY_MB=$(MEMORY_MB) \
+		tools/soak.sh
