@@ -91,13 +91,17 @@ SILERO := $(CARGO) run --release --locked --quiet --manifest-path tools/silero/C
 silero-weights: ## take the weights of the voice detector out of the published model
 	$(SILERO) weights assets/silero_vad_16k.bin
 
-vad-oracle: ## let another runtime hear the labelled track with the published model
+VAD_TRACK := $(CARGO) run --release --locked --quiet --example vad_track --
+
+vad-oracle: ## let another runtime hear both tracks with the published model
 	rm -rf target/vad-track
-	$(CARGO) run --release --locked --quiet --example vad_track -- streams target/vad-track
-	$(SILERO) oracle target/vad-track tests/track/oracle.bin
+	$(VAD_TRACK) streams target/vad-track/labelled
+	$(VAD_TRACK) held-out-streams target/vad-track/held-out
+	$(SILERO) oracle target/vad-track/labelled tests/track/oracle.bin
+	$(SILERO) oracle target/vad-track/held-out tests/track/held_out.bin
 
 vad-table: ## measure the voice detectors in noise, into docs/vad.md
-	$(CARGO) run --release --locked --quiet --example vad_track -- table docs/vad.md
+	$(VAD_TRACK) table docs/vad.md
 
 bench: packages ## measure what the stages of the audio path cost
 	$(CARGO) bench --locked --bench '*'
