@@ -15,13 +15,15 @@ ulimit -n "$(ulimit -Hn)"
 antiphon=${CARGO_TARGET_DIR:-target}/release/antiphon
 out=target/soak
 mkdir -p "$out"
-rm -f "$out"/voice_metrics.jsonl* "$out/address"
+rm -f "$out"/voice_metrics.jsonl*
+# It is looked for before the engine has begun to write.
+: >"$out/address"
 
 ANTIPHON_SERVER__HTTP=127.0.0.1:0 ANTIPHON_SERVER__SIMULATOR=127.0.0.1:0 \
   ANTIPHON_EVENTS__PATH=$out/voice_metrics.jsonl \
   "$antiphon" serve --config benches/peers.toml >"$out/address" &
 engine=$!
-trap 'kill "$engine" 2>/dev/null; wait "$engine"' EXIT
+trap 'kill "$engine" 2>/dev/null; wait "$engine" || true' EXIT
 
 for _ in $(seq 100); do
   http=$(awk '$1 == "http" { print $2 }' "$out/address")
