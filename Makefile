@@ -110,7 +110,7 @@ bench-smoke: packages ## run every bench once, as the tests are built, to see th
 	$(CARGO) test --locked --bench '*'
 
 # About 70 % of what two cores hold, the callers on the same ones.
-CALLS     ?= 1200
+CALLS     ?= 1000
 CALL_FOR  ?= 30
 FOR       ?= 30m
 WARM_UP   ?= 10m
