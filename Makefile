@@ -23,7 +23,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
 .PHONY: help demo test deps packages prometheus tools build check format lint unit doc bench bench-smoke \
-	silero-weights vad-oracle vad-table
+	soak silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## list what there is to do
 demo: build ## install what is missing, build, place one scripted call
 	$(CARGO) run --release --locked --quiet -- demo
 
-test: tools format lint doc unit ## format, lints, documentation, tests
+test: tools format lint doc unit bench-smoke ## format, lints, documentation, tests, benches once
 
 deps: packages prometheus ## only install what is missing from Debian (never starts a service)
 
@@ -91,16 +91,31 @@ SILERO := $(CARGO) run --release --locked --quiet --manifest-path tools/silero/C
 silero-weights: ## take the weights of the voice detector out of the published model
 	$(SILERO) weights assets/silero_vad_16k.bin
 
-vad-oracle: ## let another runtime hear the labelled track with the published model
+VAD_TRACK := $(CARGO) run --release --locked --quiet --example vad_track --
+
+vad-oracle: ## let another runtime hear both tracks with the published model
 	rm -rf target/vad-track
-	$(CARGO) run --release --locked --quiet --example vad_track -- streams target/vad-track
-	$(SILERO) oracle target/vad-track tests/track/oracle.bin
+	$(VAD_TRACK) streams target/vad-track/labelled
+	$(VAD_TRACK) held-out-streams target/vad-track/held-out
+	$(SILERO) oracle target/vad-track/labelled tests/track/oracle.bin
+	$(SILERO) oracle target/vad-track/held-out tests/track/held_out.bin
 
 vad-table: ## measure the voice detectors in noise, into docs/vad.md
-	$(CARGO) run --release --locked --quiet --example vad_track -- table docs/vad.md
+	$(VAD_TRACK) table docs/vad.md
 
 bench: packages ## measure what the stages of the audio path cost
 	$(CARGO) bench --locked --bench '*'
 
-bench-smoke: packages ## run every bench once, to see that it works
-	$(CARGO) bench --locked --bench '*' -- --test
+bench-smoke: packages ## run every bench once, as the tests are built, to see that it works
+	$(CARGO) test --locked --bench '*'
+
+# About 70 % of what two cores hold, the callers on the same ones.
+CALLS     ?= 1000
+CALL_FOR  ?= 30
+FOR       ?= 30m
+WARM_UP   ?= 10m
+MEMORY_MB ?= 10
+
+soak: build ## let calls come and go for half an hour, and see that the engine does not grow
+	@CALLS=$(CALLS) CALL_FOR=$(CALL_FOR) FOR=$(FOR) WARM_UP=$(WARM_UP) MEMORY_MB=$(MEMORY_MB) \
+		tools/soak.sh

@@ -147,6 +147,29 @@ async fn refused_calls_are_no_errors_and_a_missed_objective_ends_with_1_even_whe
     assert!(page.contains("An objective was missed."));
 }
 
+#[tokio::test]
+async fn a_watched_engine_shows_what_it_takes_and_a_short_look_says_nothing_about_growth() {
+    let engine = coded().start().await;
+    let (url, metrics) = (stream(&engine), format!("{}/metrics", engine.http));
+    let typed = ["load", "--url", &url, "--rate", "5", "--call-for", "1s", "--for", "3s"];
+    let judged = ["--max-memory-growth-mb", "1000", "--watch", &metrics, "--warm-up", "0"];
+    // How busy this computer is does not matter here.
+    let other = ["--max-send-late-ms", "100000", "--max-cpu-share", "100", "--out", "report"];
+    let ended = engine.setup.run(&[&typed[..], &judged[..], &other[..]].concat()).await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.printed.contains("growth of memory: not measured"), "{ended:?}");
+    let folder = engine.setup.folder();
+    let text = std::fs::read_to_string(folder.join("report/load.json")).expect("a report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let process = &report["engine"];
+    assert!(process["looks"].as_u64() >= Some(1), "{process}");
+    for figure in ["resident_mb", "handles", "threads"] {
+        assert!(process[figure]["max"].as_f64() >= Some(1.0), "{figure}: {process}");
+    }
+    let page = std::fs::read_to_string(folder.join("report/load.html")).expect("a page");
+    assert!(page.contains("The engine: resident memory, MB"));
+}
+
 /// Waits until the engine refused two calls, and stops the generator as Ctrl-C does.
 async fn stopped_after_two_refusals(engine: &Engine, mut command: Command) -> Option<i32> {
     let mut generator = command.spawn().expect("the generator starts");
@@ -173,6 +196,8 @@ async fn what_cannot_be_done_is_refused_before_anything_is() {
         (&["--url", "ftp://a"], 2, "no address for calls"),
         (&["--script", "wrong.toml"], 2, "cals"),
         (&["--url", "ws://a", "--calls", "1", "--rate", "1"], 2, "--rate"),
+        (&["--url", "ws://a", "--watch", "nowhere"], 2, "--watch"),
+        (&["--url", "ws://a", "--watch", "http://127.0.0.1:1/metrics"], 2, "--watch"),
     ] {
         let ended = setup.run(&[&["load"][..], typed].concat()).await;
         assert_eq!(ended.code(), code, "{ended:?}");

@@ -22,7 +22,7 @@ pub struct MediaThreads {
 }
 
 struct MediaThread {
-    /// `None`: the thread this was made on, for tests in virtual time.
+    /// `None`: the thread this was made on, for virtual time.
     arbiter: Option<Arbiter>,
     calls: Arc<AtomicUsize>,
 }
@@ -31,7 +31,7 @@ struct MediaThread {
 /// socket to the ear without waking another thread.
 #[derive(Clone)]
 pub struct Seat {
-    /// `None`: the current thread, for tests in virtual time.
+    /// `None`: the current thread, for virtual time.
     arbiter: Option<ArbiterHandle>,
 }
 
@@ -96,10 +96,10 @@ impl MediaThreads {
         Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
-    /// Uses the current thread only. For tests in virtual time: an arbiter has a
-    /// runtime, and so a clock, of its own.
-    #[cfg(test)]
-    pub(super) fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
+    /// Uses the current thread only. For virtual time, in tests and benches: an arbiter
+    /// has a runtime, and so a clock, of its own.
+    #[must_use]
+    pub fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
         install_driver(clock, tick_ms, telemetry.arbiter_meter(0));
         Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
     }

@@ -11,6 +11,8 @@ pub(super) struct Scratch {
     pub samples: Vec<i16>,
     /// What was made of it.
     pub converted: Vec<i16>,
+    /// The same as bytes.
+    pub bytes: Vec<u8>,
 }
 
 thread_local! {
@@ -22,6 +24,7 @@ pub(super) fn with_scratch<T>(step: impl FnOnce(&mut Scratch) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.samples.clear();
         scratch.converted.clear();
+        scratch.bytes.clear();
         step(scratch)
     })
 }

@@ -15,8 +15,8 @@ use super::print;
 use super::serve::told_to_stop;
 use super::speech::read_wav;
 use crate::load::{
-    self, Arrivals, CallerSettings, LoadPlan, Objectives, Report, RunningLoad, Schedule, Script,
-    SpanMs, Speech, Stage, TalkPattern, Target, ValidityLimits,
+    self, Arrivals, CallerSettings, EngineWatch, LoadPlan, Objectives, Report, RunningLoad,
+    Schedule, Script, SpanMs, Speech, Stage, TalkPattern, Target, ValidityLimits,
 };
 use crate::types::SampleRate;
 
@@ -92,6 +92,13 @@ pub(super) struct LoadArgs {
     /// Decides all that is left to chance: the same seed, the same conversations.
     #[arg(long)]
     seed: Option<u64>,
+    /// The engine's metrics (http://host:port/metrics): its memory, handles and threads are
+    /// looked at once a second and go into the report.
+    #[arg(long, value_name = "URL")]
+    watch: Option<String>,
+    /// Growth of the engine counts from here on; from a third of the run otherwise.
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "watch")]
+    warm_up: Option<f64>,
     /// Threads of the generator.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
@@ -151,6 +158,15 @@ struct ObjectiveArgs {
     /// Longest time until 99 % of the calls are taken.
     #[arg(long, value_name = "MS")]
     max_set_up_p99_ms: Option<f64>,
+    /// Most growth of the engine's memory after the warm-up, in MB.
+    #[arg(long, value_name = "MB")]
+    max_memory_growth_mb: Option<f64>,
+    /// Most growth of the number of its open files and sockets.
+    #[arg(long, value_name = "COUNT")]
+    max_handle_growth: Option<f64>,
+    /// Most growth of the number of its threads.
+    #[arg(long, value_name = "COUNT")]
+    max_thread_growth: Option<f64>,
 }
 
 impl From<&ObjectiveArgs> for Objectives {
@@ -166,6 +182,9 @@ impl From<&ObjectiveArgs> for Objectives {
             max_refused: args.max_refused,
             max_errors: args.max_errors,
             max_set_up_p99_ms: args.max_set_up_p99_ms,
+            max_memory_growth_mb: args.max_memory_growth_mb,
+            max_handle_growth: args.max_handle_growth,
+            max_thread_growth: args.max_thread_growth,
         }
     }
 }
@@ -177,13 +196,24 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     let mut plan = plan(args, &script)?;
     plan.must_verify |= objectives.max_flaws.or(objectives.max_cross_talk).is_some();
     let total_ms = plan.schedule.ms();
+    let engine = watch_engine(args).await?;
     let running = load::start(plan)?;
-    watch(&running, total_ms).await?;
+    show(&running, total_ms).await?;
     let mut report = running.report()?;
+    if let Some(engine) = engine {
+        let warm_until_s = args.warm_up.unwrap_or(report.run.seconds / 3.0);
+        engine.end(&mut report, warm_until_s).await;
+    }
     report.judge(&objectives);
     print(&load::summary(&report));
     write_files(args, &report)?;
     verdict(&report)
+}
+
+async fn watch_engine(args: &LoadArgs) -> Result<Option<EngineWatch>, CliError> {
+    let Some(url) = &args.watch else { return Ok(None) };
+    let watch = EngineWatch::start(url).await;
+    watch.map(Some).map_err(|error| CliError::Typed(format!("--watch: {error}")))
 }
 
 fn read_script(path: Option<&Path>) -> Result<Script, CliError> {
@@ -252,7 +282,7 @@ fn speech(args: &LoadArgs) -> Result<Speech, CliError> {
 }
 
 /// Shows how it goes until it is over. The first Ctrl-C ends it early.
-async fn watch(running: &RunningLoad, total_ms: u64) -> Result<(), CliError> {
+async fn show(running: &RunningLoad, total_ms: u64) -> Result<(), CliError> {
     let mut line = ProgressLine::new(total_ms);
     let stop = told_to_stop();
     tokio::pin!(stop);

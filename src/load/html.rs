@@ -15,7 +15,9 @@ pub fn html(report: &Report) -> String {
         (true, false) => "<p class=bad>An objective was missed.</p>",
         (true, true) => "<p class=good>Valid, and nothing was missed.</p>",
     };
-    let plots: String = PLOTS.iter().map(|plot| plot.draw(&report.intervals)).collect();
+    let engine = if report.engine.is_some() { ENGINE_PLOTS } else { &[] };
+    let plots = PLOTS.iter().chain(engine);
+    let plots: String = plots.map(|plot| plot.draw(&report.intervals)).collect();
     format!(
         "<!doctype html>\n<html lang=en><meta charset=utf-8>\n\
          <meta name=viewport content=\"width=device-width\">\n<title>{calls} calls, {carrier}</title>\n\
@@ -98,6 +100,18 @@ const PLOTS: &[Plot] = &[
     Plot {
         title: "The generator: lateness p99 in ms, cores",
         lines: &[("ms late", |it| it.send_late_p99_ms), ("cores", |it| Some(it.generator_cores))],
+    },
+];
+
+/// For a run whose engine was watched.
+const ENGINE_PLOTS: &[Plot] = &[
+    Plot {
+        title: "The engine: resident memory, MB",
+        lines: &[("memory", |it| Some(it.engine?.resident_bytes? / 1e6))],
+    },
+    Plot {
+        title: "The engine: handles and threads",
+        lines: &[("handles", |it| it.engine?.handles), ("threads", |it| it.engine?.threads)],
     },
 ];
 
@@ -184,6 +198,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::engine::EngineFigures;
     use crate::load::report::{Percentiles, RunFacts};
 
     #[test]
@@ -205,6 +220,9 @@ mod tests {
         };
         let page = html(&report);
         assert_eq!(page.matches("<svg").count(), PLOTS.len());
+        let engine = Some(EngineFigures::default());
+        let watched = html(&Report { engine, ..report.clone() });
+        assert_eq!(watched.matches("<svg").count(), PLOTS.len() + ENGINE_PLOTS.len());
         assert!(page.contains("ws://a/?x=&lt;b&gt;&amp;c"));
         for outside in ["<script", "src=", "href=", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");

@@ -12,12 +12,15 @@
 //! | `talker`, `playback` | pure: one of many callers, and what it measures |
 //! | `line`, `handshake`, `callback` | a call over a WebSocket or over HTTP |
 //! | `worker`, `generator`, `gauge` | threads, the ticker that sends, processor time |
+//! | `engine_watch`, `engine` | looks at the engine's metrics; pure: whether its process grows |
 //! | `tally`, `histogram` | pure: counts and durations |
 //! | `report`, `objectives`, `summary`, `html` | pure: the result, what it misses, and how it is shown |
 
 mod call;
 mod callback;
 mod caller;
+mod engine;
+mod engine_watch;
 mod gauge;
 mod generator;
 mod handshake;
@@ -42,6 +45,8 @@ mod worker;
 
 pub use call::{CallEnd, CallError, CallObservation, CallOutcome, CallPlan, place_call};
 pub use caller::{Caller, CallerSettings, CallerSettingsError, CallerTurn, Chunk};
+pub use engine::{Course, EngineFigures, EngineSample, LOOKS_MIN};
+pub use engine_watch::{EngineWatch, WatchError};
 pub use gauge::Progress;
 pub use generator::{LoadError, RunningLoad, start};
 pub use histogram::Histogram;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::engine::{Course, EngineFigures};
 use super::report::Report;
 
 /// The wishes. What is not given is not judged.
@@ -29,6 +30,12 @@ pub struct Objectives {
     pub max_errors: Option<u64>,
     /// Longest time until 99 % of the calls are taken, in milliseconds.
     pub max_set_up_p99_ms: Option<f64>,
+    /// Most growth of the engine's resident memory after the warm-up, in MB.
+    pub max_memory_growth_mb: Option<f64>,
+    /// Most growth of the number of its open handles.
+    pub max_handle_growth: Option<f64>,
+    /// Most growth of the number of its threads.
+    pub max_thread_growth: Option<f64>,
 }
 
 impl Objectives {
@@ -46,6 +53,9 @@ impl Objectives {
             max_refused: other.max_refused.or(self.max_refused),
             max_errors: other.max_errors.or(self.max_errors),
             max_set_up_p99_ms: other.max_set_up_p99_ms.or(self.max_set_up_p99_ms),
+            max_memory_growth_mb: other.max_memory_growth_mb.or(self.max_memory_growth_mb),
+            max_handle_growth: other.max_handle_growth.or(self.max_handle_growth),
+            max_thread_growth: other.max_thread_growth.or(self.max_thread_growth),
         }
     }
 
@@ -55,6 +65,7 @@ impl Objectives {
     pub fn missed(&self, report: &Report) -> Vec<String> {
         let response = report.response_ms;
         // Without a number in any reply nothing is known of the audio.
+        let growth = |of: fn(&EngineFigures) -> Course| of(report.engine.as_ref()?).growth;
         let verified = |count: u64| (report.verified_replies > 0).then_some(count);
         let at_most = [
             ("response p50", response.p50, self.max_p50_ms, "ms"),
@@ -66,6 +77,9 @@ impl Objectives {
             count("words of other calls", verified(report.cross_talk_words), self.max_cross_talk),
             count("refused calls", Some(report.refused), self.max_refused),
             count("errors", Some(report.errors_count()), self.max_errors),
+            ("growth of memory", growth(|it| it.resident_mb), self.max_memory_growth_mb, "MB"),
+            ("growth of handles", growth(|it| it.handles), self.max_handle_growth, ""),
+            ("growth of threads", growth(|it| it.threads), self.max_thread_growth, ""),
         ];
         let exceeded = at_most.into_iter().filter_map(|(what, found, limit, unit)| {
             let limit = limit?;
@@ -139,6 +153,24 @@ mod tests {
             ]
         );
         assert!(Objectives::default().missed(&report).is_empty());
+    }
+
+    #[test]
+    fn an_engine_that_grows_misses_and_one_that_nobody_watched_as_well() {
+        let grown = |by| Course { growth: Some(by), ..Course::default() };
+        let engine = EngineFigures {
+            resident_mb: grown(3.25),
+            handles: grown(-1.0),
+            ..EngineFigures::default()
+        };
+        let watched = Report { engine: Some(engine), ..Report::default() };
+        let wishes = Objectives {
+            max_memory_growth_mb: Some(2.0),
+            max_handle_growth: Some(0.0),
+            ..Objectives::default()
+        };
+        assert_eq!(wishes.missed(&watched), ["growth of memory: 3.25 MB, at most 2 wanted"]);
+        assert_eq!(wishes.missed(&Report::default()).len(), 2);
     }
 
     #[test]

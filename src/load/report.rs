@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::engine::{EngineFigures, EngineSample};
 use super::histogram::Histogram;
 use super::objectives::Objectives;
 use super::plan::LoadPlan;
@@ -66,6 +67,8 @@ pub struct Report {
     pub engine_told: BTreeMap<String, u64>,
     /// The generator itself.
     pub generator: GeneratorFigures,
+    /// The engine's process, if it was watched.
+    pub engine: Option<EngineFigures>,
     /// The run in pieces.
     pub intervals: Vec<IntervalFigures>,
 }
@@ -185,6 +188,8 @@ pub struct IntervalFigures {
     pub send_late_p99_ms: Option<f64>,
     /// Cores that the generator used.
     pub generator_cores: f64,
+    /// The last look at the engine's process.
+    pub engine: Option<EngineSample>,
 }
 
 impl From<&Histogram> for Percentiles {
@@ -256,6 +261,17 @@ impl Report {
         report.invalid_because = report.reasons_against(plan);
         report.valid = report.invalid_because.is_empty();
         report
+    }
+
+    /// Adds what was seen of the engine's process, in the order of time.
+    pub(super) fn add_engine(&mut self, figures: EngineFigures, samples: &[EngineSample]) {
+        self.engine = Some(figures);
+        for sample in samples {
+            let is_later = self.intervals.partition_point(|it| it.at_s <= sample.at_s);
+            if let Some(interval) = self.intervals[..is_later].last_mut() {
+                interval.engine = Some(*sample);
+            }
+        }
     }
 
     /// Judges it by `objectives`.
@@ -356,6 +372,7 @@ fn intervals(tally: &Tally) -> Vec<IntervalFigures> {
         late_share: share(interval.late, interval.heard),
         send_late_p99_ms: interval.send_late.percentile_ms(99.0),
         generator_cores: interval.cpu_share,
+        engine: None,
     };
     tally.intervals.iter().enumerate().map(figures).collect()
 }

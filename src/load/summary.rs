@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::engine::{Course, EngineFigures};
 use super::report::Report;
 
 /// The report as lines. Ends with a line break.
@@ -46,6 +47,9 @@ pub fn summary(report: &Report) -> String {
         "late frames",
         &format!("{:.3} % of {} reply frames", report.late_share * 100.0, report.reply_frames),
     );
+    if let Some(engine) = &report.engine {
+        line(&mut text, "engine", &self::engine(engine));
+    }
     counts(&mut text, "errors", report.errors.iter());
     counts(&mut text, "engine told", report.engine_told.iter());
     text.push('\n');
@@ -77,6 +81,24 @@ fn audio(report: &Report) -> String {
     }
     write_to(&mut text, format_args!("; cross-talk: {} words", report.cross_talk_words));
     text
+}
+
+fn engine(it: &EngineFigures) -> String {
+    let course = |course: Course, unit: &str| {
+        let max = course.max.map_or_else(|| "-".to_owned(), |it| format!("{it:.1}{unit}"));
+        let growth = course.growth.map_or_else(|| "-".to_owned(), |it| format!("{it:+.2}"));
+        format!("{max} at most, {growth}")
+    };
+    format!(
+        "{} cores; memory {}; handles {}; threads {} (growth after {} s of warm-up; {} looks, {} failed)",
+        ms(it.cores),
+        course(it.resident_mb, " MB"),
+        course(it.handles, ""),
+        course(it.threads, ""),
+        it.warm_until_s,
+        it.looks,
+        it.looks_failed
+    )
 }
 
 fn table(text: &mut String, report: &Report) {

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "not everyone who hears the track needs all of it")]
 
+pub mod held_out;
 pub mod oracle;
 pub mod score;
 
@@ -79,10 +80,17 @@ impl Track {
         track
     }
 
+    /// The level of what is labelled.
+    fn speech_rms(&self) -> f64 {
+        let spoken = self.labels.iter().flat_map(|label| &self.samples[label.clone()]);
+        let spoken: Vec<f64> = spoken.map(|sample| f64::from(*sample)).collect();
+        rms(spoken.into_iter())
+    }
+
     /// The track under each condition.
     pub fn conditions(&self) -> Vec<Stream> {
         let length = self.samples.len();
-        let noisy = |noise: &[f64], db| mixed(&self.samples, noise, db);
+        let noisy = |noise: &[f64], db| mixed(&self.samples, SPEECH_RMS, noise, db);
         let (white, pink, babble) = (white(length), pink(length), babble(length));
         let streams = [
             ("clean", self.samples.clone()),
@@ -127,10 +135,10 @@ fn speech() -> Vec<(Vec<i16>, Vec<Range<usize>>)> {
         .map(|name| {
             let samples = recording(&name);
             let labels = labels(&samples);
-            let spoken: Vec<i16> =
-                labels.iter().flat_map(|label| samples[label.clone()].iter().copied()).collect();
-            let gain = SPEECH_RMS / rms(spoken.iter().map(|s| f64::from(*s)));
-            (samples.iter().map(|s| clipped(f64::from(*s) * gain)).collect(), labels)
+            let track = Track { samples, labels };
+            let gain = SPEECH_RMS / track.speech_rms();
+            let samples = track.samples.iter().map(|s| clipped(f64::from(*s) * gain)).collect();
+            (samples, track.labels)
         })
         .collect()
 }
@@ -189,8 +197,8 @@ fn resampled(samples: &[i16], from: SampleRate, to: SampleRate) -> Vec<i16> {
 }
 
 /// Adds `noise`, `db` below the level of the speech.
-fn mixed(samples: &[i16], noise: &[f64], db: f64) -> Vec<i16> {
-    let gain = SPEECH_RMS / 10_f64.powf(db / 20.0) / rms(noise.iter().copied());
+fn mixed(samples: &[i16], speech_rms: f64, noise: &[f64], db: f64) -> Vec<i16> {
+    let gain = speech_rms / 10_f64.powf(db / 20.0) / rms(noise.iter().copied());
     let sums = samples.iter().zip(noise).map(|(s, n)| f64::from(*s) + n * gain);
     sums.map(clipped).collect()
 }

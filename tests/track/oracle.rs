@@ -1,5 +1,5 @@
-//! What another runtime makes of the same model: `tests/track/oracle.bin`, written by
-//! `make vad-oracle` with `rten`.
+//! What another runtime makes of the same model: `tests/track/oracle.bin` and, for the
+//! held-out track, `tests/track/held_out.bin`, written by `make vad-oracle` with `rten`.
 //!
 //! For each stream, in order: a hash of its samples, the number of its windows, and the
 //! probability of speech in each window, as a fraction of 65,535. All little-endian.
@@ -15,9 +15,19 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// What it heard of the labelled track and the recordings.
     pub fn stored() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/track/oracle.bin");
-        let rest = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        Self::read("oracle.bin")
+    }
+
+    /// What it heard of the held-out track.
+    pub fn of_held_out() -> Self {
+        Self::read("held_out.bin")
+    }
+
+    fn read(name: &str) -> Self {
+        let path = format!("{}/tests/track/{name}", env!("CARGO_MANIFEST_DIR"));
+        let rest = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         Self { rest }
     }
 

@@ -1,6 +1,6 @@
 //! How well a detector finds the utterances of the labelled track.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use antiphon::media::detector::new_detector;
 use antiphon::media::segmenter::{Segmenter, SegmenterEvent};
@@ -12,14 +12,32 @@ use super::{Stream, Track};
 const COVERED_MIN: f64 = 0.6;
 
 /// What came of the track.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// Utterances that came out as exactly one segment of their own.
     pub whole: usize,
     /// Segments wholly in silence.
     pub false_segments: usize,
+    /// Windows wholly in silence that were taken for speech.
+    pub false_windows: usize,
+    /// Windows wholly in silence.
+    pub silent_windows: usize,
+}
+
+impl Score {
     /// Of the silence: what was taken for speech, in percent.
-    pub false_percent: f64,
+    pub fn false_percent(&self) -> f64 {
+        100.0 * self.false_windows as f64 / self.silent_windows.max(1) as f64
+    }
+}
+
+impl AddAssign for Score {
+    fn add_assign(&mut self, other: Self) {
+        self.whole += other.whole;
+        self.false_segments += other.false_segments;
+        self.false_windows += other.false_windows;
+        self.silent_windows += other.silent_windows;
+    }
 }
 
 /// The probabilities of a detector, window by window, and the window's length.
@@ -47,10 +65,12 @@ pub fn score(
         others == 1 && overlap(segment, label) as f64 >= COVERED_MIN * label.len() as f64
     };
     let nowhere = |s: &&Range<usize>| track.labels.iter().all(|label| overlap(s, label) == 0);
+    let (false_windows, silent_windows) = silence(track, kind.thresholds(), heard, window_samples);
     Score {
         whole: track.labels.iter().filter(found).count(),
         false_segments: segments.iter().filter(nowhere).count(),
-        false_percent: false_percent(track, kind.thresholds(), heard, window_samples),
+        false_windows,
+        silent_windows,
     }
 }
 
@@ -81,18 +101,18 @@ pub fn segments(
         .collect()
 }
 
-/// Windows wholly in silence in which speech may start.
-fn false_percent(
+/// Windows wholly in silence: those in which speech may start, and all of them.
+fn silence(
     track: &Track,
     thresholds: Thresholds,
     heard: &[f32],
     window_samples: usize,
-) -> f64 {
+) -> (usize, usize) {
     let silent = |index: &usize| {
         let window = index * window_samples..(index + 1) * window_samples;
         track.labels.iter().all(|label| label.end <= window.start || window.end <= label.start)
     };
     let silence: Vec<usize> = (0..heard.len()).filter(silent).collect();
     let wrong = silence.iter().filter(|index| heard[**index] >= thresholds.start).count();
-    100.0 * wrong as f64 / silence.len().max(1) as f64
+    (wrong, silence.len())
 }

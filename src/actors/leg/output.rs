@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use super::LegShared;
 use crate::actors::link::{Delivery, LegCommand};
-use crate::actors::scratch::with_scratch;
+use crate::actors::scratch::{Scratch, with_scratch};
 use crate::media::{Encoder, RingConsumer};
 use crate::types::{CallEventKind, Epoch};
 
@@ -22,6 +22,9 @@ pub struct LegOutput {
     frame_samples: usize,
     /// Samples handed over so far, at the outgoing rate.
     position: u64,
+    /// Where frames are handed over from: its memory is used again as soon as the
+    /// transport has dropped the frames before.
+    frames: BytesMut,
     /// Received and not handed over yet.
     queued: Option<LegCommand>,
     finished: bool,
@@ -46,6 +49,7 @@ impl LegOutput {
             playout,
             frame_samples,
             position: 0,
+            frames: BytesMut::new(),
             queued: None,
             finished: false,
         }
@@ -103,7 +107,7 @@ impl LegOutput {
             }
             return with_scratch(|scratch| {
                 self.playout.pop(self.frame_samples, &mut scratch.samples)?;
-                Some(self.audio_command(epoch, &scratch.samples))
+                Some(self.audio_command(epoch, scratch))
             });
         }
     }
@@ -114,12 +118,13 @@ impl LegOutput {
         }
     }
 
-    fn audio_command(&mut self, epoch: Epoch, samples: &[i16]) -> LegCommand {
-        let mut bytes = Vec::with_capacity(samples.len() * size_of::<i16>());
-        self.encoder.encode(samples, &mut bytes);
+    fn audio_command(&mut self, epoch: Epoch, scratch: &mut Scratch) -> LegCommand {
+        self.encoder.encode(&scratch.samples, &mut scratch.bytes);
+        self.frames.extend_from_slice(&scratch.bytes);
+        let bytes = self.frames.split().freeze();
         let position = self.position;
-        self.position += samples.len() as u64;
-        LegCommand::Audio { epoch, position, bytes: Bytes::from(bytes) }
+        self.position += scratch.samples.len() as u64;
+        LegCommand::Audio { epoch, position, bytes }
     }
 }
 
