@@ -288,6 +288,8 @@ impl Segmenter {
     /// The same, with `tail` behind what is held.
     fn close_with(&mut self, end: UtteranceEnd, tail: &[i16]) {
         let held = self.parts.held.len();
+        // Not more: every call would hold twice its utterance at the end of it.
+        self.parts.held.reserve_exact(tail.len());
         self.parts.held.extend(tail);
         let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;
         let surplus = silence.saturating_sub(self.rules.silence_end);
