@@ -13,6 +13,7 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::Pulse;
+use super::watch::{SharedAdmission, Watch};
 use crate::telemetry::{ArbiterMeter, Carried};
 use crate::types::{ChildKind, MediaTime, Now};
 
@@ -31,18 +32,20 @@ pub struct CallPulses {
     heard_until: Cell<MediaTime>,
     /// What earlier connections carried and nobody has told yet.
     carried: Cell<Carried>,
+    watch: Rc<Watch>,
 }
 
 impl CallPulses {
     /// Pulses of a call without children yet.
     #[must_use]
-    pub fn new(leg: Arc<LegShared>) -> Self {
+    pub fn new(leg: Arc<LegShared>, driver: &Driver) -> Self {
         Self {
             supervisor: Pulse::new(),
             children: RefCell::new(std::array::from_fn(|_| Pulse::new())),
             leg: RefCell::new(leg),
             heard_until: Cell::default(),
             carried: Cell::default(),
+            watch: Rc::clone(&driver.watch),
         }
     }
 
@@ -68,6 +71,11 @@ impl CallPulses {
     /// Takes note of how far Vad has listened.
     pub fn set_heard_until(&self, position: MediaTime) {
         self.heard_until.set(position);
+    }
+
+    /// Counts a frame that was due at an instant known before.
+    pub fn frame_was_due(&self, due: Now, now: Now) {
+        self.watch.frame(due, now);
     }
 
     /// Has a child driven soon.
@@ -111,6 +119,7 @@ pub struct Driver {
     calls: RefCell<Vec<Rc<CallPulses>>>,
     running: Cell<bool>,
     meter: ArbiterMeter,
+    watch: Rc<Watch>,
     survey: Cell<Survey>,
 }
 
@@ -130,15 +139,22 @@ pub struct Registration {
 }
 
 impl Driver {
-    /// A driver for the current thread that ticks every `tick_ms`.
+    /// A driver for the current thread that ticks every `tick_ms` and tells `admission`
+    /// how the thread does.
     #[must_use]
-    pub fn new(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Rc<Self> {
+    pub(super) fn new(
+        clock: Clock,
+        tick_ms: u32,
+        meter: ArbiterMeter,
+        admission: SharedAdmission,
+    ) -> Rc<Self> {
         Rc::new(Self {
             clock,
             tick: Duration::from_millis(u64::from(tick_ms.max(1))),
             calls: RefCell::new(Vec::new()),
             running: Cell::new(false),
             meter,
+            watch: Rc::new(Watch::new(admission, tick_ms)),
             survey: Cell::default(),
         })
     }
@@ -148,6 +164,7 @@ impl Driver {
         self.calls.borrow_mut().push(Rc::clone(&pulses));
         self.meter.calls(self.calls.borrow().len());
         if !self.running.replace(true) {
+            self.watch.begin(self.clock.now());
             actix_rt::spawn(Rc::clone(self).run());
         }
         Registration { driver: Rc::clone(self), pulses }
@@ -159,10 +176,13 @@ impl Driver {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.calls.borrow().is_empty() {
             let due = ticks.tick().await;
-            self.meter.beat(due.elapsed());
+            let lag = due.elapsed();
+            self.meter.beat(lag);
+            self.watch.beat(lag);
             self.tick();
         }
         self.running.set(false);
+        self.watch.rest(&self.meter);
     }
 
     fn tick(&self) {
@@ -170,6 +190,7 @@ impl Driver {
         for call in self.calls.borrow().iter() {
             call.tick(now);
         }
+        self.watch.look(now, self.calls.borrow().len(), &self.meter);
         self.look_around();
     }
 
