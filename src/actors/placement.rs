@@ -185,7 +185,6 @@ impl MediaThreads {
 }
 
 /// An OS thread for media, with a runtime of its own.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes arbiters")]
 fn media_arbiter(clock: Clock) -> Arbiter {
     Arbiter::with_tokio_rt(move || {
         let runtime = Builder::new_current_thread()

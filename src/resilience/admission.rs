@@ -193,7 +193,7 @@ impl ThreadAdmission {
     /// Share of the last second in which it did not rest, 0 to 1.
     #[must_use]
     pub fn busy(&self) -> f64 {
-        let recent = self.looks.len().min(BUSY_LOOKS).max(1) as f64;
+        let recent = self.looks.len().clamp(1, BUSY_LOOKS) as f64;
         self.recent().map(|look| look.busy).sum::<f64>() / recent
     }
 
