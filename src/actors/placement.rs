@@ -233,3 +233,46 @@ impl fmt::Display for FullThread {
         write!(f, "media thread {}: {}", self.thread, self.because)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::Look;
+
+    const NOW: Now = Now(1_000_000_000);
+
+    /// A thread with so many calls that was busy for this share of the last second.
+    fn thread(calls: usize, busy: f64) -> MediaThread {
+        let admission = admission(&LimitSettings::default());
+        admission.lock().begin(NOW);
+        (0..10).for_each(|_| admission.lock().look(NOW, Look { calls, busy, ..Look::default() }));
+        MediaThread { arbiter: None, calls: Arc::new(AtomicUsize::new(calls)), admission }
+    }
+
+    fn calls(threads: &MediaThreads) -> Vec<usize> {
+        threads.threads.iter().map(|thread| thread.calls.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn a_call_goes_to_the_thread_with_the_fewest_calls_of_those_that_are_open() {
+        let threads =
+            MediaThreads { threads: vec![thread(90, 0.3), thread(10, 0.97), thread(80, 0.3)] };
+        let (_, first) = threads.take_place(NOW).expect("two are open");
+        assert_eq!(calls(&threads), [90, 10, 81]);
+        assert_eq!(threads.closed(NOW), [], "not all are closed");
+        drop(first);
+        assert_eq!(calls(&threads), [90, 10, 80]);
+    }
+
+    #[test]
+    fn when_all_are_closed_each_says_why_and_the_one_with_the_fewest_calls_refuses() {
+        let threads = MediaThreads { threads: vec![thread(90, 0.99), thread(10, 0.97)] };
+        let Err(NoPlace::Overloaded(refusing)) = threads.take_place(NOW) else {
+            panic!("no thread is open");
+        };
+        let told = "media thread 1: busy 106 % of the time with one more call, more than 95";
+        assert_eq!(refusing.to_string(), told);
+        assert_eq!(threads.closed(NOW).len(), 2);
+        assert_eq!(calls(&threads), [90, 10]);
+    }
+}

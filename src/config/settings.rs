@@ -342,8 +342,8 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             calls_max: 1_000,
-            late_ms_max: 20,
-            busy_percent_max: 90,
+            late_ms_max: 40,
+            busy_percent_max: 95,
             memory_mb_max: 0,
             calls_per_second_per_source_max: 0,
             message_bytes_max: 1 << 20,

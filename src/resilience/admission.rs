@@ -7,7 +7,7 @@
 //! calls at once while none are felt, fewer when the thread is busier than half.
 //!
 //! A machine that stalls for a moment is not full of calls. The worst of what was seen in
-//! two seconds is left out, and a few calls are always taken.
+//! a second is left out, and a few calls are always taken.
 //!
 //! It refuses to choose between threads, and to measure: what was seen comes in five times
 //! a second as a [`Look`].
@@ -24,14 +24,11 @@ pub const LOOK_MS: u32 = 200;
 /// A thread with fewer calls takes another one, whatever was seen: so few do not fill it.
 const CALLS_ALWAYS: usize = 8;
 
-/// Looks that lateness is judged by: two seconds.
-const LOOKS: usize = 10;
+/// Looks that a thread is judged by: one second.
+const LOOKS: usize = 5;
 
-/// The latest of those looks are left out: a stall of the machine is in two at most.
+/// When it is judged by lateness, the latest of those looks are left out: a stall of the machine is in two at most.
 const STALLED_LOOKS: usize = 2;
-
-/// Looks that the busy share is judged by: one second.
-const BUSY_LOOKS: usize = 5;
 
 /// Calls taken in a moment by a thread that is not half as busy as it may be, unless it
 /// has felt more.
@@ -39,9 +36,9 @@ const UNFELT_CALLS: usize = 100;
 
 /// How long a closed thread must have been fit for another call before it is open, in
 /// milliseconds.
-const CALM_MS: u64 = 1_000;
+const CALM_MS: u64 = 400;
 
-/// A closed thread opens at so much of what closes it.
+/// A closed thread opens at so much of what closes it; at half of it if that is lateness.
 const EASE: f64 = 0.95;
 
 /// Of the calls with which a thread was late, so many are taken next time …
@@ -75,7 +72,7 @@ pub struct Look {
     pub beats: Lateness,
 }
 
-/// Why a thread takes no call.
+/// Why a thread takes no call. The limits are those in force: lower ones while it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum Overload {
@@ -99,6 +96,8 @@ pub struct ThreadAdmission {
     limits: ThreadLimits,
     /// Newest last; at most [`LOOKS`].
     looks: VecDeque<Look>,
+    /// For each of them, the calls that it is the cost of.
+    felt: VecDeque<usize>,
     /// `None` while the thread carries no call: then nobody looks.
     looked_at: Option<Now>,
     closed: Option<Closed>,
@@ -120,6 +119,7 @@ impl ThreadAdmission {
         Self {
             limits,
             looks: VecDeque::new(),
+            felt: VecDeque::new(),
             looked_at: None,
             closed: None,
             calls_max: f64::INFINITY,
@@ -134,6 +134,7 @@ impl ThreadAdmission {
     /// The thread has no call any more. What was seen counts no longer.
     pub fn rest(&mut self) {
         self.looks.clear();
+        self.felt.clear();
         self.looked_at = None;
         self.closed = None;
     }
@@ -142,10 +143,7 @@ impl ThreadAdmission {
     pub fn look(&mut self, now: Now, look: Look) {
         let calls = look.calls;
         self.looked_at = Some(now);
-        self.looks.push_back(look);
-        if self.looks.len() > LOOKS {
-            self.looks.pop_front();
-        }
+        self.add(look);
         self.calls_max *= FORGET;
         if calls < CALLS_ALWAYS {
             self.closed = None;
@@ -193,15 +191,28 @@ impl ThreadAdmission {
     /// Share of the last second in which it did not rest, 0 to 1.
     #[must_use]
     pub fn busy(&self) -> f64 {
-        let recent = self.looks.len().clamp(1, BUSY_LOOKS) as f64;
-        self.recent().map(|look| look.busy).sum::<f64>() / recent
+        self.looks.iter().map(|look| look.busy).sum::<f64>() / self.looks.len().max(1) as f64
     }
 
-    /// 99.9 % of the frames that were due in the last two seconds were no later than
+    /// 99.9 % of the frames that were due in the last second were no later than
     /// this, in milliseconds, stalls included.
     #[must_use]
     pub fn frames_late_ms(&self) -> u32 {
         p999_ms(self.looks.iter().map(|look| &look.frames))
+    }
+
+    /// Whoever has just called listens, and costs less than who speaks: a call that is not
+    /// there for a second yet counts as half a call at most.
+    fn add(&mut self, look: Look) {
+        let calls = look.calls;
+        let is_whole = self.looks.len() == LOOKS;
+        let before = if is_whole { self.looks.pop_front() } else { None };
+        if is_whole {
+            self.felt.pop_front();
+        }
+        let settled = before.map_or(0, |look| look.calls);
+        self.felt.push_back(settled.min(calls).max(calls.div_ceil(2)));
+        self.looks.push_back(look);
     }
 
     fn close(&mut self, because: Overload, calls: usize) {
@@ -220,10 +231,10 @@ impl ThreadAdmission {
     /// What is too much for one call more than `calls`. What has closed the thread must
     /// have become less before it is not too much any more.
     fn overload(&self, calls: usize) -> Option<Overload> {
-        let is_closed = self.closed.is_some();
-        let ThreadLimits { late_ms_max: ms_max, busy_percent_max: percent_max } = self.limits;
-        let is_late =
-            |p999_ms: u32| ms_max > 0 && p999_ms > if is_closed { ms_max / 2 } else { ms_max };
+        let ThreadLimits { late_ms_max, busy_percent_max } = self.limits;
+        let (ms_max, ease) =
+            if self.closed.is_some() { (late_ms_max / 2, EASE) } else { (late_ms_max, 1.0) };
+        let is_late = |p999_ms| late_ms_max > 0 && p999_ms > ms_max;
         let p999_ms = self.steady_p999_ms(|look| &look.frames);
         if is_late(p999_ms) {
             return Some(Overload::FramesLate { p999_ms, ms_max });
@@ -232,14 +243,16 @@ impl ThreadAdmission {
         if is_late(p999_ms) {
             return Some(Overload::BeatLate { p999_ms, ms_max });
         }
-        let ease = if is_closed { EASE } else { 1.0 };
         let calls = calls as f64 + 1.0;
         let percent = 100.0 * self.busy_per_call() * calls;
-        if percent_max > 0 && percent > ease * f64::from(percent_max) {
-            return Some(Overload::Busy { percent: percent as u32, percent_max });
+        let percent_max = ease * f64::from(busy_percent_max);
+        if busy_percent_max > 0 && percent > percent_max {
+            let (percent, percent_max) = (percent as u32, percent_max as u32);
+            return Some(Overload::Busy { percent, percent_max });
         }
-        (ms_max > 0 && calls > ease * self.calls_max)
-            .then_some(Overload::WasLate { calls_max: self.calls_max as u32 })
+        let calls_max = ease * self.calls_max;
+        (late_ms_max > 0 && calls > calls_max)
+            .then_some(Overload::WasLate { calls_max: calls_max as u32 })
     }
 
     /// Bounds what can go wrong before it is seen.
@@ -251,23 +264,19 @@ impl ThreadAdmission {
         // The newest look may have seen a call only begin.
         let felt = self.looks.iter().rev().nth(1).map_or(0, |look| look.calls);
         let is_half_full = 200.0 * self.busy() > f64::from(percent_max);
-        let room = if is_half_full { CALLS_ALWAYS.max(felt / 8) } else { UNFELT_CALLS.max(felt) };
+        let room = if is_half_full { CALLS_ALWAYS.max(felt / 16) } else { UNFELT_CALLS.max(felt) };
         let unfelt = calls.saturating_sub(felt);
         let calls = u32::try_from(unfelt).unwrap_or(u32::MAX);
         (unfelt >= room).then_some(Overload::Unfelt { calls })
     }
 
-    fn recent(&self) -> impl Iterator<Item = &Look> {
-        self.looks.iter().rev().take(BUSY_LOOKS)
-    }
-
     /// What a call costs on average, as a share of the thread's time.
     fn busy_per_call(&self) -> f64 {
-        let calls: usize = self.recent().map(|look| look.calls).sum();
+        let calls: usize = self.felt.iter().sum();
         if calls == 0 {
             0.0
         } else {
-            self.recent().map(|look| look.busy).sum::<f64>() / calls as f64
+            self.looks.iter().map(|look| look.busy).sum::<f64>() / calls as f64
         }
     }
 

@@ -329,7 +329,7 @@ pub(super) const SPECS: &[Spec] = &[
         ..gauge(
             Metric::ArbiterLateness,
             "antiphon_arbiter_lateness_seconds",
-            "99.9 % of the frames due in the last two seconds were no later than this",
+            "99.9 % of the frames due in the last second were no later than this",
         )
     },
     Spec {
