@@ -8,71 +8,17 @@ mod support;
 
 use std::sync::Arc;
 
-use antiphon::load::{
-    self, CallerSettings, LoadPlan, Report, Schedule, SpanMs, Speech, Stage, TalkPattern, Target,
-    ValidityLimits,
-};
-use antiphon::types::INNER_RATE;
+use antiphon::load::{LoadPlan, ValidityLimits};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::Value;
+use support::callers::{coded, plan, run, stream};
 use support::{Engine, HANG_GUARD, Setup, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-
-/// An engine whose recogniser and voice speak in numbers.
-fn coded() -> Setup {
-    Setup::bare()
-        .key("ROUTE__STT", "coded")
-        .key("ROUTE__DIALOG", "echo")
-        .key("ROUTE__TTS", "coded")
-        .key("TTS__CODED__WORDS", "3")
-        // Silero takes some of the coded vowels for no speech.
-        .key("ROUTE__LISTENING__DETECTOR", "earshot")
-        .key("ROUTE__LISTENING__SILENCE_MS_END", "900")
-        .key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000")
-        .key("ROUTE__LISTENING__BURST_MS_MAX", "30000")
-        .key("ROUTE__TURNS__INTERRUPTIBLE", "false")
-}
-
-fn plan(url: &str, calls: u32, hold_s: f64) -> LoadPlan {
-    let target = Target::parse(url).expect("an address");
-    let span = |min, max| SpanMs::new(min, max).expect("a span");
-    LoadPlan {
-        schedule: Schedule::Held(vec![Stage { calls, ramp_s: 1.0, hold_s }]),
-        caller: CallerSettings {
-            chunk_ms: target.carrier.usual_chunk_ms(),
-            has_line_noise: true,
-            answer_ms_max: 60_000,
-            ..CallerSettings::new(INNER_RATE)
-        },
-        target,
-        pattern: TalkPattern {
-            speech_ms: span(700, 1_100),
-            pause_ms: span(300, 600),
-            ..TalkPattern::default()
-        },
-        speech: Speech::Coded,
-        must_verify: true,
-        seed: 1,
-        threads: 1,
-        retries_max: 0,
-        limits: ValidityLimits::default(),
-    }
-}
-
-async fn run(plan: LoadPlan) -> Report {
-    let running = load::start(plan).expect("the run starts");
-    eventually("the run is over", async || running.is_over().then_some(())).await;
-    running.report().expect("a report")
-}
-
-fn stream(engine: &Engine) -> String {
-    format!("{}/v1/stream", engine.http.replace("http", "ws"))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_calls_on_each_carrier_lose_nothing_and_hear_nobody_else() {

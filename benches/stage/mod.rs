@@ -69,12 +69,14 @@ impl Stage {
             Telemetry::new(QueueLimits { queue_max: 1, batch_max: 1 });
         let clock = Clock::start();
         let planner = Planner::new(config, clock, telemetry.clone());
+        // How busy a thread is means nothing where time stands still.
+        let limits = LimitSettings { late_ms_max: 0, busy_percent_max: 0, ..config.limits.clone() };
         let switchboard = CallRegistry::start(RegistryParts {
             clock,
             planner: Box::new(planner),
-            threads: MediaThreads::here(clock, config.server.tick_ms, &telemetry),
+            threads: MediaThreads::here(clock, config.server.tick_ms, &limits, &telemetry),
             telemetry,
-            calls_max: config.limits.calls_max,
+            limits,
             run_id: 1,
         });
         Self { switchboard }
@@ -86,6 +88,7 @@ impl Stage {
             call_id: Some(CallId::new(call_id).expect("a valid id")),
             user_id: "bench".into(),
             called: None,
+            source: None,
             transport: "bench",
             format_in: format,
             format_out: format,

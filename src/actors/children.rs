@@ -210,6 +210,8 @@ impl Birth<'_> {
             voice: self.keep.voice.lend()?,
             reporter: self.reporter(ChildKind::Tts)?,
             pulse: self.pulses.renew(ChildKind::Tts),
+            pulses: Rc::clone(self.pulses),
+            frame_due: None,
         };
         let pulse = Rc::clone(&parts.pulse);
         Some(self.spawn(ChildKind::Tts, pulse, move || TtsActor::new(parts)))

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::{Alarm, Pulse};
 use super::rounds::{Rounds, Visits};
+use super::watch::{SharedAdmission, Watch};
 use crate::telemetry::{ArbiterMeter, Carried};
 use crate::types::{ChildKind, MediaTime, Now};
 
@@ -34,12 +35,13 @@ pub struct CallPulses {
     heard_until: Cell<MediaTime>,
     /// What earlier connections carried and nobody has told yet.
     carried: Cell<Carried>,
+    watch: Rc<Watch>,
 }
 
 impl CallPulses {
     /// Pulses of a call without children yet.
     #[must_use]
-    pub fn new(leg: Arc<LegShared>) -> Self {
+    pub fn new(leg: Arc<LegShared>, driver: &Driver) -> Self {
         let alarm = Rc::default();
         Self {
             supervisor: Pulse::new(&alarm),
@@ -48,6 +50,7 @@ impl CallPulses {
             leg: RefCell::new(leg),
             heard_until: Cell::default(),
             carried: Cell::default(),
+            watch: Rc::clone(&driver.watch),
         }
     }
 
@@ -75,6 +78,11 @@ impl CallPulses {
     /// Takes note of how far Vad has listened.
     pub fn set_heard_until(&self, position: MediaTime) {
         self.heard_until.set(position);
+    }
+
+    /// Counts a frame that was due at an instant known before.
+    pub fn frame_was_due(&self, due: Now, now: Now) {
+        self.watch.frame(due, now);
     }
 
     /// Has a child driven soon.
@@ -119,6 +127,7 @@ pub struct Driver {
     rounds: Rounds,
     running: Cell<bool>,
     meter: ArbiterMeter,
+    watch: Rc<Watch>,
     survey: Cell<Survey>,
 }
 
@@ -138,9 +147,15 @@ pub struct Registration {
 }
 
 impl Driver {
-    /// A driver for the current thread that ticks every `tick_ms`.
+    /// A driver for the current thread that ticks every `tick_ms` and tells `admission`
+    /// how the thread does.
     #[must_use]
-    pub fn new(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Rc<Self> {
+    pub(super) fn new(
+        clock: Clock,
+        tick_ms: u32,
+        meter: ArbiterMeter,
+        admission: SharedAdmission,
+    ) -> Rc<Self> {
         Rc::new(Self {
             clock,
             tick: Duration::from_millis(u64::from(tick_ms.max(1))),
@@ -148,6 +163,7 @@ impl Driver {
             rounds: Rounds::new(tick_ms),
             running: Cell::new(false),
             meter,
+            watch: Rc::new(Watch::new(admission, tick_ms)),
             survey: Cell::default(),
         })
     }
@@ -169,6 +185,7 @@ impl Driver {
 
     fn keep_running(self: &Rc<Self>) {
         if !self.running.replace(true) {
+            self.watch.begin(self.clock.now());
             actix_rt::spawn(Rc::clone(self).run());
         }
     }
@@ -179,13 +196,16 @@ impl Driver {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.is_needed() {
             let due = ticks.tick().await;
-            self.meter.beat(due.elapsed());
+            let lag = due.elapsed();
+            self.meter.beat(lag);
+            self.watch.beat(lag);
             self.rounds.visit();
             // What is read now is heard now.
             tokio::task::yield_now().await;
             self.tick();
         }
         self.running.set(false);
+        self.watch.rest(&self.meter);
     }
 
     fn is_needed(&self) -> bool {
@@ -197,6 +217,7 @@ impl Driver {
         for call in self.calls.borrow().iter() {
             call.tick(now);
         }
+        self.watch.look(now, self.calls.borrow().len(), &self.meter);
         self.look_around();
     }
 

@@ -1,6 +1,7 @@
 //! The one seam between carriers and calls. A transport knows this file and no
 //! actor: it connects a leg, gives it bytes, and carries out its commands.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +23,9 @@ pub struct CallRequest {
     pub user_id: UserId,
     /// Called number, path or key that selects the route.
     pub called: Option<String>,
+    /// Where the connection comes from, if that is known. The calls of a source that
+    /// begins them too fast are refused.
+    pub source: Option<IpAddr>,
     /// Name of the transport, for records.
     pub transport: &'static str,
     /// What the caller's audio is written in.

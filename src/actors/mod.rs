@@ -13,12 +13,14 @@
 //! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
 //! (supervision), `lease` and `board` (what survives a child), `pulse`, `rounds`, `driver`
-//! and `placement` (who runs when and where). An actor that decides something
+//! and `placement` (who runs when and where), `watch`, `rest` and `admission` (whether
+//! another call fits). An actor that decides something
 //! about speech or dialog is in the wrong file.
 
 #[macro_use]
 mod sabotage;
 
+mod admission;
 mod board;
 mod children;
 mod clock;
@@ -39,6 +41,7 @@ mod metrics_thread;
 mod placement;
 mod pulse;
 mod registry;
+mod rest;
 mod rounds;
 mod scratch;
 mod service_runtime;
@@ -49,6 +52,7 @@ pub(crate) mod tests;
 mod tts;
 mod vad;
 mod voice;
+mod watch;
 
 pub use clock::Clock;
 pub use kernel::{install_panic_hook, spawn_watched};

@@ -1,20 +1,27 @@
 //! The media threads: arbiters that calls are spread over, each with its driver.
 //!
 //! The only place that makes arbiters. Where a call runs is decided here and
-//! passed on; nothing else knows about threads.
+//! passed on; nothing else knows about threads. A thread that is full gets no new calls,
+//! and goes on with those it has.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
+use parking_lot::Mutex;
 use tokio::runtime::Builder;
 
 use super::clock::Clock;
 use super::driver::Driver;
+use super::rest;
+use super::watch::SharedAdmission;
+use crate::config::LimitSettings;
+use crate::resilience::{Overload, ThreadAdmission, ThreadLimits};
 use crate::telemetry::{ArbiterMeter, Telemetry};
+use crate::types::Now;
 
 /// The media threads.
 pub struct MediaThreads {
@@ -25,6 +32,23 @@ struct MediaThread {
     /// `None`: the thread this was made on, for virtual time.
     arbiter: Option<Arbiter>,
     calls: Arc<AtomicUsize>,
+    admission: SharedAdmission,
+}
+
+/// Why there is no place for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// The threads were stopped.
+    Stopped,
+    /// No thread takes a call, not even this one, which has the fewest.
+    Overloaded(FullThread),
+}
+
+/// A thread that takes no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FullThread {
+    thread: usize,
+    because: Overload,
 }
 
 /// A call's media thread. Its connection runs there too, so that audio goes from the
@@ -91,27 +115,56 @@ pub(super) fn with_driver<T>(act: impl FnOnce(&Rc<Driver>) -> T) -> Option<T> {
 impl MediaThreads {
     /// Starts `count` threads whose drivers tick every `tick_ms`.
     #[must_use]
-    pub fn start(count: usize, clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        let start = |index| MediaThread::start(clock, tick_ms, telemetry.arbiter_meter(index));
+    pub fn start(
+        count: usize,
+        clock: Clock,
+        tick_ms: u32,
+        limits: &LimitSettings,
+        telemetry: &Telemetry,
+    ) -> Self {
+        let start = |index| {
+            let admission = admission(limits);
+            MediaThread::start(clock, tick_ms, admission, telemetry.arbiter_meter(index))
+        };
         Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
     /// Uses the current thread only. For virtual time, in tests and benches: an arbiter
     /// has a runtime, and so a clock, of its own.
     #[must_use]
-    pub fn here(clock: Clock, tick_ms: u32, telemetry: &Telemetry) -> Self {
-        install_driver(clock, tick_ms, telemetry.arbiter_meter(0));
-        Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default() }] }
+    pub fn here(clock: Clock, tick_ms: u32, limits: &LimitSettings, telemetry: &Telemetry) -> Self {
+        let admission = admission(limits);
+        let meter = telemetry.arbiter_meter(0);
+        install_driver(Driver::new(clock, tick_ms, meter, Arc::clone(&admission)));
+        Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default(), admission }] }
     }
 
-    /// A seat on the thread with the fewest calls, counted until the place is dropped.
-    /// `None` when the threads were stopped.
-    pub fn take_place(&self) -> Option<(Seat, Place)> {
-        let calls = |thread: &&MediaThread| thread.calls.load(Ordering::Relaxed);
-        let thread = self.threads.iter().min_by_key(calls)?;
-        thread.calls.fetch_add(1, Ordering::Relaxed);
-        let arbiter = thread.arbiter.as_ref().map(Arbiter::handle);
-        Some((Seat { arbiter }, Place(Arc::clone(&thread.calls))))
+    /// A seat on the thread with the fewest calls of those that take one, counted until
+    /// the place is dropped.
+    pub fn take_place(&self, now: Now) -> Result<(Seat, Place), NoPlace> {
+        let calls = |thread: &MediaThread| thread.calls.load(Ordering::Relaxed);
+        let mut by_calls: Vec<(usize, &MediaThread)> = self.threads.iter().enumerate().collect();
+        by_calls.sort_by_key(|(_, thread)| calls(thread));
+        let mut refused = NoPlace::Stopped;
+        for (index, thread) in by_calls {
+            match thread.admission.lock().take(now, calls(thread)) {
+                Ok(()) => return Ok(thread.seat()),
+                Err(because) if refused == NoPlace::Stopped => {
+                    refused = NoPlace::Overloaded(FullThread { thread: index, because });
+                }
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    /// Why no thread takes calls, one by one. Empty while one does.
+    pub fn closed(&self, now: Now) -> Vec<FullThread> {
+        let closed = |(thread, it): (usize, &MediaThread)| {
+            it.admission.lock().closed(now).map(|because| FullThread { thread, because })
+        };
+        let closed: Option<Vec<FullThread>> = self.threads.iter().enumerate().map(closed).collect();
+        closed.unwrap_or_default()
     }
 
     /// Stops the threads and waits for them. Calls that still run are dropped.
@@ -129,18 +182,13 @@ impl MediaThreads {
     }
 }
 
-/// How long a media thread that has nothing to do leaves the sockets alone. What comes
-/// meanwhile is worked off together: without it, a thread at half its capacity wakes for
-/// every frame of every call, and that costs more than the frames.
-const REST: Duration = Duration::from_millis(2);
-
 /// An OS thread for media, with a runtime of its own.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes arbiters")]
-fn media_arbiter() -> Arbiter {
-    Arbiter::with_tokio_rt(|| {
+fn media_arbiter(clock: Clock) -> Arbiter {
+    Arbiter::with_tokio_rt(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .on_thread_park(|| std::thread::sleep(REST))
+            .on_thread_park(move || rest::begin(clock))
+            .on_thread_unpark(move || rest::end(clock))
             .build();
         runtime.expect("a thread can have a runtime")
     })
@@ -153,14 +201,76 @@ pub(super) fn new_arbiter() -> Arbiter {
 }
 
 impl MediaThread {
-    fn start(clock: Clock, tick_ms: u32, meter: ArbiterMeter) -> Self {
-        let arbiter = media_arbiter();
-        let started = arbiter.spawn_fn(move || install_driver(clock, tick_ms, meter));
+    fn start(clock: Clock, tick_ms: u32, admission: SharedAdmission, meter: ArbiterMeter) -> Self {
+        let arbiter = media_arbiter(clock);
+        let told = Arc::clone(&admission);
+        let started =
+            arbiter.spawn_fn(move || install_driver(Driver::new(clock, tick_ms, meter, told)));
         debug_assert!(started, "a new arbiter takes work");
-        Self { arbiter: Some(arbiter), calls: Arc::default() }
+        Self { arbiter: Some(arbiter), calls: Arc::default(), admission }
+    }
+
+    fn seat(&self) -> (Seat, Place) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let arbiter = self.arbiter.as_ref().map(Arbiter::handle);
+        (Seat { arbiter }, Place(Arc::clone(&self.calls)))
     }
 }
 
-fn install_driver(clock: Clock, tick_ms: u32, meter: ArbiterMeter) {
-    DRIVER.with(|driver| *driver.borrow_mut() = Some(Driver::new(clock, tick_ms, meter)));
+fn admission(limits: &LimitSettings) -> SharedAdmission {
+    let LimitSettings { late_ms_max, busy_percent_max, .. } = *limits;
+    Arc::new(Mutex::new(ThreadAdmission::new(ThreadLimits { late_ms_max, busy_percent_max })))
+}
+
+fn install_driver(driver: Rc<Driver>) {
+    DRIVER.with(|installed| *installed.borrow_mut() = Some(driver));
+}
+
+impl fmt::Display for FullThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "media thread {}: {}", self.thread, self.because)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::Look;
+
+    const NOW: Now = Now(1_000_000_000);
+
+    /// A thread with so many calls that was busy for this share of the last second.
+    fn thread(calls: usize, busy: f64) -> MediaThread {
+        let admission = admission(&LimitSettings::default());
+        admission.lock().begin(NOW);
+        (0..10).for_each(|_| admission.lock().look(NOW, Look { calls, busy, ..Look::default() }));
+        MediaThread { arbiter: None, calls: Arc::new(AtomicUsize::new(calls)), admission }
+    }
+
+    fn calls(threads: &MediaThreads) -> Vec<usize> {
+        threads.threads.iter().map(|thread| thread.calls.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn a_call_goes_to_the_thread_with_the_fewest_calls_of_those_that_are_open() {
+        let threads =
+            MediaThreads { threads: vec![thread(90, 0.3), thread(10, 0.97), thread(80, 0.3)] };
+        let (_, first) = threads.take_place(NOW).expect("two are open");
+        assert_eq!(calls(&threads), [90, 10, 81]);
+        assert_eq!(threads.closed(NOW), [], "not all are closed");
+        drop(first);
+        assert_eq!(calls(&threads), [90, 10, 80]);
+    }
+
+    #[test]
+    fn when_all_are_closed_each_says_why_and_the_one_with_the_fewest_calls_refuses() {
+        let threads = MediaThreads { threads: vec![thread(90, 0.99), thread(10, 0.97)] };
+        let Err(NoPlace::Overloaded(refusing)) = threads.take_place(NOW) else {
+            panic!("no thread is open");
+        };
+        let told = "media thread 1: busy 106 % of the time with one more call, more than 90";
+        assert_eq!(refusing.to_string(), told);
+        assert_eq!(threads.closed(NOW).len(), 2);
+        assert_eq!(calls(&threads), [90, 10]);
+    }
 }

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
 
+use super::admission::Admission;
 use super::clock::Clock;
 use super::inspection::CallView;
 use super::kit::{CallKit, CallSpec};
 use super::leg::{Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
-use super::placement::{MediaThreads, Place, Seat};
+use super::placement::{MediaThreads, NoPlace, Place, Seat};
 use super::supervisor::CallSupervisor;
+use crate::config::LimitSettings;
 use crate::telemetry::{EngineEvent, Telemetry, Timestamp};
 use crate::types::{CallId, EndCause, ExitReason, LegId, Now, RefusalReason, Route};
 
@@ -41,7 +43,7 @@ pub struct CallRegistry {
     planner: Box<dyn CallPlanner>,
     threads: MediaThreads,
     telemetry: Telemetry,
-    calls_max: u32,
+    admission: Admission,
     draining: bool,
     /// Tells calls without a carrier's id apart from those of an earlier run.
     run_id: u32,
@@ -71,8 +73,8 @@ pub struct RegistryParts {
     pub threads: MediaThreads,
     /// Where facts are told.
     pub telemetry: Telemetry,
-    /// Simultaneous calls.
-    pub calls_max: u32,
+    /// What is refused.
+    pub limits: LimitSettings,
     /// Any number that differs from run to run.
     pub run_id: u32,
 }
@@ -101,7 +103,7 @@ impl CallRegistry {
             planner: parts.planner,
             threads: parts.threads,
             telemetry: parts.telemetry,
-            calls_max: parts.calls_max,
+            admission: Admission::new(parts.limits),
             draining: false,
             run_id: parts.run_id,
             calls_begun: 0,
@@ -142,14 +144,13 @@ impl CallRegistry {
         if self.draining {
             return Err(RefusalReason::Draining);
         }
-        if self.calls.len() >= self.calls_max as usize {
-            return Err(RefusalReason::Full { calls_max: self.calls_max });
-        }
+        let now = self.clock.now();
+        self.admission.check(now, self.calls.len(), request.source)?;
         let route = self.planner.route(request.called.as_deref());
         let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
         self.calls_begun += 1;
         let call_id = request.call_id.clone().map_or_else(|| self.make_call_id(), Ok)?;
-        let (seat, place) = self.threads.take_place().ok_or(RefusalReason::Internal)?;
+        let (seat, place) = self.take_place(now)?;
         let first_leg = LegId(1);
         let (leg, ends) =
             connect(&call_id, first_leg, &seat, request, &route.listening, self.clock);
@@ -173,6 +174,22 @@ impl CallRegistry {
         };
         self.calls.insert(call_id, entry);
         Ok(leg)
+    }
+
+    fn take_place(&mut self, now: Now) -> Result<(Seat, Place), RefusalReason> {
+        self.threads.take_place(now).map_err(|no_place| match no_place {
+            NoPlace::Stopped => RefusalReason::Internal,
+            NoPlace::Overloaded(thread) => self.admission.overloaded(thread.to_string()),
+        })
+    }
+
+    /// Why the next call would be refused. Empty: it would not, as far as is known.
+    fn complaints(&mut self) -> Vec<String> {
+        let now = self.clock.now();
+        let room = self.admission.room(now, self.calls.len());
+        let closed = self.threads.closed(now);
+        let threads = closed.iter().map(ToString::to_string);
+        room.err().iter().map(ToString::to_string).chain(threads).collect()
     }
 
     /// The running calls, in no order.
@@ -301,7 +318,8 @@ impl Handler<TakeLoad> for CallRegistry {
     type Result = MessageResult<TakeLoad>;
 
     fn handle(&mut self, _: TakeLoad, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(Load { calls: self.calls.len(), draining: self.draining })
+        let complaints = self.complaints();
+        MessageResult(Load { calls: self.calls.len(), draining: self.draining, complaints })
     }
 }
 
@@ -327,6 +345,8 @@ pub struct Load {
     pub calls: usize,
     /// No new calls are taken.
     pub draining: bool,
+    /// Which limits refuse new calls, with their figures.
+    pub complaints: Vec<String>,
 }
 
 /// The transports' and the server's handle on the registry.

@@ -85,7 +85,7 @@ impl CallSupervisor {
         let core = CallCore::new(kit.clock.now(), Arc::clone(&spec.route));
         let keep = Keep::new(ends, core.epoch());
         let children = Children::default();
-        let pulses = Rc::new(CallPulses::new(Arc::clone(&leg)));
+        let pulses = Rc::new(CallPulses::new(Arc::clone(&leg), driver));
         let registration = driver.register(Rc::clone(&pulses));
         let scope = CallScope {
             call_id: spec.call_id.clone(),

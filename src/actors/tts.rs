@@ -11,6 +11,7 @@ use actix::{Actor, Context, Handler};
 
 use super::board::Board;
 use super::clock::Clock;
+use super::driver::CallPulses;
 use super::lease::Lease;
 use super::messages::{Report, Reporter, StopSpeaking, WorkAdded};
 use super::pulse::{Driven, Pulse, start_driving};
@@ -48,6 +49,10 @@ pub struct Tts {
     pub(super) voice: Lease<Voice>,
     pub(super) reporter: Reporter,
     pub(super) pulse: Rc<Pulse>,
+    pub(super) pulses: Rc<CallPulses>,
+    /// When the next frame is due. `None` also while one has to wait for a caller who
+    /// does not read: that it comes late is no fault of this thread.
+    pub(super) frame_due: Option<Now>,
 }
 
 /// The child.
@@ -131,6 +136,9 @@ impl Driven for TtsActor {
     fn drive(&mut self, _: &mut Context<Self>, task: &mut TaskContext<'_>) {
         sabotage!(Tts, "drive");
         let now = self.0.clock.now();
+        if let Some(due) = self.0.frame_due.take() {
+            self.0.pulses.frame_was_due(due, now);
+        }
         self.start_requests();
         self.collect(task, now);
         // A request may have made room for the next one.
@@ -138,6 +146,7 @@ impl Driven for TtsActor {
         self.play(now);
         let sent = self.0.reporter.flush();
         let due = self.0.voice.poll_timeout();
+        self.0.frame_due = due.filter(|due| *due > now);
         self.0.pulse.set_due(if sent { due } else { Some(now) });
     }
 }

@@ -64,6 +64,14 @@ pub struct ServerSettings {
 pub struct LimitSettings {
     /// Simultaneous calls.
     pub calls_max: u32,
+    /// Lateness that 99.9 % of what is due must keep for new calls to be taken. 0: any.
+    pub late_ms_max: u32,
+    /// Share of the time in which a media thread may be busy, with a new call. 0: any.
+    pub busy_percent_max: u32,
+    /// Memory with which new calls are taken, in megabytes of 2^20 bytes. 0: any.
+    pub memory_mb_max: u64,
+    /// Calls that one remote address may begin in a second. 0: any number.
+    pub calls_per_second_per_source_max: u32,
     /// Largest WebSocket message or hex chunk message.
     pub message_bytes_max: usize,
     /// A connection that has sent nothing for this long is closed as lost.
@@ -332,7 +340,15 @@ impl Default for ServerSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { calls_max: 1_000, message_bytes_max: 1 << 20, idle_ms_max: 60_000 }
+        Self {
+            calls_max: 1_000,
+            late_ms_max: 40,
+            busy_percent_max: 95,
+            memory_mb_max: 0,
+            calls_per_second_per_source_max: 0,
+            message_bytes_max: 1 << 20,
+            idle_ms_max: 60_000,
+        }
     }
 }
 

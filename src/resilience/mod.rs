@@ -1,14 +1,22 @@
-//! What keeps a failing child or provider from taking calls down with it:
-//! restarting, waiting, retrying and standing in line, as decisions.
+//! What keeps a failing child or provider, or too many callers, from taking calls down
+//! with them: restarting, waiting, retrying, standing in line and refusing, as decisions.
 //!
 //! Pure. Time and randomness are arguments; nothing here sleeps, sends or locks.
 
+mod admission;
 mod backoff;
+mod lateness;
+mod memory_room;
 mod permits;
 mod restart_budget;
 mod retry;
+mod source_rate;
 
+pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits};
 pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
+pub use lateness::Lateness;
+pub use memory_room::MemoryRoom;
 pub use permits::{LineFull, PermitQueue, Place, Ticket};
 pub use restart_budget::RestartBudget;
 pub use retry::{AttemptFailure, Progress, RetryDecision, RetryPolicy};
+pub use source_rate::SourceRates;

@@ -139,16 +139,18 @@ impl Engine {
                 threads(config.server.media_threads),
                 clock,
                 config.server.tick_ms,
+                &config.limits,
                 &telemetry,
             ),
             telemetry: telemetry.clone(),
-            calls_max: config.limits.calls_max,
+            limits: config.limits.clone(),
             run_id: std::process::id(),
         });
         let draining = Arc::new(AtomicBool::new(false));
         let state = EngineState {
             board,
             draining: Arc::clone(&draining),
+            switchboard: switchboard.clone(),
             prometheus: prometheus.clone(),
             telemetry: telemetry.clone(),
         };

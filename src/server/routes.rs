@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::health::HealthBoard;
+use crate::actors::link::Switchboard;
 use crate::telemetry::{Prometheus, Telemetry};
 
 /// Content type of the Prometheus text format.
@@ -26,6 +27,7 @@ const RETRY_AFTER_SECONDS: &str = "5";
 pub struct EngineState {
     pub board: HealthBoard,
     pub draining: Arc<AtomicBool>,
+    pub switchboard: Switchboard,
     pub prometheus: Prometheus,
     pub telemetry: Telemetry,
 }
@@ -56,6 +58,10 @@ async fn ready(state: web::Data<EngineState>) -> HttpResponse {
     let mut complaints = state.board.complaints();
     if state.draining.load(Ordering::Relaxed) {
         complaints.push("the engine is shutting down".to_owned());
+    }
+    match state.switchboard.load().await {
+        Some(load) => complaints.extend(load.complaints),
+        None => complaints.push("the call registry does not answer".to_owned()),
     }
     if complaints.is_empty() {
         return HttpResponse::Ok().json(json!({ "ready": true }));

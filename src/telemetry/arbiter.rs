@@ -1,6 +1,7 @@
 //! What the media threads tell: how late they are and what their calls carry.
 //!
-//! Called by the beat and about once a second for each call, never for a frame.
+//! Called by the beat, at each look of admission and about once a second for each call,
+//! never for a frame.
 //! The series of a thread are registered when it starts; the number of threads is
 //! configured, so the number of series is known.
 
@@ -16,8 +17,22 @@ use crate::types::RingFill;
 pub struct ArbiterMeter {
     metrics: Arc<Metrics>,
     calls: Gauge,
+    open: Gauge,
+    busy: Gauge,
+    lateness: Gauge,
     lag: Histogram,
     late_frames: Counter,
+}
+
+/// The room of a media thread for calls. By default one without calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Room {
+    /// It takes no new calls.
+    pub is_closed: bool,
+    /// Share of the last second in which it did not rest, 0 to 1.
+    pub busy: f64,
+    /// What 99.9 % of its due frames were no later than, in milliseconds.
+    pub late_ms: u32,
 }
 
 /// What the media connections of a call carried since it was asked last.
@@ -36,12 +51,16 @@ impl ArbiterMeter {
     pub(super) fn register(arbiter: usize, metrics: Arc<Metrics>) -> Self {
         let open =
             |metric: Metric| metric.register_open(vec![Label::new("arbiter", arbiter.to_string())]);
-        Self {
+        let gauge = |metric: Metric| match open(metric) {
+            Handle::Gauge(gauge) => gauge,
+            _ => Gauge::noop(),
+        };
+        let meter = Self {
             metrics,
-            calls: match open(Metric::ArbiterCalls) {
-                Handle::Gauge(gauge) => gauge,
-                _ => Gauge::noop(),
-            },
+            calls: gauge(Metric::ArbiterCalls),
+            open: gauge(Metric::ArbiterOpen),
+            busy: gauge(Metric::ArbiterBusy),
+            lateness: gauge(Metric::ArbiterLateness),
             lag: match open(Metric::ArbiterLag) {
                 Handle::Histogram(histogram) => histogram,
                 _ => Histogram::noop(),
@@ -50,7 +69,16 @@ impl ArbiterMeter {
                 Handle::Counter(counter) => counter,
                 _ => Counter::noop(),
             },
-        }
+        };
+        meter.room(Room::default());
+        meter
+    }
+
+    /// Tells whether the thread takes calls, and what that is decided by.
+    pub fn room(&self, room: Room) {
+        self.open.set(f64::from(u8::from(!room.is_closed)));
+        self.busy.set(room.busy);
+        self.lateness.set(f64::from(room.late_ms) / 1_000.0);
     }
 
     /// Tells how late a beat was.

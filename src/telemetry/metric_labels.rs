@@ -34,7 +34,16 @@ pub(super) const CAUSE: LabelSpec = LabelSpec {
 };
 pub(super) const REASON: LabelSpec = LabelSpec {
     name: "reason",
-    values: &["full", "draining", "already_connected", "ended", "internal"],
+    values: &[
+        "full",
+        "overloaded",
+        "memory",
+        "source_rate",
+        "draining",
+        "already_connected",
+        "ended",
+        "internal",
+    ],
 };
 pub(super) const STAGE: LabelSpec = LabelSpec {
     name: "stage",

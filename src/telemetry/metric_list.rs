@@ -309,6 +309,31 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         labels: &[ARBITER],
+        ..gauge(
+            Metric::ArbiterOpen,
+            "antiphon_arbiter_open",
+            "1 while a media thread takes new calls, 0 while they would make others late",
+        )
+    },
+    Spec {
+        labels: &[ARBITER],
+        ..gauge(
+            Metric::ArbiterBusy,
+            "antiphon_arbiter_busy_ratio",
+            "Share of the last second in which a media thread did not rest",
+        )
+    },
+    Spec {
+        unit: Unit::Seconds,
+        labels: &[ARBITER],
+        ..gauge(
+            Metric::ArbiterLateness,
+            "antiphon_arbiter_lateness_seconds",
+            "99.9 % of the frames due in the last second were no later than this",
+        )
+    },
+    Spec {
+        labels: &[ARBITER],
         ..histogram(
             Metric::ArbiterLag,
             "antiphon_arbiter_lag_seconds",

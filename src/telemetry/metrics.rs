@@ -98,6 +98,9 @@ pub(super) enum Metric {
     SpansDropped,
     ProviderReady,
     ArbiterCalls,
+    ArbiterOpen,
+    ArbiterBusy,
+    ArbiterLateness,
     ArbiterLag,
     LateFrames,
 }

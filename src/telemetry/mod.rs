@@ -40,9 +40,10 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tracing::Level;
 
-pub use arbiter::{ArbiterMeter, Carried};
+pub use arbiter::{ArbiterMeter, Carried, Room};
 pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
+pub use process::resident_bytes;
 pub use prometheus::{Prometheus, PrometheusError, Upkeep};
 pub use queue::{EventQueue, Flushed, QueueLimits};
 pub use record::Timestamp;

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::query::QueryError;
 use crate::types::RefusalReason;
 
-/// When a caller that was refused for lack of room may try again, in seconds.
+/// When a client whose piece of a call was refused for lack of room may try again, in
+/// seconds.
 const RETRY_AFTER_S: u32 = 1;
 
 /// An answer that is not what the client hoped for:
@@ -50,13 +51,17 @@ impl Refusal {
 impl From<RefusalReason> for Refusal {
     fn from(reason: RefusalReason) -> Self {
         let status = match reason {
-            RefusalReason::Full { .. } | RefusalReason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalReason::Full { .. }
+            | RefusalReason::Overloaded { .. }
+            | RefusalReason::Memory { .. }
+            | RefusalReason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalReason::SourceRate { .. } => StatusCode::TOO_MANY_REQUESTS,
             RefusalReason::AlreadyConnected => StatusCode::CONFLICT,
             RefusalReason::Ended => StatusCode::GONE,
             RefusalReason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let refusal = Self::new(status, reason.as_str(), &reason);
-        if status == StatusCode::SERVICE_UNAVAILABLE { refusal.retry_later() } else { refusal }
+        Self { retry_after_s: reason.retry_after_s(), ..refusal }
     }
 }
 
@@ -103,17 +108,23 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_status_and_only_lack_of_room_invites_to_come_back() {
+        let because = "busy".to_owned();
+        let memory = RefusalReason::Memory { resident_mb: 2, memory_mb_max: 1, retry_after_s: 3 };
         let answers = [
-            (RefusalReason::Full { calls_max: 2 }, 503, true),
-            (RefusalReason::Draining, 503, true),
-            (RefusalReason::AlreadyConnected, 409, false),
-            (RefusalReason::Ended, 410, false),
-            (RefusalReason::Internal, 500, false),
+            (RefusalReason::Full { calls_max: 2 }, 503, Some("1")),
+            (RefusalReason::Overloaded { because, retry_after_s: 4 }, 503, Some("4")),
+            (memory, 503, Some("3")),
+            (RefusalReason::SourceRate { calls_max: 2 }, 429, Some("1")),
+            (RefusalReason::Draining, 503, Some("1")),
+            (RefusalReason::AlreadyConnected, 409, None),
+            (RefusalReason::Ended, 410, None),
+            (RefusalReason::Internal, 500, None),
         ];
         for (reason, status, comes_back) in answers {
             let response = Refusal::from(reason).error_response();
             assert_eq!(response.status().as_u16(), status);
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), comes_back);
+            let retry_after = response.headers().get(RETRY_AFTER);
+            assert_eq!(retry_after.map(|value| value.to_str().unwrap()), comes_back);
         }
     }
 }

@@ -116,6 +116,33 @@ pub enum RefusalReason {
         /// The limit.
         calls_max: u32,
     },
+    /// Another call would make the running ones late.
+    #[error("another call would make the running ones late: {because}; try again in a few seconds")]
+    Overloaded {
+        /// What was measured, and the limit.
+        because: String,
+        /// When another try may succeed, in seconds.
+        retry_after_s: u32,
+    },
+    /// The process is as large as it may be.
+    #[error(
+        "the engine uses {resident_mb} MB of memory, more than {memory_mb_max}; try again when \
+         calls have ended"
+    )]
+    Memory {
+        /// What it uses.
+        resident_mb: u64,
+        /// The limit.
+        memory_mb_max: u64,
+        /// When another try may succeed, in seconds.
+        retry_after_s: u32,
+    },
+    /// One source begins calls too fast.
+    #[error("this address begins more than {calls_max} calls a second; begin them more slowly")]
+    SourceRate {
+        /// The limit.
+        calls_max: u32,
+    },
     /// The engine shuts down.
     #[error("the engine is shutting down")]
     Draining,
@@ -136,10 +163,25 @@ impl RefusalReason {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Full { .. } => "full",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Memory { .. } => "memory",
+            Self::SourceRate { .. } => "source_rate",
             Self::Draining => "draining",
             Self::AlreadyConnected => "already_connected",
             Self::Ended => "ended",
             Self::Internal => "internal",
+        }
+    }
+
+    /// When another try may succeed, in seconds. `None`: it will be refused again.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::Full { .. } | Self::Draining | Self::SourceRate { .. } => Some(1),
+            Self::Overloaded { retry_after_s, .. } | Self::Memory { retry_after_s, .. } => {
+                Some(*retry_after_s)
+            }
+            Self::AlreadyConnected | Self::Ended | Self::Internal => None,
         }
     }
 }

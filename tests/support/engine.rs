@@ -35,7 +35,7 @@ impl Setup {
             .variable("ANTIPHON_TTS_API_KEY", DEFAULT_KEY)
     }
 
-    /// Free ports and nothing else.
+    /// Free ports and nothing else. How busy this computer is refuses no call.
     pub fn bare() -> Self {
         let path = std::env::var("PATH").unwrap_or_default();
         Self { folder: Arc::new(Folder::new()), environment: Vec::new() }
@@ -43,6 +43,8 @@ impl Setup {
             .key("SERVER__HTTP", "127.0.0.1:0")
             .key("SERVER__SIMULATOR", "127.0.0.1:0")
             .key("EVENTS__BATCH_MS_MAX", "50")
+            .key("LIMITS__LATE_MS_MAX", "0")
+            .key("LIMITS__BUSY_PERCENT_MAX", "0")
     }
 
     /// Sets a configuration key, named as in the environment.

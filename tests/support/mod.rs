@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "every test uses a part of this")]
 
+pub mod callers;
 mod engine;
 mod folder;
 mod phone;

@@ -1,9 +1,10 @@
 //! Connections below HTTP and WebSocket, for those who do not keep to either.
 
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::HANG_GUARD;
@@ -29,6 +30,15 @@ impl Raw {
     pub async fn connect(url: &str) -> Self {
         let address = url.split_once("://").map_or(url, |(_, address)| address);
         Self(TcpStream::connect(address).await.expect("the port is open"))
+    }
+
+    /// Connects from one of this computer's own addresses.
+    pub async fn connect_from(source: &str, url: &str) -> io::Result<Self> {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(address(source))?;
+        let to = url.split_once("://").map_or(url, |(_, address)| address);
+        Ok(Self(socket.connect(address(to)).await?))
     }
 
     /// Connects and makes a WebSocket of it.

@@ -12,6 +12,7 @@ use crate::actors::link::{
 use crate::actors::{
     CallKit, CallPlanner, CallRegistry, Clock, MediaThreads, RegistryParts, ServiceRuntime,
 };
+use crate::config::LimitSettings;
 use crate::services::{
     DialogBackend, Health, PromptCache, ServiceFuture, SpeechToText, SttRequest, TextToSpeech,
     TtsRequest,
@@ -170,12 +171,13 @@ impl Stage {
             prompts: Arc::new(PromptCache::new([&route], crate::turn::sentences)),
             telemetry: telemetry.clone(),
         };
+        let limits = LimitSettings { calls_max: 10, ..LimitSettings::default() };
         let switchboard = CallRegistry::start(RegistryParts {
             clock,
             planner: Box::new(Planner { route: Arc::new(route), kit }),
-            threads: MediaThreads::here(clock, 10, &telemetry),
+            threads: MediaThreads::here(clock, 10, &limits, &telemetry),
             telemetry,
-            calls_max: 10,
+            limits,
             run_id: 7,
         });
         Self { switchboard, services }
@@ -194,6 +196,7 @@ pub fn request(call_id: &str, delivery: Delivery) -> CallRequest {
         call_id: Some(CallId::new(call_id).expect("a valid id")),
         user_id: "user".into(),
         called: None,
+        source: None,
         transport: "stage",
         format_in: MediaFormat::pcm16(INNER_RATE),
         format_out: MediaFormat::pcm16(INNER_RATE),

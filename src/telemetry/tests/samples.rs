@@ -201,6 +201,9 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
     ];
     for reason in [
         RefusalReason::Full { calls_max: 1 },
+        RefusalReason::Overloaded { because: text(), retry_after_s: 2 },
+        RefusalReason::Memory { resident_mb: 2, memory_mb_max: 1, retry_after_s: 2 },
+        RefusalReason::SourceRate { calls_max: 20 },
         RefusalReason::Draining,
         RefusalReason::AlreadyConnected,
         RefusalReason::Ended,

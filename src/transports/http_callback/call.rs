@@ -258,6 +258,7 @@ pub(super) mod tests {
             call_id: CallId::new(call_id).ok(),
             user_id: anonymous(),
             called: None,
+            source: None,
             transport: "http_callback",
             format_in: format,
             format_out: format,

@@ -80,7 +80,7 @@ pub(super) struct Worker {
 
 pub(super) type Answer = Result<HttpResponse, Refusal>;
 
-async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
+async fn start(http: HttpRequest, payload: Payload, worker: Data<Worker>) -> Answer {
     let state = &worker.state;
     let body = read_body(payload, START_BYTES_MAX).await?;
     let start = Start::parse(&body)?;
@@ -96,7 +96,7 @@ async fn start(payload: Payload, worker: Data<Worker>) -> Answer {
         call_id: start.call_id,
         user_id: start.user_id,
         called: start.route,
-        ..state.request(start.format)
+        ..state.request(&http, start.format)
     };
     let format_out = request.format_out;
     if let Some(id) = &request.call_id
@@ -149,7 +149,7 @@ async fn media(
         Err(refusal) => return Err(told(refusal, known.as_deref())),
     };
     let call = known.unwrap_or_else(|| {
-        let request = chunk.first_request(&id, state);
+        let request = chunk.first_request(&request, &id, state);
         state.calls.find_or_add(&id, || CallbackCall::new(request, &state.settings))
     });
     let idle_ms_max = state.settings.idle_ms_max;
@@ -186,12 +186,13 @@ impl Chunk {
 }
 
 impl HttpCallback {
-    /// A call of nobody in particular, with audio in `format_in`.
-    fn request(&self, format_in: MediaFormat) -> CallRequest {
+    /// A call of nobody in particular, with audio in `format_in`, begun by `http`.
+    fn request(&self, http: &HttpRequest, format_in: MediaFormat) -> CallRequest {
         CallRequest {
             call_id: None,
             user_id: anonymous(),
             called: None,
+            source: http.peer_addr().map(|peer| peer.ip()),
             transport: "http_callback",
             format_in,
             format_out: MediaFormat { channels: 1, ..format_in },
@@ -205,8 +206,8 @@ impl HttpCallback {
 impl Chunk {
     /// The call that this chunk starts by itself. It counts from this chunk on when
     /// that is further from the configured beginning than the window allows.
-    fn first_request(&self, id: &CallId, state: &HttpCallback) -> CallRequest {
-        let request = state.request(self.format);
+    fn first_request(&self, http: &HttpRequest, id: &CallId, state: &HttpCallback) -> CallRequest {
+        let request = state.request(http, self.format);
         let ahead = self.head.sequence.saturating_sub(request.first_sequence);
         let is_within = ahead <= request.sequence_ahead_max;
         CallRequest {

@@ -67,6 +67,7 @@ impl Door for SimulatorState {
             call_id: query.call_id,
             user_id: query.user_id,
             called: query.route.or_else(|| route_of_path(request.uri.path())),
+            source: request.peer_addr.map(|peer| peer.ip()),
             transport: "simulator",
             format_in: format,
             format_out: format,

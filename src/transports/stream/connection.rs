@@ -93,6 +93,7 @@ impl Door for StreamState {
             call_id: query.call_id,
             user_id: query.user_id,
             called: query.route,
+            source: request.peer_addr.map(|peer| peer.ip()),
             transport: "stream",
             format_in: format,
             format_out: format,

@@ -1,0 +1,164 @@
+//! Whether a call is taken, as far as that is not up to the media threads: how many there
+//! are, how large the process is, and how fast they come from one address.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::config::LimitSettings;
+use crate::resilience::{MemoryRoom, SourceRates};
+use crate::telemetry::resident_bytes;
+use crate::types::{Now, RefusalReason};
+
+/// How often the process is asked for its size.
+const MEMORY_LOOK_MS: u64 = 1_000;
+
+/// Callers that were refused together are asked to come back one after the other, within
+/// so many seconds.
+const RETRY_WITHIN_S: u32 = 5;
+
+const MB: u64 = 1 << 20;
+
+/// What the limits of an engine admit.
+pub(super) struct Admission {
+    limits: LimitSettings,
+    memory: MemoryRoom,
+    /// Size of the process, and when it was found.
+    resident: Option<(u64, Now)>,
+    sources: SourceRates<IpAddr>,
+    refusals: u32,
+}
+
+impl Admission {
+    pub(super) fn new(limits: LimitSettings) -> Self {
+        Self {
+            memory: MemoryRoom::new(limits.memory_mb_max.saturating_mul(MB)),
+            sources: SourceRates::new(limits.calls_per_second_per_source_max),
+            resident: None,
+            refusals: 0,
+            limits,
+        }
+    }
+
+    /// Whether a call from `source` may begin beside so many. It counts as one of its
+    /// source even if it is refused for something else.
+    pub(super) fn check(
+        &mut self,
+        now: Now,
+        calls: usize,
+        source: Option<IpAddr>,
+    ) -> Result<(), RefusalReason> {
+        self.check_source(now, source)?;
+        self.room(now, calls)
+    }
+
+    /// Whether another call fits beside so many.
+    pub(super) fn room(&mut self, now: Now, calls: usize) -> Result<(), RefusalReason> {
+        let LimitSettings { calls_max, memory_mb_max, .. } = self.limits;
+        if calls >= calls_max as usize {
+            return Err(RefusalReason::Full { calls_max });
+        }
+        if memory_mb_max == 0 {
+            return Ok(());
+        }
+        let resident = self.resident(now);
+        if self.memory.has_room(resident, calls) {
+            return Ok(());
+        }
+        let (resident_mb, retry_after_s) = (resident / MB, self.retry_after_s());
+        Err(RefusalReason::Memory { resident_mb, memory_mb_max, retry_after_s })
+    }
+
+    /// Another call would make others late.
+    pub(super) fn overloaded(&mut self, because: String) -> RefusalReason {
+        RefusalReason::Overloaded { because, retry_after_s: self.retry_after_s() }
+    }
+
+    fn check_source(&mut self, now: Now, source: Option<IpAddr>) -> Result<(), RefusalReason> {
+        let calls_max = self.limits.calls_per_second_per_source_max;
+        match source {
+            Some(source) if calls_max > 0 && !self.sources.take(&subscriber(source), now) => {
+                Err(RefusalReason::SourceRate { calls_max })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn resident(&mut self, now: Now) -> u64 {
+        match self.resident {
+            Some((bytes, at)) if now.ms_since(at) < MEMORY_LOOK_MS => bytes,
+            _ => {
+                let bytes = resident_bytes().unwrap_or_default();
+                self.resident = Some((bytes, now));
+                bytes
+            }
+        }
+    }
+
+    fn retry_after_s(&mut self) -> u32 {
+        self.refusals = self.refusals.wrapping_add(1);
+        1 + self.refusals % RETRY_WITHIN_S
+    }
+}
+
+/// The network that one customer of a provider has: an IPv4 address, or the first half of
+/// an IPv6 address.
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(limits: LimitSettings) -> Admission {
+        Admission::new(LimitSettings { calls_max: 10, ..limits })
+    }
+
+    fn source(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn without_further_limits_only_the_number_of_calls_counts() {
+        let mut admission = admission(LimitSettings::default());
+        for _ in 0..1_000 {
+            assert_eq!(admission.check(Now(0), 9, source("192.0.2.1")), Ok(()));
+        }
+        let full = Err(RefusalReason::Full { calls_max: 10 });
+        assert_eq!(admission.check(Now(0), 10, source("192.0.2.1")), full);
+    }
+
+    #[test]
+    fn a_process_that_is_too_large_says_how_large_it_is() {
+        let limits = LimitSettings { memory_mb_max: 1, ..LimitSettings::default() };
+        let refused = admission(limits).check(Now(0), 0, None).expect_err("too large");
+        let RefusalReason::Memory { resident_mb, memory_mb_max: 1, .. } = refused else {
+            panic!("{refused}");
+        };
+        assert!(resident_mb > 1);
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_share_their_calls() {
+        let limits =
+            LimitSettings { calls_per_second_per_source_max: 2, ..LimitSettings::default() };
+        let mut admission = admission(limits);
+        let mut begin = |from| admission.check(Now(0), 0, source(from)).is_ok();
+        assert!(begin("2001:db8::1") && begin("2001:db8::2") && !begin("2001:db8::3"));
+        assert!(begin("2001:db8:0:1::1"), "another network");
+        assert!(begin("192.0.2.1") && begin("::ffff:192.0.2.1") && !begin("192.0.2.1"));
+        assert!(begin("192.0.2.2"));
+    }
+
+    #[test]
+    fn whoever_is_refused_together_comes_back_one_after_the_other() {
+        let mut admission = admission(LimitSettings::default());
+        let mut seconds = || admission.overloaded(String::new()).retry_after_s();
+        let told: Vec<Option<u32>> = (0..6).map(|_| seconds()).collect();
+        assert_eq!(told, [2, 3, 4, 5, 1, 2].map(Some));
+    }
+}

@@ -1,0 +1,49 @@
+//! How a media thread rests, and for how long it did: what is left is what it is busy for.
+//!
+//! Measured where a thread parks, a few hundred times a second at most; a thread that
+//! never parks pays nothing.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::clock::Clock;
+use crate::types::Now;
+
+/// How long a media thread that has nothing to do leaves the sockets alone. What comes
+/// meanwhile is worked off together: without it, a thread at half its capacity wakes for
+/// every frame of every call, and that costs more than the frames.
+const REST: Duration = Duration::from_millis(2);
+
+#[derive(Clone, Copy, Default)]
+struct Rest {
+    since: Now,
+    /// All rests that are over, in nanoseconds.
+    total_ns: u64,
+}
+
+thread_local! {
+    /// `None` on a thread that does not tell when it rests.
+    static REST_OF_THREAD: Cell<Option<Rest>> = const { Cell::new(None) };
+}
+
+/// The current thread has nothing to do: it rests, and then waits for its sockets.
+#[expect(clippy::disallowed_methods, reason = "no call has anything to do")]
+pub(super) fn begin(clock: Clock) {
+    let rest = REST_OF_THREAD.get().unwrap_or_default();
+    REST_OF_THREAD.set(Some(Rest { since: clock.now(), ..rest }));
+    std::thread::sleep(REST);
+}
+
+/// The current thread has something to do again.
+pub(super) fn end(clock: Clock) {
+    if let Some(Rest { since, total_ns }) = REST_OF_THREAD.get() {
+        let rested_ns = clock.now().0.saturating_sub(since.0);
+        REST_OF_THREAD.set(Some(Rest { since, total_ns: total_ns + rested_ns }));
+    }
+}
+
+/// How long the current thread has rested in its life, in nanoseconds. `None` when that
+/// is not known.
+pub(super) fn rested_ns() -> Option<u64> {
+    REST_OF_THREAD.get().map(|rest| rest.total_ns)
+}

@@ -1,0 +1,325 @@
+//! Whether a media thread has room for another call.
+//!
+//! Lateness decides, and shows too late: a thread is on time until it is full, and then
+//! nobody is. So a thread is closed by what comes before it as well, the share of time in
+//! which it is busy, and that is reckoned ahead: calls that were taken and are not felt
+//! yet count as much as those that are. With room for the error of such a reckoning: few
+//! calls at once while none are felt, fewer when the thread is busier than half.
+//!
+//! A machine that stalls for a moment is not full of calls. The worst of what was seen in
+//! a second is left out, and a few calls are always taken.
+//!
+//! It refuses to choose between threads, and to measure: what was seen comes in five times
+//! a second as a [`Look`].
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::lateness::Lateness;
+use crate::types::Now;
+
+/// Time between two looks at a thread, in milliseconds.
+pub const LOOK_MS: u32 = 200;
+
+/// A thread with fewer calls takes another one, whatever was seen: so few do not fill it.
+const CALLS_ALWAYS: usize = 8;
+
+/// Looks that a thread is judged by: one second.
+const LOOKS: usize = 5;
+
+/// When it is judged by lateness, the latest of those looks are left out: a stall of the machine is in two at most.
+const STALLED_LOOKS: usize = 2;
+
+/// Calls taken in a moment by a thread that is not half as busy as it may be, unless it
+/// has felt more.
+const UNFELT_CALLS: usize = 100;
+
+/// How long a closed thread must have been fit for another call before it is open, in
+/// milliseconds.
+const CALM_MS: u64 = 400;
+
+/// A closed thread opens at so much of what closes it; at half of it if that is lateness.
+const EASE: f64 = 0.95;
+
+/// Of the calls with which a thread was late, so many are taken next time …
+const LATE_CALLS_SHARE: f64 = 0.9;
+
+/// … and with each look so many times more: it is forgotten within minutes.
+const FORGET: f64 = 1.001;
+
+/// A thread that has not been looked at for so long does not run, in milliseconds.
+const STOPPED_MS: u64 = 1_000;
+
+/// Where a thread is closed to new calls. 0: never for this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadLimits {
+    /// Lateness of due work that 99.9 % of it keeps, in milliseconds.
+    pub late_ms_max: u32,
+    /// Share of the time in which the thread does not rest, in percent.
+    pub busy_percent_max: u32,
+}
+
+/// What was seen of a thread since the look before.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Calls it carries.
+    pub calls: usize,
+    /// Share of the time in which it did not rest, 0 to 1.
+    pub busy: f64,
+    /// How late frames were handed over.
+    pub frames: Lateness,
+    /// How late its beats were.
+    pub beats: Lateness,
+}
+
+/// Why a thread takes no call. The limits are those in force: lower ones while it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
+pub enum Overload {
+    /// Due frames are handed over late.
+    FramesLate { p999_ms: u32, ms_max: u32 },
+    /// The thread comes late to its beat.
+    BeatLate { p999_ms: u32, ms_max: u32 },
+    /// With one more call it would rest too little.
+    Busy { percent: u32, percent_max: u32 },
+    /// With as many calls it was late a while ago.
+    WasLate { calls_max: u32 },
+    /// Calls that began a moment ago are not felt yet.
+    Unfelt { calls: u32 },
+    /// It does not run at all.
+    Stopped { for_ms: u64 },
+}
+
+/// Room on one thread.
+#[derive(Debug)]
+pub struct ThreadAdmission {
+    limits: ThreadLimits,
+    /// Newest last; at most [`LOOKS`].
+    looks: VecDeque<Look>,
+    /// For each of them, the calls that it is the cost of.
+    felt: VecDeque<usize>,
+    /// `None` while the thread carries no call: then nobody looks.
+    looked_at: Option<Now>,
+    closed: Option<Closed>,
+    /// As many calls as it may have because it was late with more.
+    calls_max: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    because: Overload,
+    /// Since when it would not be closed any more.
+    calm_since: Option<Now>,
+}
+
+impl ThreadAdmission {
+    /// An open thread.
+    #[must_use]
+    pub const fn new(limits: ThreadLimits) -> Self {
+        Self {
+            limits,
+            looks: VecDeque::new(),
+            felt: VecDeque::new(),
+            looked_at: None,
+            closed: None,
+            calls_max: f64::INFINITY,
+        }
+    }
+
+    /// The thread has a call again, and will be looked at from now on.
+    pub fn begin(&mut self, now: Now) {
+        self.looked_at = Some(now);
+    }
+
+    /// The thread has no call any more. What was seen counts no longer.
+    pub fn rest(&mut self) {
+        self.looks.clear();
+        self.felt.clear();
+        self.looked_at = None;
+        self.closed = None;
+    }
+
+    /// Takes note of what was seen.
+    pub fn look(&mut self, now: Now, look: Look) {
+        let calls = look.calls;
+        self.looked_at = Some(now);
+        self.add(look);
+        self.calls_max *= FORGET;
+        if calls < CALLS_ALWAYS {
+            self.closed = None;
+            return;
+        }
+        match (self.closed, self.overload(calls)) {
+            (None, Some(because)) => self.close(because, calls),
+            (None, None) => {}
+            (Some(_), Some(because)) => self.closed = Some(Closed { because, calm_since: None }),
+            (Some(closed), None) => self.calm_down(closed, now),
+        }
+    }
+
+    /// Whether another call fits beside the `calls` that the thread has, those that it
+    /// does not feel yet included.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn take(&mut self, now: Now, calls: usize) -> Result<(), Overload> {
+        if calls < CALLS_ALWAYS {
+            return Ok(());
+        }
+        if let Some(overload) = self.closed(now).or_else(|| self.unfelt(calls)) {
+            return Err(overload);
+        }
+        match self.overload(calls) {
+            Some(because) => {
+                self.close(because, calls);
+                Err(because)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Why it is closed, if it is.
+    #[must_use]
+    pub fn closed(&self, now: Now) -> Option<Overload> {
+        let for_ms = self.looked_at.map_or(0, |at| now.ms_since(at));
+        if for_ms > STOPPED_MS && self.limits.late_ms_max > 0 {
+            return Some(Overload::Stopped { for_ms });
+        }
+        self.closed.map(|closed| closed.because)
+    }
+
+    /// Share of the last second in which it did not rest, 0 to 1.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        self.looks.iter().map(|look| look.busy).sum::<f64>() / self.looks.len().max(1) as f64
+    }
+
+    /// 99.9 % of the frames that were due in the last second were no later than
+    /// this, in milliseconds, stalls included.
+    #[must_use]
+    pub fn frames_late_ms(&self) -> u32 {
+        p999_ms(self.looks.iter().map(|look| &look.frames))
+    }
+
+    /// Whoever has just called listens, and costs less than who speaks: a call that is not
+    /// there for a second yet counts as half a call at most.
+    fn add(&mut self, look: Look) {
+        let calls = look.calls;
+        let is_whole = self.looks.len() == LOOKS;
+        let before = if is_whole { self.looks.pop_front() } else { None };
+        if is_whole {
+            self.felt.pop_front();
+        }
+        let settled = before.map_or(0, |look| look.calls);
+        self.felt.push_back(settled.min(calls).max(calls.div_ceil(2)));
+        self.looks.push_back(look);
+    }
+
+    fn close(&mut self, because: Overload, calls: usize) {
+        if matches!(because, Overload::FramesLate { .. } | Overload::BeatLate { .. }) {
+            self.calls_max = LATE_CALLS_SHARE * calls as f64;
+        }
+        self.closed = Some(Closed { because, calm_since: None });
+    }
+
+    fn calm_down(&mut self, closed: Closed, now: Now) {
+        let since = closed.calm_since.unwrap_or(now);
+        let is_over = now.ms_since(since) >= CALM_MS;
+        self.closed = (!is_over).then_some(Closed { calm_since: Some(since), ..closed });
+    }
+
+    /// What is too much for one call more than `calls`. What has closed the thread must
+    /// have become less before it is not too much any more.
+    fn overload(&self, calls: usize) -> Option<Overload> {
+        let ThreadLimits { late_ms_max, busy_percent_max } = self.limits;
+        let (ms_max, ease) =
+            if self.closed.is_some() { (late_ms_max / 2, EASE) } else { (late_ms_max, 1.0) };
+        let is_late = |p999_ms| late_ms_max > 0 && p999_ms > ms_max;
+        let p999_ms = self.steady_p999_ms(|look| &look.frames);
+        if is_late(p999_ms) {
+            return Some(Overload::FramesLate { p999_ms, ms_max });
+        }
+        let p999_ms = self.steady_p999_ms(|look| &look.beats);
+        if is_late(p999_ms) {
+            return Some(Overload::BeatLate { p999_ms, ms_max });
+        }
+        let calls = calls as f64 + 1.0;
+        let percent = 100.0 * self.busy_per_call() * calls;
+        let percent_max = ease * f64::from(busy_percent_max);
+        if busy_percent_max > 0 && percent > percent_max {
+            let (percent, percent_max) = (percent as u32, percent_max as u32);
+            return Some(Overload::Busy { percent, percent_max });
+        }
+        let calls_max = ease * self.calls_max;
+        (late_ms_max > 0 && calls > calls_max)
+            .then_some(Overload::WasLate { calls_max: calls_max as u32 })
+    }
+
+    /// Bounds what can go wrong before it is seen.
+    fn unfelt(&self, calls: usize) -> Option<Overload> {
+        let percent_max = self.limits.busy_percent_max;
+        if percent_max == 0 {
+            return None;
+        }
+        // The newest look may have seen a call only begin.
+        let felt = self.looks.iter().rev().nth(1).map_or(0, |look| look.calls);
+        let is_half_full = 200.0 * self.busy() > f64::from(percent_max);
+        let room = if is_half_full { CALLS_ALWAYS.max(felt / 16) } else { UNFELT_CALLS.max(felt) };
+        let unfelt = calls.saturating_sub(felt);
+        let calls = u32::try_from(unfelt).unwrap_or(u32::MAX);
+        (unfelt >= room).then_some(Overload::Unfelt { calls })
+    }
+
+    /// What a call costs on average, as a share of the thread's time.
+    fn busy_per_call(&self) -> f64 {
+        let calls: usize = self.felt.iter().sum();
+        if calls == 0 {
+            0.0
+        } else {
+            self.looks.iter().map(|look| look.busy).sum::<f64>() / calls as f64
+        }
+    }
+
+    /// The lateness without the worst looks.
+    fn steady_p999_ms(&self, which: impl Fn(&Look) -> &Lateness) -> u32 {
+        let mut looks: Vec<&Lateness> = self.looks.iter().map(which).collect();
+        looks.sort_by_cached_key(|lateness| lateness.p999_ms());
+        looks.truncate(looks.len().saturating_sub(STALLED_LOOKS));
+        p999_ms(looks)
+    }
+}
+
+fn p999_ms<'a>(looks: impl IntoIterator<Item = &'a Lateness>) -> u32 {
+    let mut all = Lateness::default();
+    looks.into_iter().for_each(|look| all.merge(look));
+    all.p999_ms()
+}
+
+impl fmt::Display for Overload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FramesLate { p999_ms, ms_max } => {
+                write!(f, "p99.9 of due frames {p999_ms} ms late, more than {ms_max}")
+            }
+            Self::BeatLate { p999_ms, ms_max } => {
+                write!(f, "p99.9 of its beats {p999_ms} ms late, more than {ms_max}")
+            }
+            Self::Busy { percent, percent_max } => {
+                write!(
+                    f,
+                    "busy {percent} % of the time with one more call, more than {percent_max}"
+                )
+            }
+            Self::WasLate { calls_max } => {
+                write!(f, "it was late a while ago, and takes {calls_max} calls at most for now")
+            }
+            Self::Unfelt { calls } => {
+                write!(f, "{calls} calls began a moment ago and are not felt yet")
+            }
+            Self::Stopped { for_ms } => write!(f, "it has not run for {for_ms} ms"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
