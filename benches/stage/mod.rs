@@ -18,7 +18,7 @@ use antiphon::actors::link::{
 use antiphon::actors::{
     CallKit, CallPlanner, CallRegistry, Clock, MediaThreads, RegistryParts, ServiceRuntime,
 };
-use antiphon::config::{self, Config, RouteTable};
+use antiphon::config::{self, Config, LimitSettings, RouteTable};
 use antiphon::media::Encoder;
 use antiphon::services::{PromptCache, Providers};
 use antiphon::telemetry::{QueueLimits, Telemetry};
