@@ -4,7 +4,8 @@
 //! nobody is. So a thread is closed by what comes before it as well, the share of time in
 //! which it is busy, and that is reckoned ahead: calls that were taken and are not felt
 //! yet count as much as those that are. With room for the error of such a reckoning: few
-//! calls at once while none are felt, fewer when the thread is busier than half.
+//! calls at once while none are felt, and three quarters of what would fit when the thread
+//! is busier than half.
 //!
 //! A machine that stalls for a moment is not full of calls. The worst of what was seen in
 //! a second is left out, and a few calls are always taken.
@@ -264,10 +265,17 @@ impl ThreadAdmission {
         // The newest look may have seen a call only begin.
         let felt = self.looks.iter().rev().nth(1).map_or(0, |look| look.calls);
         let is_half_full = 200.0 * self.busy() > f64::from(percent_max);
-        let room = if is_half_full { CALLS_ALWAYS.max(felt / 16) } else { UNFELT_CALLS.max(felt) };
+        let room = if is_half_full { self.most_of_the_rest(felt) } else { UNFELT_CALLS.max(felt) };
         let unfelt = calls.saturating_sub(felt);
         let calls = u32::try_from(unfelt).unwrap_or(u32::MAX);
         (unfelt >= room).then_some(Overload::Unfelt { calls })
+    }
+
+    /// Three quarters of the calls that would still fit beside those that are felt, and a
+    /// few in any case.
+    fn most_of_the_rest(&self, felt: usize) -> usize {
+        let fit = f64::from(self.limits.busy_percent_max) / (100.0 * self.busy_per_call());
+        CALLS_ALWAYS.max((fit as usize).saturating_sub(felt) * 3 / 4)
     }
 
     /// What a call costs on average, as a share of the thread's time.

@@ -109,7 +109,7 @@ fn calls_that_are_not_felt_yet_count_as_much_as_those_that_are() {
     thread.looks(5, &seen(200, 0.1, 0));
     thread.looks(5, &seen(200, 0.60, 0));
     let taken = (200..1_000).take_while(|calls| thread.take(*calls).is_ok()).count();
-    assert_eq!(taken, 12, "a sixteenth, when it is busier than half");
+    assert_eq!(taken, 75, "three quarters of what would fit, when it is busier than half");
     assert!(!thread.is_closed(), "there is room, but not at once");
 }
 
@@ -368,6 +368,12 @@ fn a_ramp_to_half_the_capacity_is_never_refused() {
     assert_eq!((fast.outcome.refused, fast.calls.len() > 150), (0, true), "{:?}", fast.outcome);
     let steady = Thread::new(true).offer(0.5 * FULL_PER_S, RUN_MS);
     assert_eq!(steady.outcome.refused, 0);
+}
+
+#[test]
+fn a_ramp_to_three_quarters_of_the_capacity_in_a_few_seconds_is_never_refused() {
+    let ramp = Thread::new(true).offer(0.75 * CAPACITY / 8.0, 8_000);
+    assert_eq!(ramp.outcome.refused, 0, "{:?}", ramp.outcome);
 }
 
 #[test]
