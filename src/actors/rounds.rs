@@ -47,10 +47,15 @@ impl Rounds {
         let mut doorbells = self.doorbells.borrow_mut();
         for _ in 0..doorbells.len().div_ceil(self.ticks(doorbells.len())) {
             let next = if self.next.get() < doorbells.len() { self.next.get() } else { 0 };
-            match doorbells.get(next).map(Weak::upgrade) {
-                Some(Some(doorbell)) => doorbell.ring(),
-                Some(None) => drop(doorbells.swap_remove(next)),
-                None => return,
+            let Some(doorbell) = doorbells.get(next) else { return };
+            match doorbell.upgrade() {
+                Some(doorbell) => doorbell.ring(),
+                // Whoever moves to this place comes next.
+                None => {
+                    doorbells.swap_remove(next);
+                    self.next.set(next);
+                    continue;
+                }
             }
             self.next.set(next + 1);
         }
@@ -162,6 +167,15 @@ mod tests {
         drop((rounds.join(), rounds.join(), rounds.join()));
         (0..6).for_each(|_| rounds.visit());
         assert!(rounds.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_left_out_because_somebody_else_has_gone() {
+        let rounds = Rounds::new(10);
+        let mut connections: Vec<Visits> = (0..5).map(|_| rounds.join()).collect();
+        drop(connections.remove(0));
+        let visits = visited(&rounds, &connections, 3).concat();
+        assert!((0..4).all(|connection| visits.contains(&connection)), "{visits:?}");
     }
 
     #[test]
