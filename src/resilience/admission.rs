@@ -290,10 +290,14 @@ impl ThreadAdmission {
 
     /// The lateness without the worst looks.
     fn steady_p999_ms(&self, which: impl Fn(&Look) -> &Lateness) -> u32 {
-        let mut looks: Vec<&Lateness> = self.looks.iter().map(which).collect();
-        looks.sort_by_cached_key(|lateness| lateness.p999_ms());
-        looks.truncate(looks.len().saturating_sub(STALLED_LOOKS));
-        p999_ms(looks)
+        let mut seen: [Option<&Lateness>; LOOKS] = [None; LOOKS];
+        for (slot, look) in seen.iter_mut().zip(&self.looks) {
+            *slot = Some(which(look));
+        }
+        let seen = &mut seen[..self.looks.len().min(LOOKS)];
+        seen.sort_unstable_by_key(|lateness| lateness.map(Lateness::p999_ms));
+        let steady = seen.len().saturating_sub(STALLED_LOOKS);
+        p999_ms(seen[..steady].iter().flatten().copied())
     }
 }
 
