@@ -53,7 +53,7 @@ async fn hasty(http: &str, over: &Cell<bool>) {
         match raw.try_send(&audio[from..]) {
             Ok(count) => from = (from + count) % audio.len(),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                raw.has_room().await;
             }
             // Sent away.
             Err(_) => return,

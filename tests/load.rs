@@ -137,6 +137,8 @@ async fn stopped_after_two_refusals(engine: &Engine, mut command: Command) -> Op
 async fn what_cannot_be_done_is_refused_before_anything_is() {
     let setup = Setup::bare();
     std::fs::write(setup.folder().join("wrong.toml"), "[[stages]]\ncals = 1\n").expect("a file");
+    let grows = "[objectives]\nmax_memory_growth_mb = 1.0\n";
+    std::fs::write(setup.folder().join("grows.toml"), grows).expect("a file");
     for (typed, code, told) in [
         (&["--calls", "1"][..], 2, "--url"),
         (&["--url", "ftp://a"], 2, "no address for calls"),
@@ -144,6 +146,9 @@ async fn what_cannot_be_done_is_refused_before_anything_is() {
         (&["--url", "ws://a", "--calls", "1", "--rate", "1"], 2, "--rate"),
         (&["--url", "ws://a", "--watch", "nowhere"], 2, "--watch"),
         (&["--url", "ws://a", "--watch", "http://127.0.0.1:1/metrics"], 2, "--watch"),
+        (&["--url", "ws://a", "--max-handle-growth", "5"], 2, "--watch"),
+        (&["--script", "grows.toml", "--url", "ws://a"], 2, "--watch"),
+        (&["--url", "ws://a", "--for", "9s", "--watch", "x", "--warm-up", "9s"], 2, "--warm-up"),
     ] {
         let ended = setup.run(&[&["load"][..], typed].concat()).await;
         assert_eq!(ended.code(), code, "{ended:?}");

@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::clock::Clock;
 use crate::types::Now;
 
-/// How long a media thread that has nothing to do leaves the sockets alone. What comes
-/// meanwhile is worked off together: without it, a thread at half its capacity wakes for
-/// every frame of every call, and that costs more than the frames.
+/// How long a media thread that has nothing to do does not look what other threads have for
+/// it: answers of providers, new calls. What comes meanwhile is worked off together;
+/// without it five hundred calls cost a tenth more. Packets wake no media thread: its
+/// connections are visited in rounds.
 const REST: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Copy, Default)]
@@ -26,7 +27,8 @@ thread_local! {
     static REST_OF_THREAD: Cell<Option<Rest>> = const { Cell::new(None) };
 }
 
-/// The current thread has nothing to do: it rests, and then waits for its sockets.
+/// The current thread has nothing to do: it rests, and then waits for its timers and for
+/// other threads.
 #[expect(clippy::disallowed_methods, reason = "no call has anything to do")]
 pub(super) fn begin(clock: Clock) {
     let rest = REST_OF_THREAD.get().unwrap_or_default();

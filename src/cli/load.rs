@@ -196,6 +196,7 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     let mut plan = plan(args, &script)?;
     plan.must_verify |= objectives.max_flaws.or(objectives.max_cross_talk).is_some();
     let total_ms = plan.schedule.ms();
+    check_growth(args, &objectives, total_ms)?;
     let engine = watch_engine(args).await?;
     let running = load::start(plan)?;
     show(&running, total_ms).await?;
@@ -208,6 +209,21 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     print(&load::summary(&report));
     write_files(args, &report)?;
     verdict(&report)
+}
+
+/// Growth that nothing will be known of is refused before the run, not missed after it.
+fn check_growth(args: &LoadArgs, objectives: &Objectives, total_ms: u64) -> Result<(), CliError> {
+    if objectives.need_watch() && args.watch.is_none() {
+        let told = "--watch says whose growth is meant: http://host:port/metrics";
+        return Err(CliError::Typed(told.to_owned()));
+    }
+    let run_s = total_ms as f64 / 1000.0;
+    match args.warm_up {
+        Some(warm_up) if warm_up >= run_s => Err(CliError::Typed(format!(
+            "--warm-up: {warm_up} s leave nothing of a run of {run_s} s to look at"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 async fn watch_engine(args: &LoadArgs) -> Result<Option<EngineWatch>, CliError> {

@@ -59,6 +59,13 @@ impl Objectives {
         }
     }
 
+    /// Whether a figure is wished for that only an engine that is watched has.
+    #[must_use]
+    pub fn need_watch(&self) -> bool {
+        let growth = [self.max_memory_growth_mb, self.max_handle_growth, self.max_thread_growth];
+        growth.iter().any(Option::is_some)
+    }
+
     /// Every wish that `report` does not fulfil, one line each. A figure that there is not,
     /// such as the latency of no turn at all, fulfils nothing.
     #[must_use]
@@ -83,11 +90,11 @@ impl Objectives {
         ];
         let exceeded = at_most.into_iter().filter_map(|(what, found, limit, unit)| {
             let limit = limit?;
-            let found_text = found.map_or_else(|| "not measured".to_owned(), number);
             let is_kept = found.is_some_and(|found| found <= limit);
-            let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-            (!is_kept)
-                .then(|| format!("{what}: {found_text}{unit}, at most {} wanted", number(limit)))
+            let found = found.map(|found| format!("{} {unit}", number(found)));
+            let found = found.unwrap_or_else(|| "not measured".to_owned());
+            let limit = number(limit);
+            (!is_kept).then(|| format!("{what}: {}, at most {limit} wanted", found.trim_end()))
         });
         let too_few = self.min_turns_ok.filter(|least| report.turns_ok_share() < *least);
         let too_few = too_few.map(|least| {
@@ -144,7 +151,7 @@ mod tests {
         assert_eq!(
             wishes.missed(&report),
             [
-                "response p95: not measured ms, at most 400 wanted",
+                "response p95: not measured, at most 400 wanted",
                 "response p99: 512.5 ms, at most 500 wanted",
                 "late reply frames: 0.02 of all, at most 0.01 wanted",
                 "flaws: not measured, at most 0 wanted",

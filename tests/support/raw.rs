@@ -73,6 +73,12 @@ impl Raw {
         self.0.try_write(bytes)
     }
 
+    /// Waits until some more may be taken.
+    pub async fn has_room(&self) {
+        let room = timeout(HANG_GUARD, self.0.writable()).await;
+        room.expect("the engine reads or closes").expect("a socket");
+    }
+
     /// The next `bytes` bytes, or fewer when the connection ends before.
     pub async fn read(&mut self, bytes: usize) -> Vec<u8> {
         let mut read = Vec::new();

@@ -89,7 +89,10 @@ where
     opened.leg.seat.clone().spawn(move || async move {
         let _dropped_at_the_end = over;
         let Opened { leg, decoder, encoder, first } = opened;
-        let Some(visits) = Visits::here() else { return };
+        // A seat is always on a media thread.
+        let Some(visits) = Visits::here() else {
+            return tracing::error!("a connection has come to a thread without rounds");
+        };
         match accepted.into_socket(visits, limits).await {
             Ok(socket) => carry(leg, socket, decoder, encoder, first).await,
             Err(error) => tracing::error!(%error, "a connection cannot change its thread"),
