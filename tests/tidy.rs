@@ -65,7 +65,7 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 31] = [
+const CRATES: [(&str, &[&str]); 33] = [
     ("actix", &["actors"]),
     ("actix_codec", &["transports"]),
     ("actix_http", &["transports"]),
@@ -86,7 +86,8 @@ const CRATES: [(&str, &[&str]); 31] = [
     ("parking_lot", &["telemetry", "services", "actors", "transports", "server", "sandbox"]),
     ("reqwest", &["config", "services", "transports", "load"]),
     ("ringbuf", &["media"]),
-    ("rustls", &["services", "transports", "load"]),
+    ("rustls", &["services", "transports", "sandbox", "load", "cli"]),
+    ("rustls_platform_verifier", &["load"]),
     ("serde", EVERYWHERE),
     ("serde_json", EVERYWHERE),
     ("socket2", &["transports"]),
@@ -96,6 +97,7 @@ const CRATES: [(&str, &[&str]); 31] = [
         "tokio",
         &["telemetry", "services", "actors", "transports", "server", "sandbox", "load", "cli"],
     ),
+    ("tokio_rustls", &["transports", "load"]),
     ("tokio_tungstenite", &["transports", "load"]),
     ("toml", &["config", "load"]),
     ("tracing", &["telemetry", "services", "actors", "transports", "server"]),

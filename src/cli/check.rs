@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::error::CliError;
 use super::print;
-use crate::config::Config;
-use crate::server::check_providers;
+use crate::config::{Config, ServerSettings};
+use crate::server::{certificate_files, check_providers};
 use crate::services::{Health, Providers, process_environment};
 
 pub(super) const EXAMPLES: &str = "\
@@ -71,6 +71,7 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
     let mut findings = vec![Finding::new(Level::Ok, "configuration", "every key is right")];
     findings.push(port("server.http", config.server.http));
     findings.push(port("server.simulator", config.server.simulator));
+    findings.extend(certificate(&config.server));
     findings.push(event_file(&config.events.path));
     findings.extend(providers(&config).await);
     for finding in &findings {
@@ -108,6 +109,14 @@ fn port(key: &str, addr: SocketAddr) -> Finding {
             format!("{addr}: {error}; an engine may be running there, or choose another port"),
         ),
     }
+}
+
+fn certificate(settings: &ServerSettings) -> Option<Finding> {
+    let files = certificate_files(settings)?;
+    Some(match files.check() {
+        Ok(()) => Finding::new(Level::Ok, "server.tls", "certificate and key belong together"),
+        Err(error) => Finding::new(Level::Fail, "server.tls", error.to_string()),
+    })
 }
 
 /// Opens the event file for appending, as the engine does; leaves none behind.

@@ -27,7 +27,9 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
         engine = Engine::start(config) => engine?,
         () = signals.told_to_stop(|| {}) => return Ok(()),
     };
-    print(&format!("http       http://{}\nsimulator  ws://{}\n", engine.http, engine.simulator));
+    let (http, ws) = if engine.is_tls { ("https", "wss") } else { ("http", "ws") };
+    let (http_at, simulator_at) = (engine.http, engine.simulator);
+    print(&format!("http       {http}://{http_at}\nsimulator  {ws}://{simulator_at}\n"));
     signals.told_to_stop(|| engine.reopen_events()).await;
     tokio::select! {
         () = engine.drain() => {}

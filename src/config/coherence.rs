@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -35,6 +36,12 @@ impl Checks<'_> {
         if http == simulator && http.port() != 0 {
             let message = "`server.http` and `server.simulator` must be two different addresses";
             self.wrong(&["server.simulator", "server.http"], message.to_owned());
+        }
+        let is_set = |file: &Path| !file.as_os_str().is_empty();
+        if is_set(&config.server.tls_certificate_file) != is_set(&config.server.tls_key_file) {
+            let message = "`server.tls_certificate_file` and `server.tls_key_file` go together: \
+                           set both for TLS, or none";
+            self.wrong(&["server.tls_certificate_file", "server.tls_key_file"], message.to_owned());
         }
     }
 

@@ -12,6 +12,8 @@ use super::rule::Rule::{
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("server.http", Address),
     ("server.simulator", Address),
+    ("server.tls_certificate_file", Path { may_be_empty: true }),
+    ("server.tls_key_file", Path { may_be_empty: true }),
     ("server.media_threads", Whole { min: 0, max: 256 }),
     ("server.http_threads", Whole { min: 0, max: 256 }),
     ("server.service_threads", Whole { min: 1, max: 64 }),

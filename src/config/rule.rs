@@ -170,8 +170,8 @@ fn address(text: &str) -> Result<(), String> {
     if address.ip().is_loopback() {
         return Ok(());
     }
-    Err("must be a loopback address such as 127.0.0.1: until TLS and authentication exist the \
-         engine binds loopback only"
+    Err("must be a loopback address such as 127.0.0.1: until authentication exists the engine \
+         binds loopback only"
         .to_owned())
 }
 

@@ -46,6 +46,10 @@ pub struct ServerSettings {
     pub http: SocketAddr,
     /// Simulator WebSocket. Loopback only for now.
     pub simulator: SocketAddr,
+    /// PEM file of the certificate chain with which both ports speak TLS. Empty: they do not.
+    pub tls_certificate_file: PathBuf,
+    /// PEM file of its private key.
+    pub tls_key_file: PathBuf,
     /// Media threads (arbiters) that calls are spread over. 0: one per core.
     pub media_threads: usize,
     /// Threads that serve HTTP and WebSocket connections. 0: one per core.
@@ -329,6 +333,8 @@ impl Default for ServerSettings {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             simulator: SocketAddr::from(([127, 0, 0, 1], 8765)),
+            tls_certificate_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
             media_threads: 0,
             http_threads: 0,
             service_threads: 1,

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::caller::{Caller, CallerSettings};
+use super::connection::{Trust, Unconnected, connect_tcp, is_tls};
 use super::recording::StereoRecording;
 use super::wire::{self, Message};
 use crate::types::{CallEvent, CallEventKind, CallId, Now};
@@ -95,7 +96,7 @@ pub struct CallOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The address is none.
-    #[error("{url:?} is no WebSocket address: use ws://host:port")]
+    #[error("{url:?} is no WebSocket address: use ws://host:port or wss://host:port")]
     Url {
         /// What was given.
         url: String,
@@ -107,6 +108,17 @@ pub enum CallError {
         address: String,
         /// What the connection said.
         source: Box<tungstenite::Error>,
+    },
+    /// Somebody answers whom the system does not trust.
+    #[error(
+        "the certificate of {address} is not trusted: {problem}; \
+         SSL_CERT_FILE names a file of certificates that are"
+    )]
+    Certificate {
+        /// Host and port.
+        address: String,
+        /// What is wrong.
+        problem: String,
     },
     /// The engine did not take the call.
     #[error("the engine refused the call with status {status}: {reason}")]
@@ -146,7 +158,7 @@ pub async fn place_call(
 fn call_url(plan: &CallPlan) -> Result<Url, CallError> {
     let wrong = || CallError::Url { url: plan.url.clone() };
     let mut url = Url::parse(&plan.url).map_err(|_| wrong())?;
-    if url.scheme() != "ws" || !url.has_host() {
+    if !matches!(url.scheme(), "ws" | "wss") || !url.has_host() {
         return Err(wrong());
     }
     url.query_pairs_mut()
@@ -156,25 +168,56 @@ fn call_url(plan: &CallPlan) -> Result<Url, CallError> {
     Ok(url)
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Box<dyn Duplex>>;
+
+/// A connection, whatever is below.
+trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 async fn connect(url: &Url) -> Result<Socket, CallError> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
-    // Chunks are small and each is wanted at once: Nagle's algorithm would hold them back.
-    let connecting = connect_async_with_config(url.as_str(), Some(config), true);
-    match timeout(Duration::from_millis(CONNECT_MS_MAX), connecting).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(tungstenite::Error::Http(response))) => Err(CallError::Refused {
+    let connecting = async {
+        let stream = open(url).await.map_err(|error| unconnected(url, error))?;
+        let socket = client_async_with_config(url.as_str(), stream, Some(config)).await;
+        socket.map(|(socket, _)| socket).map_err(|error| not_taken(url, error))
+    };
+    let connected = timeout(Duration::from_millis(CONNECT_MS_MAX), connecting).await;
+    connected.unwrap_or(Err(CallError::Stalled("answer the connection")))
+}
+
+async fn open(url: &Url) -> Result<Box<dyn Duplex>, Unconnected> {
+    let tcp = connect_tcp(url).await?;
+    if !is_tls(url) {
+        return Ok(Box::new(tcp));
+    }
+    Ok(Box::new(Trust::of_the_system()?.connect(url, tcp).await?))
+}
+
+fn unconnected(url: &Url, error: Unconnected) -> CallError {
+    let address = url.authority().to_owned();
+    match error {
+        Unconnected::Io(source) => {
+            CallError::Connect { address, source: Box::new(tungstenite::Error::Io(source)) }
+        }
+        Unconnected::Certificate(source) => {
+            CallError::Certificate { address, problem: source.to_string() }
+        }
+    }
+}
+
+fn not_taken(url: &Url, error: tungstenite::Error) -> CallError {
+    match error {
+        tungstenite::Error::Http(response) => CallError::Refused {
             status: response.status().as_u16(),
             reason: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default())
                 .into_owned(),
-        }),
-        Ok(Err(error)) => {
-            Err(CallError::Connect { address: url.authority().to_owned(), source: Box::new(error) })
+        },
+        error => {
+            CallError::Connect { address: url.authority().to_owned(), source: Box::new(error) }
         }
-        Err(_) => Err(CallError::Stalled("answer the connection")),
     }
 }
 

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+
+use super::connection::{Connection, Trust, Unconnected};
 
 /// Longest wait for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -24,25 +24,25 @@ pub(super) enum NotTaken {
 }
 
 /// Connects and upgrades. What the engine sent behind its answer comes with it.
-pub(super) async fn open(url: &Url) -> Result<(TcpStream, Vec<u8>), NotTaken> {
+pub(super) async fn open(
+    url: &Url,
+    trust: impl FnOnce() -> Result<Trust, Unconnected>,
+) -> Result<(Connection, Vec<u8>), NotTaken> {
     let opening = async {
-        let mut stream = connect(url).await?;
-        let request = request(url);
-        stream.write_all(request.as_bytes()).await.map_err(|_| NotTaken::Failed("connection"))?;
-        let rest = read_answer(&mut stream).await?;
-        Ok((stream, rest))
+        let mut connection = Connection::open(url, trust).await.map_err(unconnected)?;
+        let sent = connection.send(request(url).as_bytes()).await;
+        sent.map_err(|_| NotTaken::Failed("connection"))?;
+        let rest = read_answer(&mut connection).await?;
+        Ok((connection, rest))
     };
     timeout(ANSWER_WITHIN, opening).await.unwrap_or(Err(NotTaken::Failed("no_answer")))
 }
 
-async fn connect(url: &Url) -> Result<TcpStream, NotTaken> {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port_or_known_default().unwrap_or(80);
-    let stream =
-        TcpStream::connect((host, port)).await.map_err(|_| NotTaken::Failed("not_connected"))?;
-    // Frames are small and each is wanted at once.
-    stream.set_nodelay(true).map_err(|_| NotTaken::Failed("not_connected"))?;
-    Ok(stream)
+fn unconnected(error: Unconnected) -> NotTaken {
+    NotTaken::Failed(match error {
+        Unconnected::Io(_) => "not_connected",
+        Unconnected::Certificate(_) => "certificate",
+    })
 }
 
 fn request(url: &Url) -> String {
@@ -56,16 +56,16 @@ fn request(url: &Url) -> String {
     )
 }
 
-async fn read_answer(stream: &mut TcpStream) -> Result<Vec<u8>, NotTaken> {
-    let mut read = Vec::with_capacity(1_024);
+async fn read_answer(connection: &mut Connection) -> Result<Vec<u8>, NotTaken> {
+    let (mut read, mut piece) = (Vec::with_capacity(1_024), [0; 1_024]);
     loop {
         let end = read.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         if let Some(end) = end {
             let rest = read.split_off(end + 4);
             return judge(&String::from_utf8_lossy(&read)).map(|()| rest);
         }
-        match stream.read_buf(&mut read).await {
-            Ok(1..) if read.len() < HEAD_BYTES_MAX => {}
+        match connection.receive(&mut piece).await {
+            Ok(bytes @ 1..) if read.len() < HEAD_BYTES_MAX => read.extend(&piece[..bytes]),
             _ => return Err(NotTaken::Failed("bad_answer")),
         }
     }

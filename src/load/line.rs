@@ -5,7 +5,7 @@
 //! take is kept up to a limit, and then the call is given up.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io;
 use std::rc::Rc;
 
 use reqwest::Url;
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, WebSocket};
 
+use super::connection::Connection;
 use super::plan::{Carrier, Target};
 use super::talker::Talker;
 use super::tally::Tally;
@@ -61,8 +62,8 @@ pub(super) fn url_of_call(target: &Target, rate: SampleRate) -> Url {
 
 /// A call that runs.
 pub(super) struct Line {
-    stream: Rc<TcpStream>,
-    socket: RefCell<WebSocket<Wire>>,
+    tcp: Rc<TcpStream>,
+    socket: RefCell<WebSocket<Connection>>,
     talker: RefCell<Talker>,
     carrier: Carrier,
     rate: SampleRate,
@@ -74,25 +75,24 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A call over `stream`, on which `read` was read behind the upgrade.
+    /// A call over `connection`, on which `read` was read behind the upgrade.
     pub(super) fn new(
-        stream: TcpStream,
+        connection: Connection,
         read: Vec<u8>,
         carrier: Carrier,
         rate: SampleRate,
         talker: Talker,
     ) -> Self {
-        let stream = Rc::new(stream);
+        let tcp = Rc::clone(connection.socket());
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .max_write_buffer_size(UNSENT_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX))
             .write_buffer_size(UNSENT_BYTES_MAX / 2);
-        let wire = Wire(Rc::clone(&stream));
-        let socket = WebSocket::from_partially_read(wire, read, Role::Client, Some(config));
+        let socket = WebSocket::from_partially_read(connection, read, Role::Client, Some(config));
         Self {
-            stream,
+            tcp,
             socket: RefCell::new(socket),
             talker: RefCell::new(talker),
             carrier,
@@ -113,9 +113,9 @@ impl Line {
         self.talker.borrow().poll_timeout()
     }
 
-    /// Waits until there is something to read.
+    /// Waits until more may have come than was read.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.stream.readable().await
+        self.tcp.readable().await
     }
 
     /// Sends what is due. Does not wait.
@@ -253,23 +253,4 @@ fn bytes(samples: &[i16]) -> Vec<u8> {
         bytes.copy_from_slice(&sample.to_le_bytes());
     }
     bytes
-}
-
-/// A connection that is read and written only as far as it goes at once.
-struct Wire(Rc<TcpStream>);
-
-impl Read for Wire {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(bytes)
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

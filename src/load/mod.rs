@@ -19,6 +19,7 @@
 mod call;
 mod callback;
 mod caller;
+mod connection;
 mod engine;
 mod engine_watch;
 mod gauge;

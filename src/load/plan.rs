@@ -56,7 +56,7 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no address for calls: use ws://host:port (simulator), \
-     ws://host:port/v1/stream or http://host:port/v1/calls"
+     ws://host:port/v1/stream or http://host:port/v1/calls; wss or https for TLS"
 )]
 pub struct TargetError(String);
 
@@ -71,9 +71,9 @@ impl Target {
         let path = url.path().trim_end_matches('/').to_owned();
         let carrier = match (url.scheme(), path.as_str()) {
             _ if !url.has_host() => return Err(wrong()),
-            ("ws", path) if path.ends_with("/v1/stream") => Carrier::Stream,
-            ("ws", _) => Carrier::Simulator,
-            ("http", "" | "/v1/calls") => Carrier::HttpCallback,
+            ("ws" | "wss", path) if path.ends_with("/v1/stream") => Carrier::Stream,
+            ("ws" | "wss", _) => Carrier::Simulator,
+            ("http" | "https", "" | "/v1/calls") => Carrier::HttpCallback,
             _ => return Err(wrong()),
         };
         if carrier == Carrier::HttpCallback {
@@ -135,8 +135,9 @@ mod tests {
         assert_eq!(carrier("ws://127.0.0.1:8080/v1/stream?rate=8000"), Some(Carrier::Stream));
         assert_eq!(carrier("http://127.0.0.1:8080"), Some(Carrier::HttpCallback));
         assert_eq!(carrier("http://127.0.0.1:8080/v1/calls"), Some(Carrier::HttpCallback));
-        for wrong in ["", "127.0.0.1:8080", "https://host/v1/calls", "http://host/live", "ftp://a"]
-        {
+        assert_eq!(carrier("wss://host/v1/stream"), Some(Carrier::Stream));
+        assert_eq!(carrier("https://host/v1/calls"), Some(Carrier::HttpCallback));
+        for wrong in ["", "127.0.0.1:8080", "http://host/live", "ftp://a"] {
             assert_eq!(carrier(wrong), None, "{wrong}");
         }
     }

@@ -14,6 +14,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::callback::{self, CallbackLine};
+use super::connection::{Trust, Unconnected};
 use super::gauge::{CpuGauge, Live};
 use super::handshake::{self, NotTaken};
 use super::line::{Line, LineEnd, Scratch, url_of_call};
@@ -73,6 +74,7 @@ async fn work(job: Job) -> Found {
         scratch: RefCell::default(),
         running: Cell::new(0),
         client: OnceCell::new(),
+        trust: OnceCell::new(),
     });
     let tasks: Vec<_> = places
         .into_iter()
@@ -107,6 +109,7 @@ struct Worker {
     scratch: RefCell<Scratch>,
     running: Cell<u32>,
     client: OnceCell<reqwest::Client>,
+    trust: OnceCell<Trust>,
 }
 
 impl Worker {
@@ -198,7 +201,7 @@ impl Worker {
             carrier => {
                 let rate = self.plan.caller.rate;
                 let url = url_of_call(&self.plan.target, rate);
-                let (stream, read) = handshake::open(&url).await?;
+                let (stream, read) = handshake::open(&url, || self.trust()).await?;
                 let talker = self.talker(number, placed);
                 let line = Rc::new(Line::new(stream, read, carrier, rate, talker));
                 let _running = Running::new(self);
@@ -236,14 +239,26 @@ impl Worker {
 
     async fn read_to_end(&self, line: &Line) -> LineEnd {
         loop {
+            if let Some(end) = self.read(line) {
+                return end;
+            }
             if line.readable().await.is_err() {
                 return LineEnd::Failed("connection_lost");
             }
-            let (mut tally, mut scratch) = (self.tally.borrow_mut(), self.scratch.borrow_mut());
-            if let Some(end) = line.read(&|| self.now(), &mut scratch, &mut tally) {
-                return end;
-            }
         }
+    }
+
+    fn read(&self, line: &Line) -> Option<LineEnd> {
+        let (mut tally, mut scratch) = (self.tally.borrow_mut(), self.scratch.borrow_mut());
+        line.read(&|| self.now(), &mut scratch, &mut tally)
+    }
+
+    fn trust(&self) -> Result<Trust, Unconnected> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(trust.clone());
+        }
+        let trust = Trust::of_the_system()?;
+        Ok(self.trust.get_or_init(|| trust).clone())
     }
 
     fn client(&self) -> Result<reqwest::Client, NotTaken> {

@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use parking_lot::Mutex;
+use rustls::ServerConfig;
 
 use crate::types::Secret;
 
@@ -55,6 +56,8 @@ pub struct SandboxSettings {
     pub faults: FaultProfiles,
     /// Speaks for the synthesiser; without it words are tones.
     pub synthesiser: Option<Synthesiser>,
+    /// What it shows, to be asked over `https` only.
+    pub tls: Option<ServerConfig>,
 }
 
 impl Default for SandboxSettings {
@@ -65,6 +68,7 @@ impl Default for SandboxSettings {
             phrase: "what time is breakfast".to_owned(),
             faults: FaultProfiles::default(),
             synthesiser: None,
+            tls: None,
         }
     }
 }
@@ -96,20 +100,28 @@ pub enum SandboxError {
 pub struct RunningSandbox {
     /// Where it listens.
     pub addr: SocketAddr,
+    is_tls: bool,
     server: ServerHandle,
 }
 
 impl RunningSandbox {
+    /// Where everything is.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
+    }
+
     /// Base URL of the dialogs contract.
     #[must_use]
     pub fn dialogs_base_url(&self) -> String {
-        format!("http://{}/api/v2", self.addr)
+        format!("{}/api/v2", self.base_url())
     }
 
     /// URL of the REST endpoint.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}/{DEFAULT_URL_TOKEN}", self.addr)
+        format!("{}/{DEFAULT_URL_TOKEN}", self.base_url())
     }
 
     /// Stops at once; requests that are being answered are cut off.
@@ -123,12 +135,14 @@ impl RunningSandbox {
 /// # Errors
 /// An address that is not loopback or cannot be listened on, or a fault profile
 /// out of range.
-pub fn start(settings: SandboxSettings) -> Result<RunningSandbox, SandboxError> {
+pub fn start(mut settings: SandboxSettings) -> Result<RunningSandbox, SandboxError> {
     let addr = settings.addr;
     if !addr.ip().is_loopback() {
         return Err(SandboxError::NotLoopback(addr));
     }
     settings.faults.check()?;
+    let tls = settings.tls.take();
+    let is_tls = tls.is_some();
     let stand = web::Data::new(Stand::new(settings));
     let app = move || {
         App::new()
@@ -139,16 +153,17 @@ pub fn start(settings: SandboxSettings) -> Result<RunningSandbox, SandboxError> 
             .configure(cognigy::routes)
             .default_service(web::to(admin::nothing_here))
     };
-    let server = HttpServer::new(app)
-        .workers(WORKERS)
-        .disable_signals()
-        .bind(addr)
-        .map_err(|source| bind_error(addr, source))?;
+    let server = HttpServer::new(app).workers(WORKERS).disable_signals();
+    let server = match tls {
+        None => server.bind(addr),
+        Some(tls) => server.bind_rustls_0_23(addr, tls),
+    };
+    let server = server.map_err(|source| bind_error(addr, source))?;
     let addr = server.addrs().first().copied().unwrap_or(addr);
     let server = server.run();
     let handle = server.handle();
     tokio::spawn(server);
-    Ok(RunningSandbox { addr, server: handle })
+    Ok(RunningSandbox { addr, is_tls, server: handle })
 }
 
 /// Threads that answer. Answers are short, and hanging ones cost no thread.

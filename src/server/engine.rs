@@ -22,7 +22,7 @@ use crate::actors::{
     CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
     install_panic_hook,
 };
-use crate::config::{Config, EventSettings};
+use crate::config::{Config, EventSettings, ServerSettings};
 use crate::services::{
     Health, PromptCache, ProviderError, Providers, TraceExport, process_environment,
 };
@@ -33,6 +33,7 @@ use crate::telemetry::{
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
 use crate::transports::stream::{self, StreamState};
+use crate::transports::{CertificateError, CertificateFiles, Port, Tls};
 use crate::turn::sentences;
 use crate::types::Route;
 
@@ -73,6 +74,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The TLS certificate cannot be used.
+    #[error("server.tls_certificate_file, server.tls_key_file: {0}")]
+    Certificate(#[from] CertificateError),
     /// A bound port cannot be served.
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
@@ -90,6 +94,8 @@ pub struct RunningEngine {
     pub http: SocketAddr,
     /// Where the simulator protocol is served.
     pub simulator: SocketAddr,
+    /// Whether both are under TLS.
+    pub is_tls: bool,
     switchboard: Switchboard,
     servers: [ServerHandle; 2],
     metrics: MetricsThread,
@@ -113,6 +119,7 @@ impl Engine {
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
         let traces = export(&config, spans, services.handle())?;
+        let tls = tls(&config.server, &telemetry)?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
         let providers = providers(&config, &routes, services.handle(), &telemetry)?;
@@ -154,15 +161,17 @@ impl Engine {
             prometheus: prometheus.clone(),
             telemetry: telemetry.clone(),
         };
-        let servers = [
-            serve_http(&config, &switchboard, state, http_port).map_err(StartError::Serve)?,
-            serve_simulator(&config, &switchboard, simulator_port).map_err(StartError::Serve)?,
-        ];
+        let is_tls = tls.is_some();
+        let workers = threads(config.server.http_threads);
+        let ports = [http_port, simulator_port];
+        let ports = ports.map(|listener| Port { listener, workers, tls: tls.clone() });
+        let servers = serve(&config, &switchboard, state, ports)?;
         let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
         telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
         Ok(RunningEngine {
             http,
             simulator,
+            is_tls,
             switchboard,
             servers,
             metrics,
@@ -186,6 +195,18 @@ fn telemetry(config: &Config) -> (Telemetry, EventQueue, Option<SpanQueue>) {
     }
     let (telemetry, spans) = telemetry.with_traces();
     (telemetry, queue, Some(spans))
+}
+
+fn tls(settings: &ServerSettings, telemetry: &Telemetry) -> Result<Option<Tls>, CertificateError> {
+    certificate_files(settings).map(|files| Tls::new(files, telemetry.clone())).transpose()
+}
+
+/// What both ports show, where TLS is wanted.
+#[must_use]
+pub fn certificate_files(settings: &ServerSettings) -> Option<CertificateFiles> {
+    let (certificate, key) = (&settings.tls_certificate_file, &settings.tls_key_file);
+    let is_wanted = !certificate.as_os_str().is_empty();
+    is_wanted.then(|| CertificateFiles { certificate: certificate.clone(), key: key.clone() })
 }
 
 fn providers(
@@ -245,12 +266,24 @@ fn refuse_wrong_keys(findings: &[Finding]) -> Result<(), StartError> {
     Ok(())
 }
 
+fn serve(
+    config: &Config,
+    switchboard: &Switchboard,
+    state: EngineState,
+    [http, simulator]: [Port; 2],
+) -> Result<[ServerHandle; 2], StartError> {
+    Ok([
+        serve_http(config, switchboard, state, http)?,
+        serve_simulator(config, switchboard, simulator)?,
+    ])
+}
+
 fn serve_http(
     config: &Config,
     switchboard: &Switchboard,
     state: EngineState,
-    port: TcpListener,
-) -> std::io::Result<ServerHandle> {
+    port: Port,
+) -> Result<ServerHandle, StartError> {
     let callback = HttpCallback::new(switchboard.clone(), &config.http_callback);
     let stream_state = StreamState::new(switchboard.clone(), &config.limits);
     let routes = move |app: &mut web::ServiceConfig| {
@@ -258,18 +291,16 @@ fn serve_http(
         http_callback::routes(app, callback.clone());
         app.default_service(web::to(routes::not_found));
     };
-    let workers = threads(config.server.http_threads);
-    Ok(spawn(stream::listen(port, workers, routes, stream_state)?))
+    spawn(stream::listen(port, routes, stream_state))
 }
 
 fn serve_simulator(
     config: &Config,
     switchboard: &Switchboard,
-    port: TcpListener,
-) -> std::io::Result<ServerHandle> {
+    port: Port,
+) -> Result<ServerHandle, StartError> {
     let state = SimulatorState::new(switchboard.clone(), &config.limits);
-    let workers = threads(config.server.http_threads);
-    Ok(spawn(simulator::listen(port, workers, state)?))
+    spawn(simulator::listen(port, state))
 }
 
 /// Takes the port, so that a second engine finds out before it serves anything.
@@ -281,10 +312,11 @@ fn address_of(port: &TcpListener) -> Result<SocketAddr, StartError> {
     port.local_addr().map_err(StartError::Serve)
 }
 
-fn spawn(server: Server) -> ServerHandle {
+fn spawn(server: std::io::Result<Server>) -> Result<ServerHandle, StartError> {
+    let server = server.map_err(StartError::Serve)?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    handle
+    Ok(handle)
 }
 
 /// The process has one recorder, however many engines a test starts in it.

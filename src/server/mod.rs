@@ -8,5 +8,5 @@ mod health;
 mod planner;
 mod routes;
 
-pub use engine::{Engine, RunningEngine, StartError};
+pub use engine::{Engine, RunningEngine, StartError, certificate_files};
 pub use health::{Finding, check_providers};

@@ -60,6 +60,13 @@ pub enum EngineEvent {
         /// How it ended.
         reason: ExitReason,
     },
+    /// The certificate's files changed; connections are shown the new one from now on.
+    CertificateTaken,
+    /// The certificate's files cannot be used any more; the last good one is still shown.
+    CertificateRefused {
+        /// What was found.
+        message: String,
+    },
     /// Events are missing from the event file. Covers the gaps in `sequence` of
     /// the calls they belonged to.
     EventsDropped {
@@ -103,6 +110,8 @@ impl EngineEvent {
             Self::DialogThrottled { .. } => "dialog_throttled",
             Self::WorkerRestarted { .. } => "worker_restarted",
             Self::ActorRestarted { .. } => "actor_restarted",
+            Self::CertificateTaken => "certificate_taken",
+            Self::CertificateRefused { .. } => "certificate_refused",
             Self::EventsDropped { .. } => "events_dropped",
         }
     }
@@ -115,9 +124,10 @@ impl EngineEvent {
 
     fn level(&self) -> Level {
         match self {
-            Self::EngineStarted { .. } | Self::DrainStarted { .. } | Self::EngineStopped => {
-                Level::INFO
-            }
+            Self::EngineStarted { .. }
+            | Self::DrainStarted { .. }
+            | Self::EngineStopped
+            | Self::CertificateTaken => Level::INFO,
             Self::CallRefused { .. }
             | Self::DialogThrottled { .. }
             | Self::WorkerRestarted { .. }
@@ -127,7 +137,7 @@ impl EngineEvent {
                 ProviderHealth::Unavailable => Level::WARN,
                 ProviderHealth::Refused => Level::ERROR,
             },
-            Self::EventsDropped { .. } => Level::ERROR,
+            Self::CertificateRefused { .. } | Self::EventsDropped { .. } => Level::ERROR,
         }
     }
 
@@ -136,7 +146,8 @@ impl EngineEvent {
         match self {
             Self::EngineStarted { version } => none.text("version", *version),
             Self::DrainStarted { calls } => none.number("calls", *calls),
-            Self::EngineStopped => none,
+            Self::EngineStopped | Self::CertificateTaken => none,
+            Self::CertificateRefused { message } => none.text("message", message),
             Self::CallRefused { transport, reason } => none
                 .text("transport", *transport)
                 .text("reason", reason.as_str())
@@ -161,7 +172,10 @@ impl EngineEvent {
         match self {
             Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
             Self::DrainStarted { .. } => metrics.set(Metric::Draining, &[], 1.0),
-            Self::EngineStopped | Self::EventsDropped { .. } => {}
+            Self::EngineStopped
+            | Self::CertificateTaken
+            | Self::CertificateRefused { .. }
+            | Self::EventsDropped { .. } => {}
             Self::CallRefused { reason, .. } => {
                 metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);
             }

@@ -12,6 +12,8 @@
 //! | [`simulator`] | WebSocket, a port of its own | JSON with hex audio, whole sentences back |
 //! | [`http_callback`] | `/v1/calls` | numbered audio posts, reply by body, stream or callback |
 //! | [`stream`] | `/v1/stream` | WebSocket, raw audio both ways, paced |
+//!
+//! Each of them may be under TLS: [`Tls`] belongs to a [`Port`], not to a protocol.
 
 pub mod hex;
 pub mod http_callback;
@@ -21,7 +23,11 @@ pub mod stream;
 mod listener;
 mod query;
 mod refusal;
+mod tls;
 mod websocket;
+
+pub use listener::Port;
+pub use tls::{CertificateError, CertificateFiles, Tls};
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+//! What a caller says and when, in virtual time.
+
 use super::*;
 
 const MS: u64 = 1_000_000;

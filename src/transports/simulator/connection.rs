@@ -2,7 +2,6 @@
 //! upgrade what can be known by then, so that the client sees an HTTP status.
 
 use std::io;
-use std::net::TcpListener;
 
 use actix_http::RequestHead;
 use actix_http::ws::HandshakeError;
@@ -12,7 +11,7 @@ use actix_web::{HttpResponse, web};
 use super::codec::{SimulatorDecoder, SimulatorEncoder};
 use crate::actors::link::{CallRequest, Delivery, Switchboard};
 use crate::config::LimitSettings;
-use crate::transports::listener;
+use crate::transports::listener::{self, Port};
 use crate::transports::query::{self, NAME_BYTES_MAX};
 use crate::transports::refusal::Refusal;
 use crate::transports::websocket::{Door, Opened, SocketLimits, not_a_websocket};
@@ -34,15 +33,15 @@ impl SimulatorState {
     }
 }
 
-/// Serves the protocol on `port`, and nothing else, with so many `workers` (threads).
+/// Serves the protocol on `port`, and nothing else.
 ///
 /// # Errors
 /// What the system says of the port.
-pub fn listen(port: TcpListener, workers: usize, state: SimulatorState) -> io::Result<Server> {
+pub fn listen(port: Port, state: SimulatorState) -> io::Result<Server> {
     let routes = |config: &mut web::ServiceConfig| {
         config.default_service(web::get().to(no_upgrade));
     };
-    listener::listen(port, workers, routes, state)
+    listener::listen(port, routes, state)
 }
 
 async fn no_upgrade() -> Result<HttpResponse, Refusal> {

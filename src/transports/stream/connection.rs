@@ -2,7 +2,6 @@
 //! known by then, so that the client sees an HTTP status.
 
 use std::io;
-use std::net::TcpListener;
 
 use actix_http::RequestHead;
 use actix_http::ws::HandshakeError;
@@ -13,9 +12,10 @@ use actix_web::{HttpResponse, web};
 use super::codec::{StreamDecoder, StreamEncoder};
 use crate::actors::link::{CallRequest, Delivery, Switchboard};
 use crate::config::LimitSettings;
+use crate::transports::listener::{self, Port};
+use crate::transports::query;
 use crate::transports::refusal::Refusal;
 use crate::transports::websocket::{Door, Opened, SocketLimits, not_a_websocket};
-use crate::transports::{listener, query};
 use crate::types::MediaFormat;
 
 /// Where the stream is.
@@ -46,14 +46,12 @@ impl StreamState {
     }
 }
 
-/// Serves the stream on `port`, beside `routes` for everything that is no WebSocket, with
-/// so many `workers` (threads).
+/// Serves the stream on `port`, beside `routes` for everything that is no WebSocket.
 ///
 /// # Errors
 /// What the system says of the port.
 pub fn listen(
-    port: TcpListener,
-    workers: usize,
+    port: Port,
     routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     state: StreamState,
 ) -> io::Result<Server> {
@@ -61,7 +59,7 @@ pub fn listen(
         config.service(web::resource(PATH).get(no_upgrade));
         routes(config);
     };
-    listener::listen(port, workers, routes, state)
+    listener::listen(port, routes, state)
 }
 
 async fn no_upgrade() -> Result<HttpResponse, Refusal> {

@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::actors::tests::stage::{Script, Stage, speech};
 use crate::config::LimitSettings;
-use crate::transports::{hex, simulator, stream};
+use crate::transports::{Port, hex, simulator, stream};
 use crate::types::Route;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +35,8 @@ impl Engine {
         let stream = stream::StreamState::new(stage.switchboard.clone(), &limits);
         Self {
             stage,
-            simulator: serve(|port| simulator::listen(port, 1, simulator)),
-            http: serve(|port| stream::listen(port, 1, |_| (), stream)),
+            simulator: serve(|port| simulator::listen(port, simulator)),
+            http: serve(|port| stream::listen(port, |_| (), stream)),
         }
     }
 
@@ -49,9 +49,10 @@ impl Engine {
     }
 }
 
-fn serve(listen: impl FnOnce(TcpListener) -> std::io::Result<Server>) -> u16 {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let number = port.local_addr().expect("bound").port();
+fn serve(listen: impl FnOnce(Port) -> std::io::Result<Server>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let number = listener.local_addr().expect("bound").port();
+    let port = Port { listener, workers: 1, tls: None };
     actix_web::rt::spawn(listen(port).expect("served"));
     number
 }

@@ -1,15 +1,16 @@
-//! A TCP connection that is looked at in rounds, with its media thread's other ones: what
-//! came since the last visit is taken with one system call, and no packet wakes the
-//! thread. What is written goes out at once. It knows no WebSocket.
+//! A connection that is looked at in rounds, with its media thread's other ones: what came
+//! since the last visit is taken with one system call, and no packet wakes the thread. What
+//! is written goes out at once. It knows no WebSocket; TLS is a layer within.
 //!
 //! The system's readiness events are not used: at fifty frames a second from each of a
 //! thousand callers they cost more than the frames.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustls::{ServerConnection, StreamOwned};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::actors::link::Visits;
@@ -27,39 +28,61 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 /// The connection.
 pub(super) struct Connection {
-    stream: TcpStream,
+    layers: Layers,
     visits: Visits,
+}
+
+/// What bytes go through, none of which ever waits.
+enum Layers {
+    Plain(Tcp),
+    Tls(Box<StreamOwned<ServerConnection, Tcp>>),
+}
+
+/// A socket that has nothing more to read once it has been read empty, or enough has been
+/// read, until the next visit.
+struct Tcp {
+    stream: TcpStream,
     visit_bytes_max: usize,
     /// What may still be read before the next visit.
     left: usize,
 }
 
 impl Connection {
-    /// Takes a connection over.
-    pub(super) fn new(stream: TcpStream, visits: Visits) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        let socket = socket2::SockRef::from(&stream);
-        socket.set_tcp_nodelay(true)?;
-        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        Ok(Self { stream, visits, visit_bytes_max: VISIT_BYTES_MAX, left: VISIT_BYTES_MAX })
+    /// Takes a connection over, and the TLS session on it.
+    pub(super) fn new(
+        stream: TcpStream,
+        session: Option<ServerConnection>,
+        visits: Visits,
+    ) -> io::Result<Self> {
+        let tcp = Tcp::new(stream)?;
+        let layers = match session {
+            None => Layers::Plain(tcp),
+            Some(session) => Layers::Tls(Box::new(StreamOwned::new(session, tcp))),
+        };
+        Ok(Self { layers, visits })
     }
 
     /// What is read from now on costs little.
     pub(super) fn drain(&mut self) {
-        self.visit_bytes_max = DRAIN_BYTES_MAX;
+        self.layers.tcp().visit_bytes_max = DRAIN_BYTES_MAX;
     }
 
-    fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
-        let room = buffer.remaining();
-        let bytes = self.stream.read(buffer.initialize_unfilled())?;
-        buffer.advance(bytes);
-        match bytes {
-            // The end is there whenever somebody looks.
-            0 => {}
-            _ if bytes < room => self.left = 0,
-            _ => self.left = self.left.saturating_sub(bytes),
+    /// Does `work`, again at each visit as long as the socket does not let it.
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut work: impl FnMut(&mut Layers) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            match work(&mut self.layers) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.visits.poll(context));
+                    self.layers.tcp().visit();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(outcome),
+            }
         }
-        Ok(())
     }
 }
 
@@ -69,43 +92,108 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            if self.left == 0 {
-                ready!(self.visits.poll(context));
-                self.left = self.visit_bytes_max;
-            }
-            match self.read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.left = 0,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
-            }
-        }
+        let bytes = self.poll(context, |layers| layers.read(buffer.initialize_unfilled()));
+        buffer.advance(ready!(bytes)?);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Connection {
-    /// Tried again at the next visit when the peer has no room.
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.stream.write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.visits.poll(context));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                outcome => return Poll::Ready(outcome),
-            }
+        self.poll(context, |layers| layers.write(bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(context, Layers::flush)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(context, Layers::shut_down)
+    }
+}
+
+impl Layers {
+    fn tcp(&mut self) -> &mut Tcp {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => &mut tls.sock,
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn shut_down(&mut self) -> io::Result<()> {
+        if let Self::Tls(tls) = self {
+            tls.conn.send_close_notify();
+            tls.flush()?;
+        }
+        self.tcp().stream.shutdown(Shutdown::Write)
+    }
+}
+
+impl Read for Layers {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(bytes),
+            Self::Tls(tls) => tls.read(bytes),
+        }
+    }
+}
+
+impl Write for Layers {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown(Shutdown::Write))
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+impl Tcp {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_nodelay(true)?;
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        Ok(Self { stream, visit_bytes_max: VISIT_BYTES_MAX, left: VISIT_BYTES_MAX })
+    }
+
+    fn visit(&mut self) {
+        self.left = self.visit_bytes_max;
+    }
+}
+
+impl Read for Tcp {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let read = self.stream.read(bytes)?;
+        self.left = match read {
+            // The end is there whenever somebody looks.
+            0 => self.left,
+            _ if read < bytes.len() => 0,
+            _ => self.left.saturating_sub(read),
+        };
+        Ok(read)
+    }
+}
+
+impl Write for Tcp {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

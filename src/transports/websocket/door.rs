@@ -10,17 +10,18 @@ use actix_http::h1::{Codec, SendResponse};
 use actix_http::{ConnectionType, Error, Request, RequestHead, Response, ws};
 use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
-use actix_web::rt::net::TcpStream;
 use actix_web::web::{Bytes, BytesMut};
+use rustls::ServerConnection;
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::{Decoder, Encoder, Outbound, Socket, SocketLimits, carry};
 use crate::actors::link::{Leg, Visits};
 use crate::transports::refusal::Refusal;
+use crate::transports::tls::Stream;
 
 /// A connection as the HTTP server hands it over.
-pub(super) type HttpConnection = Framed<TcpStream, Codec>;
+pub(super) type HttpConnection = Framed<Stream, Codec>;
 
 /// Decides who may come in by WebSocket, and what is spoken then.
 pub(in crate::transports) trait Door: Clone + Send + 'static {
@@ -105,6 +106,7 @@ where
 /// A connection that was upgraded and belongs to no thread.
 pub(super) struct Accepted {
     connection: std::net::TcpStream,
+    session: Option<ServerConnection>,
     /// Came with the request.
     read: BytesMut,
 }
@@ -116,7 +118,7 @@ impl Accepted {
         visits: Visits,
         limits: SocketLimits,
     ) -> io::Result<Socket> {
-        let connection = Connection::new(self.connection, visits)?;
+        let connection = Connection::new(self.connection, self.session, visits)?;
         Ok(Socket::new(connection, &self.read, limits).await)
     }
 }
@@ -126,7 +128,8 @@ pub(super) async fn accept(request: &Request, connection: HttpConnection) -> io:
     let response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
     let sent = send(connection, response).await.map_err(|_| io::ErrorKind::ConnectionAborted)?;
     let FramedParts { io, read_buf: read, .. } = sent.into_parts();
-    Ok(Accepted { connection: io.into_std()?, read })
+    let (connection, session) = io.into_parts()?;
+    Ok(Accepted { connection, session, read })
 }
 
 async fn send(

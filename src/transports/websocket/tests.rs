@@ -1,19 +1,22 @@
 //! The socket against a real client over loopback: what the engine's side makes of
 //! what the client does, as a list of words.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_http::{HttpService, Request, Response};
-use actix_service::fn_service;
+use actix_service::{ServiceFactoryExt as _, fn_service};
 use actix_web::dev::Server as HttpServer;
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -24,6 +27,9 @@ use super::door::{HttpConnection, accept};
 use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
 use crate::actors::link::Visits;
+use crate::transports::listener::accept as accept_stream;
+use crate::transports::tls::Stream;
+use crate::transports::tls::tests::{Certified, certified};
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +67,8 @@ impl Server {
                 }
             });
             let plain = fn_service(|_: Request| async { Ok::<_, Infallible>(Response::ok()) });
-            HttpService::build().upgrade(upgrade).h1(plain).tcp()
+            let plain = HttpService::build().upgrade(upgrade).h1(plain);
+            fn_service(|tcp| accept_stream(tcp, None)).and_then(plain)
         });
         actix_web::rt::spawn(server.expect("a free port").run());
         Self { port: number, words }
@@ -189,18 +196,23 @@ const HELD_BYTES_MAX: usize = 30 * AUDIO_BYTES;
 
 #[tokio::test(start_paused = true)]
 async fn little_is_kept_for_a_peer_that_does_not_read_and_soon_it_counts_as_slow() {
-    let refused = LocalSet::new().run_until(send_until_refused()).await;
-    assert_eq!(refused, SendError::Slow);
+    for tls in [None, Some(certified("localhost"))] {
+        let refused = LocalSet::new().run_until(send_until_refused(tls)).await;
+        assert_eq!(refused, SendError::Slow);
+    }
 }
 
-async fn send_until_refused() -> SendError {
+async fn send_until_refused(tls: Option<Certified>) -> SendError {
     let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = port.local_addr().expect("bound");
     let (client, accepted) = tokio::join!(TcpStream::connect(address), port.accept());
-    let _never_reads = client.expect("the port listens");
+    let (client, accepted) = (client.expect("the port listens"), accepted.expect("a peer").0);
+    let (show, trust) = tls.map(|it| (it.tls, it.connector)).unzip();
+    let (_never_reads, stream) =
+        tokio::join!(shake_hands(client, trust), Stream::accept(accepted, show));
     let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max: 60_000 };
-    let stream = accepted.expect("a peer").0.into_std().expect("an open connection");
-    let connection = Connection::new(stream, Visits::every_10_ms()).expect("its options");
+    let (stream, session) = stream.expect("a handshake").into_parts().expect("it is open");
+    let connection = Connection::new(stream, session, Visits::every_10_ms()).expect("its options");
     let mut socket = Socket::new(connection, &[], limits).await;
     let mut sent = 0;
     loop {
@@ -210,6 +222,13 @@ async fn send_until_refused() -> SendError {
         }
         assert!(sent < HELD_BYTES_MAX, "{sent} bytes are kept");
     }
+}
+
+/// The client's end, held open.
+async fn shake_hands(tcp: TcpStream, trust: Option<TlsConnector>) -> Box<dyn Any> {
+    let Some(connector) = trust else { return Box::new(tcp) };
+    let name = ServerName::try_from("localhost").expect("a name");
+    Box::new(connector.connect(name, tcp).await.expect("a handshake"))
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

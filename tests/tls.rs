@@ -1,0 +1,152 @@
+//! Calls under TLS: nothing is lost on any carrier, a certificate that cannot be used is
+//! named, and whoever does not speak TLS as he should costs only himself.
+//!
+//! Callers are processes of their own: whom they trust stands in their environment.
+
+mod support;
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use futures_util::future::{join, join_all};
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::Value;
+use support::callers::{coded, stream};
+use support::raw::{BINARY, Raw, frame, upgrade};
+use support::{Ended, Engine, Setup, speech};
+use tokio::io::AsyncWriteExt as _;
+
+/// Writes a new certificate for this computer, and its key.
+fn certify(setup: &Setup, name: &str) -> (PathBuf, PathBuf) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![rcgen::SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let files = ["certificate", "key"].map(|kind| setup.folder().join(&format!("{name}.{kind}")));
+    std::fs::write(&files[0], certificate.pem()).expect("a file");
+    std::fs::write(&files[1], key.serialize_pem()).expect("a file");
+    files.into()
+}
+
+/// The engine shows the certificate, and callers trust it.
+fn under_tls(setup: Setup) -> Setup {
+    let (certificate, key) = certify(&setup, "engine");
+    let text = |path: &PathBuf| path.display().to_string();
+    setup
+        .key("SERVER__TLS_CERTIFICATE_FILE", &text(&certificate))
+        .key("SERVER__TLS_KEY_FILE", &text(&key))
+        .variable("SSL_CERT_FILE", &text(&certificate))
+}
+
+/// Five callers for some seconds, who verify all they hear; how busy this computer is does
+/// not matter.
+async fn callers(setup: &Setup, url: &str, report: &str) -> (Ended, Value) {
+    let typed = ["load", "--url", url, "--calls", "5", "--for", "9s", "--ramp", "1s"];
+    let judged = ["--max-errors", "0", "--max-flaws", "0", "--max-cross-talk", "0"];
+    let talk = ["--interrupt", "0", "--speech-ms", "700-1100", "--answer-ms-max", "60000"];
+    let valid = ["--max-send-late-ms", "100000", "--max-cpu-share", "100", "--out", report];
+    let ended = setup.run(&[&typed[..], &judged, &talk, &valid].concat()).await;
+    let text = std::fs::read_to_string(setup.folder().join(report).join("load.json"));
+    let report = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
+    (ended, report)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_on_each_carrier_lose_nothing_under_tls() {
+    let engine = under_tls(coded()).start().await;
+    assert!(engine.http.starts_with("https://") && engine.simulator.starts_with("wss://"));
+    let urls = [engine.simulator.clone(), stream(&engine), engine.http.clone()];
+    let runs =
+        urls.iter().zip(["a", "b", "c"]).map(|(url, name)| callers(&engine.setup, url, name));
+    for (ended, report) in join_all(runs).await {
+        ended.assert_code(0);
+        assert_eq!(report["connected"], 5, "{report}");
+        assert!(report["verified_replies"].as_u64() >= Some(5), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_told_apart_from_an_engine_that_is_not_there() {
+    let engine = under_tls(coded()).start().await;
+    let distrustful = engine.setup.clone().variable("SSL_CERT_FILE", "/dev/null");
+    let (ended, report) = callers(&distrustful, &stream(&engine), "report").await;
+    assert_eq!(ended.code(), 3, "nobody was heard: {ended:?}");
+    assert!(report["errors"]["certificate"].as_u64() >= Some(5), "{report}");
+    let call = ["call", "--wav", "a.wav", "--url", &engine.simulator];
+    std::fs::write(engine.setup.folder().join("a.wav"), WAV).expect("a file");
+    let ended = distrustful.run(&call).await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.log.contains("SSL_CERT_FILE"), "{ended:?}");
+    let ended = engine.setup.run(&call).await;
+    assert!(ended.printed.contains("heard"), "{ended:?}");
+}
+
+const WAV: &[u8] = include_bytes!("audio/cards_001.wav");
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named_before_the_engine_takes_calls() {
+    let setup = under_tls(coded());
+    let (_, other_key) = certify(&setup, "other");
+    let folder = setup.folder();
+    std::fs::write(folder.join("empty"), "no certificate\n").expect("a file");
+    let (certificate, key) = ("SERVER__TLS_CERTIFICATE_FILE", "SERVER__TLS_KEY_FILE");
+    let other_key = other_key.display().to_string();
+    for (name, value, told) in [
+        (certificate, "nowhere.pem", "nowhere.pem"),
+        (certificate, "empty", "holds no certificate"),
+        (key, "empty", "empty"),
+        (key, other_key.as_str(), "cannot be used with the key"),
+        (key, "", "go together"),
+    ] {
+        let wrong = setup.clone().key(name, value);
+        let ended = wrong.fail().await;
+        assert!(ended.code() != 0 && ended.log.contains(told), "{name} = {value}: {ended:?}");
+        let checked = wrong.run(&["check"]).await;
+        let said = format!("{}{}", checked.printed, checked.log);
+        assert!(checked.code() != 0 && said.contains(told), "{name} = {value}: {checked:?}");
+    }
+    let checked = setup.run(&["check"]).await;
+    assert!(checked.printed.contains("ok    server.tls"), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_does_not_keep_to_tls_costs_nobody_else_anything() {
+    let engine = under_tls(coded()).start().await;
+    let url = stream(&engine);
+    let over = Cell::new(false);
+    let good = async {
+        let found = callers(&engine.setup, &url, "report").await;
+        over.set(true);
+        found
+    };
+    let bad = (0..3).map(|_| join(not_tls(&engine), join(silent(&engine), deaf(&engine, &over))));
+    let ((ended, report), _) = join(good, join_all(bad)).await;
+    ended.assert_code(0);
+    assert!(report["verified_replies"].as_u64() >= Some(5), "{report}");
+}
+
+/// Speaks plain HTTP.
+async fn not_tls(engine: &Engine) {
+    let mut raw = Raw::connect(&engine.http).await;
+    raw.send(upgrade("/v1/stream").as_bytes()).await;
+    let answer = raw.rest().await;
+    assert!(!answer.contains("HTTP/"), "{answer}");
+}
+
+/// Connects and says nothing; is sent away.
+async fn silent(engine: &Engine) {
+    let answer = Raw::connect(&engine.http).await.rest().await;
+    assert_eq!(answer, "");
+}
+
+/// Talks as fast as it is let, and never reads.
+async fn deaf(engine: &Engine, over: &Cell<bool>) {
+    let certificate = std::fs::read(engine.setup.folder().join("engine.certificate"));
+    let mut connection = support::tls_to(&engine.http, &certificate.expect("a file")).await;
+    connection.write_all(upgrade("/v1/stream").as_bytes()).await.expect("it reads");
+    let said: Vec<u8> = speech().iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let audio = frame(BINARY, &said);
+    // Whether it is sent away before the others are done is all the same to them.
+    while !over.get() && connection.write_all(&audio).await.is_ok() {}
+}
