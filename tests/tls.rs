@@ -6,11 +6,17 @@
 mod support;
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use antiphon::sandbox::SandboxSettings;
 use futures_util::future::{join, join_all};
 use rcgen::{CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use support::callers::{coded, stream};
 use support::raw::{BINARY, Raw, frame, upgrade};
@@ -149,4 +155,36 @@ async fn deaf(engine: &Engine, over: &Cell<bool>) {
     let audio = frame(BINARY, &said);
     // Whether it is sent away before the others are done is all the same to them.
     while !over.get() && connection.write_all(&audio).await.is_ok() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn providers_are_asked_under_tls_and_one_that_nobody_trusts_is_named() {
+    let folder = Setup::bare();
+    let (certificate, key) = certify(&folder, "platform");
+    let settings = SandboxSettings { tls: Some(shown(&certificate, &key)), ..here() };
+    let sandbox = support::sandbox_with(settings);
+    let setup = Setup::with(&sandbox);
+    let trusting = setup.clone().variable("SSL_CERT_FILE", &certificate.display().to_string());
+    let checked = trusting.run(&["check"]).await;
+    assert!(checked.printed.contains("ok    dialog cognigy-dialogs"), "{checked:?}");
+    assert!(checked.printed.contains("ok    tts generic-http"), "{checked:?}");
+    let (stranger, _) = certify(&folder, "stranger");
+    let distrustful = setup.variable("SSL_CERT_FILE", &stranger.display().to_string());
+    let checked = distrustful.run(&["check"]).await;
+    let told = checked.printed.matches("its certificate is not trusted").count();
+    assert_eq!(told, 2, "{checked:?}");
+}
+
+fn here() -> SandboxSettings {
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    SandboxSettings { addr, ..SandboxSettings::default() }
+}
+
+fn shown(certificate: &Path, key: &Path) -> ServerConfig {
+    let chain = vec![CertificateDer::from_pem_file(certificate).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .expect("they belong together")
 }

@@ -15,7 +15,9 @@ use super::error::CliError;
 use super::speech::{for_sandbox, local_synthesiser};
 use super::{print, serve};
 use crate::config::TtsSettings;
-use crate::sandbox::{self, DEFAULT_KEY, FaultProfiles, RunningSandbox, SandboxSettings};
+use crate::sandbox::{
+    self, DEFAULT_KEY, FaultProfiles, RunningSandbox, SandboxSettings, Synthesiser,
+};
 use crate::types::Secret;
 
 pub(super) const EXAMPLES: &str = "\
@@ -42,6 +44,9 @@ pub(super) struct SandboxArgs {
     /// JSON file with fault profiles: what `POST /_sandbox/faults` takes.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Let the synthesiser make tones, which costs next to nothing, though flite is installed.
+    #[arg(long)]
+    tones: bool,
     /// PEM file of a certificate; everything is asked over https then.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -55,9 +60,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
     let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let tls = args.tls_certificate.as_deref().zip(args.tls_key.as_deref());
     let tls = tls.map(|(certificate, key)| read_certificate(certificate, key)).transpose()?;
-    // Without the speech packages the stand-in synthesiser makes tones.
-    let synthesiser = local_synthesiser(&TtsSettings::default()).await.ok().map(for_sandbox);
-    let voice = if synthesiser.is_some() { "flite" } else { "tones (flite is not installed)" };
+    let (synthesiser, voice) = if args.tones { (None, "tones") } else { flite_or_tones().await };
     let sandbox = sandbox::start(SandboxSettings {
         addr: args.addr,
         key: Secret::new(&args.key),
@@ -70,6 +73,14 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
     serve::told_to_stop().await?;
     sandbox.stop().await;
     Ok(())
+}
+
+/// Without the speech packages the stand-in synthesiser makes tones.
+async fn flite_or_tones() -> (Option<Synthesiser>, &'static str) {
+    match local_synthesiser(&TtsSettings::default()).await {
+        Ok(flite) => (Some(for_sandbox(flite)), "flite"),
+        Err(_) => (None, "tones (flite is not installed)"),
+    }
 }
 
 /// How an engine is pointed at a running sandbox.

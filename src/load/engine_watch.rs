@@ -1,6 +1,7 @@
 //! Looks at the engine's metrics while a run goes on. A look that is not answered in time
 //! is counted and left out; it never holds up the run.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::{Client, Url};
@@ -31,11 +32,24 @@ pub enum WatchError {
     #[error("{0:?} is no address: use http://host:port/metrics")]
     NoAddress(String),
     /// Nobody answers there.
-    #[error("{0}")]
-    NoAnswer(#[from] reqwest::Error),
+    #[error("{} ({})", source, innermost(source))]
+    NoAnswer {
+        /// What came instead.
+        #[from]
+        source: reqwest::Error,
+    },
     /// The answer holds nothing that could be watched.
     #[error("no process_resident_memory_bytes at {0}: name an engine's /metrics")]
     NoMetrics(Url),
+}
+
+/// What is behind an error, which alone says why.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut inner: &dyn Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }
 
 /// A day of looks, one a second, are 86,400: no run is longer.

@@ -95,7 +95,7 @@ impl DialogAttempts {
         wait_ms: u32,
     ) {
         let cause = match error {
-            ExchangeError::NotSent => RetryCause::NotSent,
+            ExchangeError::NotSent | ExchangeError::NotTrusted => RetryCause::NotSent,
             ExchangeError::Status { status: 429, .. } => RetryCause::RateLimited,
             _ => RetryCause::ServerError,
         };
@@ -121,7 +121,7 @@ impl DialogAttempts {
 fn told<T>(outcome: &Result<T, ExchangeError>) -> AttemptOutcome {
     match outcome {
         Ok(_) => AttemptOutcome::Answered,
-        Err(ExchangeError::NotSent) => AttemptOutcome::NotSent,
+        Err(ExchangeError::NotSent | ExchangeError::NotTrusted) => AttemptOutcome::NotSent,
         Err(ExchangeError::Broken) => AttemptOutcome::Broken,
         Err(ExchangeError::TimedOut) => AttemptOutcome::TimedOut,
         Err(ExchangeError::Status { status, .. }) => match status {
@@ -140,7 +140,7 @@ fn told<T>(outcome: &Result<T, ExchangeError>) -> AttemptOutcome {
 impl ExchangeError {
     const fn attempt_failure(&self) -> AttemptFailure {
         match *self {
-            Self::NotSent => AttemptFailure::NotSent,
+            Self::NotSent | Self::NotTrusted => AttemptFailure::NotSent,
             Self::Status { status, retry_after_ms } => {
                 AttemptFailure::Status { status, retry_after_ms }
             }
@@ -154,7 +154,9 @@ impl ExchangeError {
 impl From<ExchangeError> for DialogFailure {
     fn from(error: ExchangeError) -> Self {
         match error {
-            ExchangeError::NotSent | ExchangeError::Broken => Self::Unreachable,
+            ExchangeError::NotSent | ExchangeError::NotTrusted | ExchangeError::Broken => {
+                Self::Unreachable
+            }
             ExchangeError::TimedOut => Self::Timeout,
             ExchangeError::Status { status: 401, .. } => Self::Unauthorized,
             ExchangeError::Status { status: 403, .. } => Self::Forbidden,

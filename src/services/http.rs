@@ -4,6 +4,8 @@
 //! It never follows a redirect, never uses the system's proxy, never retries by
 //! itself, and its errors carry neither addresses nor what the other side wrote.
 
+use std::error::Error;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -57,6 +59,9 @@ pub(super) enum ExchangeError {
     /// The other side has seen nothing of the request.
     #[error("no connection could be made")]
     NotSent,
+    /// Likewise, because of what it showed.
+    #[error("its certificate is not trusted; SSL_CERT_FILE names a file of those that are")]
+    NotTrusted,
     /// The request may have been seen and run.
     #[error("the connection broke before the answer was complete")]
     Broken,
@@ -197,6 +202,7 @@ macro_rules! speech_failure_from_exchange {
                     ExchangeError::TimedOut => Self::Timeout,
                     ExchangeError::Status { status: 429, .. } => Self::Saturated,
                     ExchangeError::NotSent
+                    | ExchangeError::NotTrusted
                     | ExchangeError::Broken
                     | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
                     ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
@@ -222,9 +228,21 @@ async fn within<T>(
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, ExchangeError> {
-    request.send().await.map_err(|error| {
-        if error.is_connect() { ExchangeError::NotSent } else { ExchangeError::Broken }
+    request.send().await.map_err(|error| match error {
+        error if is_distrust(&error) => ExchangeError::NotTrusted,
+        error if error.is_connect() => ExchangeError::NotSent,
+        _ => ExchangeError::Broken,
     })
+}
+
+/// Whether `error` comes of the other side's certificate.
+fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    let certificate = matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+    // An IO error is not its content's outside, but its source's.
+    let within = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+    certificate
+        || within.is_some_and(|within| is_distrust(within))
+        || error.source().is_some_and(is_distrust)
 }
 
 async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, ExchangeError> {

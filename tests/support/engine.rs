@@ -29,7 +29,7 @@ impl Setup {
             // Has a short answer.
             .key("STT__FIXED__TEXT", "yes")
             .key("ROUTE__TTS", "generic-http")
-            .key("TTS__GENERIC_HTTP__ENDPOINT", &format!("http://{}", sandbox.addr))
+            .key("TTS__GENERIC_HTTP__ENDPOINT", &sandbox.base_url())
             .key("DIALOG__COGNIGY_DIALOGS__BASE_URL", &sandbox.dialogs_base_url())
             .variable("COGNIGY_API_KEY", DEFAULT_KEY)
             .variable("ANTIPHON_TTS_API_KEY", DEFAULT_KEY)
