@@ -94,9 +94,9 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
         .await;
         assert!(told.contains("media thread 0: busy ") && told.contains(", more than 1"), "{told}");
         eventually("a call is refused", async || {
-            let refused = Phone::dial(&stream(&engine), "").await.err()?;
+            let refused = Phone::ask(&stream(&engine), "").await.err()?;
             let seconds: u32 = refused.retry_after.as_deref()?.parse().expect("seconds");
-            assert!(refused.status == 503 && (1..=5).contains(&seconds), "{refused:?}");
+            assert!(refused.status == 1013 && (1..=5).contains(&seconds), "{refused:?}");
             let says = |text: &str| refused.body.contains(text);
             assert!(says(r#""code":"overloaded""#) && says("media thread 0: "), "{refused:?}");
             Some(())
@@ -121,6 +121,7 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
 async fn five_hundred_connects_at_once_of_one_address_are_its_own_problem() {
     let setup = Setup::bare().key("LIMITS__CALLS_PER_SECOND_PER_SOURCE_MAX", "20");
     let setup = setup.key("ROUTE__STT", "fixed").key("ROUTE__DIALOG", "fixed");
+    let setup = setup.key("LIMITS__WEBSOCKET_REFUSAL", "status");
     let engine = setup.key("ROUTE__TTS", "tone").start().await;
     let _running = Phone::dial(&engine.simulator, "/?call_id=running").await.expect("taken");
 
@@ -157,9 +158,9 @@ async fn an_engine_that_is_too_large_says_at_every_door_how_large_it_is() {
     let setup = Setup::bare().key("LIMITS__MEMORY_MB_MAX", "1");
     let setup = setup.key("ROUTE__STT", "fixed").key("ROUTE__DIALOG", "fixed");
     let engine = setup.key("ROUTE__TTS", "tone").start().await;
-    for url in [engine.simulator.clone(), stream(&engine)] {
-        let refused = Phone::dial(&url, "").await.err().expect("it is too large");
-        assert!(refused.status == 503 && refused.retry_after.is_some(), "{refused:?}");
+    for url in [format!("{}/?events=1", engine.simulator), stream(&engine)] {
+        let refused = Phone::ask(&url, "").await.err().expect("it is too large");
+        assert!(refused.status == 1013 && refused.retry_after.is_some(), "{refused:?}");
         assert!(refused.body.contains(r#""code":"memory""#), "{refused:?}");
     }
     let answer = client().post(format!("{}/v1/calls", engine.http)).send().await;

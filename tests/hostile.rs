@@ -379,12 +379,12 @@ async fn a_full_engine_says_at_every_door_when_to_come_back() {
             if first < 1.0 { None } else { Phone::dial(&engine.simulator, "/").await.ok() }
         })
         .await;
-        let refused = Phone::dial(&engine.simulator, "/").await.err().expect("it is full");
-        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        let refused = Phone::ask(&engine.simulator, "/").await.err().expect("it is full");
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (1013, Some("1")));
         assert!(refused.body.contains(r#""code":"full""#), "{refused:?}");
         let stream = engine.http.replace("http", "ws");
-        let refused = Phone::dial(&stream, "/v1/stream").await.err().expect("it is full");
-        assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
+        let refused = Phone::ask(&stream, "/v1/stream").await.err().expect("it is full");
+        assert_eq!((refused.status, refused.retry_after.as_deref()), (1013, Some("1")));
         for path in ["/v1/calls", "/v1/calls/b/media"] {
             let post = client().post(format!("{}{path}", engine.http)).header("X-Sequence-Id", "0");
             let answer = post.send().await.expect("it answers");

@@ -242,8 +242,8 @@ async fn sigterm_lets_running_calls_end_and_takes_no_new_ones() {
     engine.signal("TERM").await;
     eventually("/ready says 503", async || (engine.get("/ready").await.0 == 503).then_some(()))
         .await;
-    let refused = Phone::dial(&engine.simulator, "/").await.err().expect("no new calls");
-    assert_eq!((refused.status, refused.retry_after.is_some()), (503, true), "{refused:?}");
+    let refused = Phone::ask(&engine.simulator, "/").await.err().expect("no new calls");
+    assert_eq!((refused.status, refused.retry_after.is_some()), (1013, true), "{refused:?}");
 
     phone.until_event("bot_turn_stopped").await;
     phone.turn(&speech()).await;

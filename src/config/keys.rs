@@ -24,6 +24,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("limits.busy_percent_max", Whole { min: 0, max: 100 }),
     ("limits.memory_mb_max", Whole { min: 0, max: 1 << 24 }),
     ("limits.calls_per_second_per_source_max", Whole { min: 0, max: 10_000 }),
+    ("limits.websocket_refusal", OneOf(&["close", "status"])),
     ("limits.message_bytes_max", Whole { min: 4_096, max: 16 << 20 }),
     ("limits.idle_ms_max", Whole { min: 1_000, max: HOUR_MS }),
     ("route.dialog", OneOf(&["cognigy-dialogs", "cognigy-rest", "fixed", "echo"])),

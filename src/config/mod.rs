@@ -4,7 +4,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `settings`, `stand_ins` | the settings and their defaults |
+//! | `settings`, `defaults`, `stand_ins` | the settings and their defaults |
 //! | `load` | file and environment to settings |
 //! | `source` | parsing, environment variables, places of values |
 //! | `keys`, `rule`, `walk` | every key, what it may hold, checking one by one |
@@ -16,6 +16,7 @@
 //! files that the configuration names. Nothing here opens those.
 
 mod coherence;
+mod defaults;
 mod effective;
 mod error;
 mod keys;

@@ -8,7 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -121,9 +122,9 @@ pub enum CallError {
         problem: String,
     },
     /// The engine did not take the call.
-    #[error("the engine refused the call with status {status}: {reason}")]
+    #[error("the engine refused the call with {status}: {reason}")]
     Refused {
-        /// The HTTP status.
+        /// The HTTP status, or the close code 1013.
         status: u16,
         /// The engine's words.
         reason: String,
@@ -208,6 +209,10 @@ fn unconnected(url: &Url, error: Unconnected) -> CallError {
     }
 }
 
+fn refused(close: &CloseFrame) -> CallError {
+    CallError::Refused { status: close.code.into(), reason: close.reason.to_string() }
+}
+
 fn not_taken(url: &Url, error: tungstenite::Error) -> CallError {
     match error {
         tungstenite::Error::Http(response) => CallError::Refused {
@@ -243,6 +248,9 @@ impl Connection<'_> {
             let due = self.started + Duration::from_nanos(self.caller.poll_timeout().0);
             tokio::select! {
                 frame = self.socket.next() => match frame {
+                    Some(Ok(Frame::Close(Some(close)))) if close.code == CloseCode::Again => {
+                        return Err(refused(&close));
+                    }
                     Some(Ok(frame)) if !frame.is_close() => self.take(&frame)?,
                     Some(Err(error)) => return self.broken(error),
                     _ => return Ok(self.ended_by_engine()),

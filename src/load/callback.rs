@@ -94,7 +94,7 @@ impl CallbackLine {
                     self.hear(epoch, &audio, clock(), talker, &mut tally.borrow_mut());
                     continue;
                 }
-                Err(NotTaken::Refused { .. }) => LineEnd::Refused,
+                Err(NotTaken::Refused { retry_after_ms }) => LineEnd::Refused { retry_after_ms },
                 Err(NotTaken::Failed("ended")) => LineEnd::EngineEnded,
                 Err(NotTaken::Failed(kind)) => LineEnd::Failed(kind),
             };

@@ -9,7 +9,9 @@ use std::io;
 use std::rc::Rc;
 
 use reqwest::Url;
+use serde::Deserialize;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, WebSocket};
 
@@ -27,8 +29,6 @@ const READ_BYTES: usize = 2 * 1024;
 const UNSENT_BYTES_MAX: usize = 512 * 1024;
 /// Largest message taken: more than a minute of hex at 16 kHz.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
-/// Close code of an engine that has no room.
-const TRY_AGAIN_LATER: u16 = 1013;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,10 @@ pub(super) enum LineEnd {
     /// The engine ended it in an orderly way.
     EngineEnded,
     /// The engine has no room after all.
-    Refused,
+    Refused {
+        /// When to come back, where it said so.
+        retry_after_ms: Option<u64>,
+    },
     /// Something went wrong; the name says what.
     Failed(&'static str),
 }
@@ -72,16 +75,19 @@ pub(super) struct Line {
     is_blocked: Cell<bool>,
     /// The engine said that the call is over.
     is_told: Cell<bool>,
+    /// When the call was placed, until it is taken.
+    placed: Cell<Option<Now>>,
 }
 
 impl Line {
-    /// A call over `connection`, on which `read` was read behind the upgrade.
+    /// A call that was `placed` over `connection`, on which `read` was read behind the upgrade.
     pub(super) fn new(
         connection: Connection,
         read: Vec<u8>,
         carrier: Carrier,
         rate: SampleRate,
         talker: Talker,
+        placed: Now,
     ) -> Self {
         let tcp = Rc::clone(connection.socket());
         let config = WebSocketConfig::default()
@@ -100,6 +106,7 @@ impl Line {
             end: Cell::new(None),
             is_blocked: Cell::new(false),
             is_told: Cell::new(false),
+            placed: Cell::new(Some(placed)),
         }
     }
 
@@ -207,6 +214,7 @@ impl Line {
     fn take(&self, frame: &Frame, now: Now, scratch: &mut Scratch, tally: &mut Tally) {
         match frame {
             Frame::Binary(bytes) => {
+                self.taken(now, tally);
                 scratch.samples.clear();
                 let sample = |pair: &[u8]| i16::from_le_bytes([pair[0], pair[1]]);
                 scratch.samples.extend(bytes.chunks_exact(2).map(sample));
@@ -217,16 +225,28 @@ impl Line {
                 Err(_) => tally.error(now, "bad_message"),
             },
             Frame::Close(close) => {
-                let code = close.as_ref().map(|close| u16::from(close.code));
-                if code == Some(TRY_AGAIN_LATER) {
-                    self.finish(LineEnd::Refused, tally);
+                let refusal = close.as_ref().filter(|close| close.code == CloseCode::Again);
+                if let Some(close) = refusal {
+                    let retry_after_ms = retry_after_ms(&close.reason);
+                    self.finish(LineEnd::Refused { retry_after_ms }, tally);
                 }
             }
             _ => {}
         }
     }
 
+    /// The engine speaks, so it has taken the call.
+    fn taken(&self, now: Now, tally: &mut Tally) {
+        if let Some(placed) = self.placed.take() {
+            tally.call_connected(now.0.saturating_sub(placed.0) / 1_000);
+        }
+    }
+
     fn take_message(&self, message: Message, now: Now, tally: &mut Tally) {
+        // An engine without room says why, and nothing else.
+        if !matches!(message, Message::Error { .. }) {
+            self.taken(now, tally);
+        }
         let mut talker = self.talker.borrow_mut();
         match message {
             Message::TtsAudio { pcm, .. } => match wire::read_samples(&pcm) {
@@ -240,11 +260,22 @@ impl Line {
                 tally.event(now, &event.kind);
             }
             Message::Flush {} => talker.handle_flush(now, tally),
+            Message::Error { .. } if self.placed.get().is_some() => {}
             Message::Error { .. } => tally.error(now, "refused_message"),
             Message::End { .. } => self.is_told.set(true),
             Message::Other => {}
         }
     }
+}
+
+/// When a close frame's reason says to come back.
+fn retry_after_ms(reason: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Reason {
+        retry_after_s: u64,
+    }
+    let reason: Reason = serde_json::from_str(reason).ok()?;
+    Some(reason.retry_after_s.saturating_mul(1_000))
 }
 
 fn bytes(samples: &[i16]) -> Vec<u8> {

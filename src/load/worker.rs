@@ -158,7 +158,7 @@ impl Worker {
             let wait_ms = self.count(end);
             match end {
                 Ok(LineEnd::HungUp) => return,
-                Ok(LineEnd::Refused) | Err(NotTaken::Refused { .. }) => tries += 1,
+                Ok(LineEnd::Refused { .. }) | Err(NotTaken::Refused { .. }) => tries += 1,
                 _ if !place.is_held => return,
                 _ => {}
             }
@@ -176,9 +176,8 @@ impl Worker {
         match end {
             Ok(LineEnd::HungUp) => {}
             Ok(LineEnd::EngineEnded) => tally.ended_by_engine += 1,
-            Ok(LineEnd::Refused) => tally.call_refused(now),
             Ok(LineEnd::Failed(kind)) | Err(NotTaken::Failed(kind)) => tally.error(now, kind),
-            Err(NotTaken::Refused { retry_after_ms }) => {
+            Ok(LineEnd::Refused { retry_after_ms }) | Err(NotTaken::Refused { retry_after_ms }) => {
                 tally.call_refused(now);
                 return retry_after_ms.unwrap_or(RETRY_MS).min(60_000);
             }
@@ -193,7 +192,9 @@ impl Worker {
                 let client = self.client()?;
                 let rate = self.plan.caller.rate;
                 let line = CallbackLine::start(client, &self.plan.target.url, rate).await?;
-                let mut talker = self.talker(number, placed);
+                let set_up_us = self.now().0.saturating_sub(placed.0) / 1_000;
+                self.tally.borrow_mut().call_connected(set_up_us);
+                let mut talker = self.talker(number);
                 let _running = Running::new(self);
                 let is_over = |due| due > until || *self.stop.borrow();
                 Ok(line.run(&mut talker, &is_over, &|| self.now(), &self.tally).await)
@@ -202,8 +203,8 @@ impl Worker {
                 let rate = self.plan.caller.rate;
                 let url = url_of_call(&self.plan.target, rate);
                 let (stream, read) = handshake::open(&url, || self.trust()).await?;
-                let talker = self.talker(number, placed);
-                let line = Rc::new(Line::new(stream, read, carrier, rate, talker));
+                let talker = self.talker(number);
+                let line = Rc::new(Line::new(stream, read, carrier, rate, talker, placed));
                 let _running = Running::new(self);
                 self.wheel.borrow_mut().add(Rc::clone(&line));
                 Ok(self.follow(&line, until).await)
@@ -211,10 +212,8 @@ impl Worker {
         }
     }
 
-    /// A talker for a call that was placed at `placed` and is taken now.
-    fn talker(&self, number: u16, placed: Now) -> Talker {
-        let now = self.now();
-        self.tally.borrow_mut().call_connected(now.0.saturating_sub(placed.0) / 1_000);
+    /// A talker for a call that begins now.
+    fn talker(&self, number: u16) -> Talker {
         let LoadPlan { caller, pattern, speech, seed, .. } = &*self.plan;
         let settings = TalkerSettings {
             caller: *caller,
@@ -222,7 +221,7 @@ impl Worker {
             speech: speech.clone(),
             seed: *seed,
         };
-        Talker::new(number, &settings, now)
+        Talker::new(number, &settings, self.now())
     }
 
     /// Reads what comes until the call is over, and hangs up when it is time.

@@ -42,6 +42,13 @@ impl Refusal {
         self
     }
 
+    /// What a close frame says of a refusal that may end, in at most 123 bytes; `None` for
+    /// one that will be the same next time.
+    pub(super) fn close_reason(&self) -> Option<String> {
+        let (code, seconds) = (self.code, self.retry_after_s?);
+        Some(format!(r#"{{"code":"{code}","retry_after_s":{seconds}}}"#))
+    }
+
     /// The error code, for the call's record.
     pub(super) const fn code(&self) -> &'static str {
         self.code
@@ -121,10 +128,14 @@ mod tests {
             (RefusalReason::Internal, 500, None),
         ];
         for (reason, status, comes_back) in answers {
-            let response = Refusal::from(reason).error_response();
+            let refusal = Refusal::from(reason);
+            let response = refusal.error_response();
             assert_eq!(response.status().as_u16(), status);
+            assert_eq!(refusal.close_reason().is_some(), comes_back.is_some());
             let retry_after = response.headers().get(RETRY_AFTER);
             assert_eq!(retry_after.map(|value| value.to_str().unwrap()), comes_back);
         }
+        let reason = Refusal::from(RefusalReason::Draining).close_reason();
+        assert_eq!(reason.as_deref(), Some(r#"{"code":"draining","retry_after_s":1}"#));
     }
 }

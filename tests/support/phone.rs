@@ -64,7 +64,7 @@ impl Message {
 /// Why a call was not taken.
 #[derive(Debug)]
 pub struct Refused {
-    /// HTTP status.
+    /// HTTP status, or the code that the WebSocket is closed with.
     pub status: u16,
     /// `Retry-After`.
     pub retry_after: Option<String>,
@@ -96,6 +96,28 @@ impl Phone {
                 })
             }
             Err(error) => panic!("no connection: {error}"),
+        }
+    }
+
+    /// Connects and waits for the engine's first word, which the stream and `events=1` promise:
+    /// that the call is taken, or that there is no room for it.
+    pub async fn ask(simulator: &str, path: &str) -> Result<Self, Refused> {
+        let mut phone = Self::dial(simulator, path).await?;
+        let mut body = String::new();
+        loop {
+            match timeout(HANG_GUARD, phone.socket.next()).await.expect("the engine speaks") {
+                Some(Ok(Frame::Text(text))) if text.contains(r#""type":"error""#) => {
+                    body = text.to_string();
+                }
+                Some(Ok(Frame::Close(Some(close)))) => {
+                    let reason: Value = serde_json::from_str(&close.reason).expect("JSON");
+                    let retry_after = reason["retry_after_s"].as_u64();
+                    let retry_after = retry_after.map(|seconds| seconds.to_string());
+                    return Err(Refused { status: close.code.into(), retry_after, body });
+                }
+                Some(Ok(_)) => return Ok(phone),
+                gone => panic!("no word from the engine: {gone:?}"),
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! The simulator's door: every path is a call. It refuses before the
-//! upgrade what can be known by then, so that the client sees an HTTP status.
+//! The simulator's door: every path is a call. What is wrong with a
+//! request it refuses before the upgrade, so that the client sees an HTTP status.
 
 use std::io;
 

@@ -36,6 +36,11 @@
 //! `{"type":"flush","epoch":…}` when the caller interrupted, and
 //! `{"type":"end","cause":…}`. Without it, nothing but sentences and errors.
 //!
+//! When there is no room for a call, or the engine drains, the connection is closed with
+//! 1013 and a reason such as `{"code":"full","retry_after_s":1}`; with
+//! `limits.websocket_refusal = "status"` the request is answered with 503 (429 for too many
+//! from one address) and Retry-After instead.
+//!
 //! Further parameters: `call_id` (names the call; a new connection with the id of
 //! a call that lost its connection continues it), `user_id`, `route`. Without
 //! `route` the path selects the route.

@@ -1,5 +1,5 @@
-//! The stream's door. It refuses before the upgrade what can be
-//! known by then, so that the client sees an HTTP status.
+//! The stream's door. What is wrong with a request it refuses before the upgrade,
+//! so that the client sees an HTTP status.
 
 use std::io;
 

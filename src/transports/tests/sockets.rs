@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::actors::tests::stage::{Script, Stage, speech};
-use crate::config::LimitSettings;
+use crate::config::{LimitSettings, WebSocketRefusal};
 use crate::transports::{Port, hex, simulator, stream};
 use crate::types::Route;
 
@@ -29,8 +29,12 @@ struct Engine {
 
 impl Engine {
     fn start(script: Script) -> Self {
+        Self::start_refusing_by(script, WebSocketRefusal::Close)
+    }
+
+    fn start_refusing_by(script: Script, websocket_refusal: WebSocketRefusal) -> Self {
         let stage = Stage::new(script, Route::default());
-        let limits = LimitSettings::default();
+        let limits = LimitSettings { websocket_refusal, ..LimitSettings::default() };
         let simulator = simulator::SimulatorState::new(stage.switchboard.clone(), &limits);
         let stream = stream::StreamState::new(stage.switchboard.clone(), &limits);
         Self {
@@ -228,19 +232,40 @@ async fn a_connection_with_the_id_of_a_lost_call_continues_it() {
 }
 
 #[actix_web::test]
-async fn what_can_be_refused_is_refused_before_the_upgrade() {
+async fn what_is_wrong_with_a_request_is_told_before_the_upgrade() {
     let engine = Engine::start(Script::default());
     let refused = status(Client::connect(engine.simulator, "/?rate=44100").await);
     assert_eq!(refused.0, 400);
     assert!(refused.1.contains("8000 or 16000"), "{}", refused.1);
     assert_eq!(status(Client::connect(engine.http, "/v1/stream?call_id=%20").await).0, 400);
-    let mut calls = Vec::new();
-    for _ in 0..10 {
-        calls.push(engine.stream("/v1/stream").await);
+}
+
+#[actix_web::test]
+async fn a_lack_of_room_is_told_as_the_configuration_says() {
+    for refusal in [WebSocketRefusal::Close, WebSocketRefusal::Status] {
+        let engine = Engine::start_refusing_by(Script::default(), refusal);
+        let mut calls = Vec::new();
+        for _ in 0..10 {
+            calls.push(engine.stream("/v1/stream").await);
+        }
+        for (port, path) in [(engine.http, "/v1/stream"), (engine.simulator, "/")] {
+            let refused = Client::connect(port, path).await;
+            if refusal == WebSocketRefusal::Status {
+                let (status, body) = status(refused);
+                assert_eq!(status, 503);
+                assert!(body.contains("\"full\""), "{body}");
+                continue;
+            }
+            let mut client = refused.expect("a WebSocket");
+            // Audio that is already on its way does no harm.
+            client.send(Message::binary(vec![0; 640])).await;
+            let why = client.next_json().await;
+            assert_eq!((&why["type"], &why["code"]), (&json!("error"), &json!("full")));
+            let Message::Close(Some(close)) = client.next().await else { panic!("no reason") };
+            assert_eq!(close.code, CloseCode::Again);
+            assert_eq!(close.reason.as_str(), r#"{"code":"full","retry_after_s":1}"#);
+        }
     }
-    let refused = status(Client::connect(engine.http, "/v1/stream").await);
-    assert_eq!(refused.0, 503);
-    assert!(refused.1.contains("\"full\""), "{}", refused.1);
 }
 
 #[actix_web::test]

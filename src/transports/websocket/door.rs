@@ -1,24 +1,40 @@
-//! From an HTTP request to a WebSocket with a call behind it, or to a refusal that the
-//! client gets to see as an HTTP status.
+//! From an HTTP request to a WebSocket with a call behind it, or to a refusal: what is
+//! wrong with a request the client gets to see as an HTTP status, a lack of room as the
+//! configuration says.
 
 use std::convert::Infallible;
 use std::io;
+use std::time::Duration;
 
 use actix_codec::{Framed, FramedParts};
 use actix_http::body::MessageBody as _;
 use actix_http::h1::{Codec, SendResponse};
-use actix_http::{ConnectionType, Error, Request, RequestHead, Response, ws};
+use actix_http::{ConnectionType, Request, RequestHead, Response, ws};
 use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::ServerConnection;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::connection::Connection;
-use super::{Decoder, Encoder, Outbound, Socket, SocketLimits, carry};
+use super::socket::CLOSE_MS_MAX;
+use super::{Decoder, Encoder, Outbound, Rejection, Socket, SocketLimits, carry};
 use crate::actors::link::{Leg, Visits};
+use crate::config::WebSocketRefusal;
 use crate::transports::refusal::Refusal;
 use crate::transports::tls::Stream;
+
+/// What is read at once of a client for whom there is no room.
+const REFUSED_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Its largest message: whoever sends more is not waited for.
+const REFUSED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// A connection as the HTTP server hands it over.
 pub(super) type HttpConnection = Framed<Stream, Codec>;
@@ -68,14 +84,49 @@ pub(in crate::transports) async fn upgrade<D: Door>(
             }
         }
         Err(refusal) => {
-            let response: Response<_> = refusal.error_response().into();
-            let mut response =
-                response.map_body(|_, body| body.try_into_bytes().unwrap_or_default());
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            // Nobody is left to be told that this did not arrive.
-            let _sent = send(connection, response).await;
+            // A client that is gone by now has nothing to be told.
+            let _gone = match (door.limits().refusal, refusal.close_reason()) {
+                (WebSocketRefusal::Close, Some(reason)) => {
+                    turn_away(&request, connection, &refusal, reason).await
+                }
+                _ => answer_status(connection, &refusal).await,
+            };
         }
     }
+    Ok(())
+}
+
+async fn answer_status(connection: HttpConnection, refusal: &Refusal) -> io::Result<()> {
+    let response: Response<_> = refusal.error_response().into();
+    let mut response = response.map_body(|_, body| body.try_into_bytes().unwrap_or_default());
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    send(connection, response).await.map(drop)
+}
+
+/// Upgrades the connection only to say why it is closed with code 1013, and waits until the
+/// client has closed it as well, or for a moment: the last words would be lost otherwise.
+async fn turn_away(
+    request: &Request,
+    connection: HttpConnection,
+    refusal: &Refusal,
+    reason: String,
+) -> io::Result<()> {
+    let (stream, read) = respond(request, connection).await?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(REFUSED_BUFFER_BYTES)
+        .max_message_size(Some(REFUSED_MESSAGE_BYTES_MAX));
+    let (read, role) = (read.to_vec(), Role::Server);
+    let frame = CloseFrame { code: CloseCode::Again, reason: reason.into() };
+    let closing = async {
+        let mut socket =
+            WebSocketStream::from_partially_read(stream, read, role, Some(config)).await;
+        socket.feed(Message::text(Rejection::from(refusal).to_json())).await?;
+        socket.close(Some(frame)).await?;
+        while socket.next().await.transpose()?.is_some() {}
+        Ok::<_, tungstenite::Error>(())
+    };
+    // A client that does not close in time has had its time, and any error is an end.
+    let _closed = timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await;
     Ok(())
 }
 
@@ -125,18 +176,21 @@ impl Accepted {
 
 /// Upgrades a connection whose request is fit for it.
 pub(super) async fn accept(request: &Request, connection: HttpConnection) -> io::Result<Accepted> {
-    let response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
-    let sent = send(connection, response).await.map_err(|_| io::ErrorKind::ConnectionAborted)?;
-    let FramedParts { io, read_buf: read, .. } = sent.into_parts();
-    let (connection, session) = io.into_parts()?;
+    let (stream, read) = respond(request, connection).await?;
+    let (connection, session) = stream.into_parts()?;
     Ok(Accepted { connection, session, read })
 }
 
-async fn send(
-    connection: HttpConnection,
-    response: Response<Bytes>,
-) -> Result<HttpConnection, Error> {
-    SendResponse::new(connection, response).await
+/// Says that a WebSocket begins; the connection, and what came with the request.
+async fn respond(request: &Request, connection: HttpConnection) -> io::Result<(Stream, BytesMut)> {
+    let response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
+    let FramedParts { io, read_buf, .. } = send(connection, response).await?.into_parts();
+    Ok((io, read_buf))
+}
+
+async fn send(connection: HttpConnection, response: Response<Bytes>) -> io::Result<HttpConnection> {
+    let sent = SendResponse::new(connection, response).await;
+    sent.map_err(|_| io::ErrorKind::ConnectionAborted.into())
 }
 
 /// The answer to a request that does not ask for a WebSocket as it should.

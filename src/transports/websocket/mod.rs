@@ -19,6 +19,7 @@ use socket::Socket;
 pub(super) use door::{Door, Opened, not_a_websocket, upgrade};
 pub(super) use socket::SocketLimits;
 
+use super::refusal::Refusal;
 use crate::actors::link::LegCommand;
 
 /// A whole message from the carrier, put together from its fragments.
@@ -42,9 +43,13 @@ pub(super) enum Outbound {
 impl Outbound {
     /// A JSON text message.
     pub(super) fn json(message: &impl Serialize) -> Self {
-        // Fails only for maps with keys that are no strings; no message has one.
-        Self::Text(serde_json::to_string(message).unwrap_or_default())
+        Self::Text(to_json(message))
     }
+}
+
+fn to_json(message: &impl Serialize) -> String {
+    // Fails only for maps with keys that are no strings; no message has one.
+    serde_json::to_string(message).unwrap_or_default()
 }
 
 /// What a message of the carrier means for the call.
@@ -72,12 +77,22 @@ pub(super) struct Rejection {
 
 impl Rejection {
     fn to_outbound(&self) -> Outbound {
-        Outbound::json(&ErrorMessage {
+        Outbound::Text(self.to_json())
+    }
+
+    fn to_json(&self) -> String {
+        to_json(&ErrorMessage {
             kind: "error",
             code: self.code,
             message: &self.message,
             seq: self.seq,
         })
+    }
+}
+
+impl From<&Refusal> for Rejection {
+    fn from(refusal: &Refusal) -> Self {
+        Self { code: refusal.code(), message: refusal.to_string(), seq: None }
     }
 }
 

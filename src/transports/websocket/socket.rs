@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{Message, Result as WireResult};
 
 use super::Outbound;
 use super::connection::Connection;
-use crate::config::LimitSettings;
+use crate::config::{LimitSettings, WebSocketRefusal};
 
 /// How long a message may wait for a peer that reads slowly.
 const SEND_MS_MAX: u64 = 5_000;
@@ -37,9 +37,9 @@ const READ_BUFFER_BYTES: usize = 2 * 1024;
 const PINGS_PER_IDLE_TIME: u32 = 3;
 
 /// How long a peer may take to close its side after it was told to.
-const CLOSE_MS_MAX: u64 = 2_000;
+pub(super) const CLOSE_MS_MAX: u64 = 2_000;
 
-/// Limits of a connection.
+/// Limits of a connection, and what becomes of one for which there is no room.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::transports) struct SocketLimits {
     /// Largest message from the peer, in bytes.
@@ -47,11 +47,17 @@ pub(in crate::transports) struct SocketLimits {
     /// A peer that sent nothing for so long, not even a pong, is lost; in
     /// milliseconds. Found out within a third of it.
     pub idle_ms_max: u32,
+    /// How a client learns that there is no room.
+    pub refusal: WebSocketRefusal,
 }
 
 impl From<&LimitSettings> for SocketLimits {
     fn from(limits: &LimitSettings) -> Self {
-        Self { message_bytes_max: limits.message_bytes_max, idle_ms_max: limits.idle_ms_max }
+        Self {
+            message_bytes_max: limits.message_bytes_max,
+            idle_ms_max: limits.idle_ms_max,
+            refusal: limits.websocket_refusal,
+        }
     }
 }
 

@@ -27,11 +27,17 @@ use super::door::{HttpConnection, accept};
 use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
 use crate::actors::link::Visits;
+use crate::config::WebSocketRefusal;
 use crate::transports::listener::accept as accept_stream;
 use crate::transports::tls::Stream;
 use crate::transports::tls::tests::{Certified, certified};
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
+const LIMITS: SocketLimits = SocketLimits {
+    message_bytes_max: MESSAGE_BYTES_MAX,
+    idle_ms_max: 60_000,
+    refusal: WebSocketRefusal::Close,
+};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -45,7 +51,7 @@ struct Server {
 impl Server {
     fn start(idle_ms_max: u32) -> Self {
         let (sender, words) = mpsc::channel(100);
-        let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max };
+        let limits = SocketLimits { idle_ms_max, ..LIMITS };
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let number = port.local_addr().expect("bound").port();
         let server = HttpServer::build().workers(1).disable_signals();
@@ -210,7 +216,7 @@ async fn send_until_refused(tls: Option<Certified>) -> SendError {
     let (show, trust) = tls.map(|it| (it.tls, it.connector)).unzip();
     let (_never_reads, stream) =
         tokio::join!(shake_hands(client, trust), Stream::accept(accepted, show));
-    let limits = SocketLimits { message_bytes_max: MESSAGE_BYTES_MAX, idle_ms_max: 60_000 };
+    let limits = LIMITS;
     let (stream, session) = stream.expect("a handshake").into_parts().expect("it is open");
     let connection = Connection::new(stream, session, Visits::every_10_ms()).expect("its options");
     let mut socket = Socket::new(connection, &[], limits).await;
