@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use antiphon::load::LoadPlan;
 use futures_util::future::{join, join_all};
+use serde_json::Value;
 use support::callers::{coded, plan, run, stream};
 use support::raw::{self, BINARY, Raw, frame};
 use support::{Engine, Phone, Setup, client, eventually, speech};
@@ -115,6 +116,14 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
     })
     .await;
     assert_eq!(engine.metric("antiphon_arbiter_open").await, 1.0);
+    engine.becomes_empty().await;
+    let told = |name: &str| {
+        let events = engine.setup.events();
+        let of_thread = |event: &&Value| event["event_type"] == name && event["thread"] == 0;
+        events.iter().filter(of_thread).count()
+    };
+    eventually("it is told", async || (told("thread_opened") > 0).then_some(())).await;
+    assert_eq!(told("thread_closed"), told("thread_opened"));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::leg::LegShared;
 use super::pulse::{Alarm, Pulse};
 use super::rounds::{Rounds, Visits};
 use super::watch::{SharedAdmission, Watch};
-use crate::telemetry::{ArbiterMeter, Carried};
+use crate::telemetry::{ArbiterMeter, Carried, Telemetry};
 use crate::types::{ChildKind, MediaTime, Now};
 
 /// How often a call is looked at for the metrics.
@@ -147,14 +147,15 @@ pub struct Registration {
 }
 
 impl Driver {
-    /// A driver for the current thread that ticks every `tick_ms` and tells `admission`
-    /// how the thread does.
+    /// A driver for the current thread, the media thread `thread`, that ticks every
+    /// `tick_ms` and tells `admission` how the thread does.
     #[must_use]
     pub(super) fn new(
         clock: Clock,
         tick_ms: u32,
-        meter: ArbiterMeter,
+        thread: usize,
         admission: SharedAdmission,
+        telemetry: Telemetry,
     ) -> Rc<Self> {
         Rc::new(Self {
             clock,
@@ -162,8 +163,8 @@ impl Driver {
             calls: RefCell::new(Vec::new()),
             rounds: Rounds::new(tick_ms),
             running: Cell::new(false),
-            meter,
-            watch: Rc::new(Watch::new(admission, tick_ms)),
+            meter: telemetry.arbiter_meter(thread),
+            watch: Rc::new(Watch::new(admission, tick_ms, thread, telemetry)),
             survey: Cell::default(),
         })
     }
@@ -205,7 +206,7 @@ impl Driver {
             self.tick();
         }
         self.running.set(false);
-        self.watch.rest(&self.meter);
+        self.watch.rest(self.clock.now(), &self.meter);
     }
 
     fn is_needed(&self) -> bool {

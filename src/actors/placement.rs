@@ -20,7 +20,7 @@ use super::rest;
 use super::watch::SharedAdmission;
 use crate::config::LimitSettings;
 use crate::resilience::{Overload, ThreadAdmission, ThreadLimits};
-use crate::telemetry::{ArbiterMeter, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::types::Now;
 
 /// The media threads.
@@ -122,10 +122,8 @@ impl MediaThreads {
         limits: &LimitSettings,
         telemetry: &Telemetry,
     ) -> Self {
-        let start = |index| {
-            let admission = admission(limits);
-            MediaThread::start(clock, tick_ms, admission, telemetry.arbiter_meter(index))
-        };
+        let start =
+            |index| MediaThread::start(clock, tick_ms, index, admission(limits), telemetry.clone());
         Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
@@ -134,8 +132,8 @@ impl MediaThreads {
     #[must_use]
     pub fn here(clock: Clock, tick_ms: u32, limits: &LimitSettings, telemetry: &Telemetry) -> Self {
         let admission = admission(limits);
-        let meter = telemetry.arbiter_meter(0);
-        install_driver(Driver::new(clock, tick_ms, meter, Arc::clone(&admission)));
+        let told = Arc::clone(&admission);
+        install_driver(Driver::new(clock, tick_ms, 0, told, telemetry.clone()));
         Self { threads: vec![MediaThread { arbiter: None, calls: Arc::default(), admission }] }
     }
 
@@ -201,11 +199,18 @@ pub(super) fn new_arbiter() -> Arbiter {
 }
 
 impl MediaThread {
-    fn start(clock: Clock, tick_ms: u32, admission: SharedAdmission, meter: ArbiterMeter) -> Self {
+    fn start(
+        clock: Clock,
+        tick_ms: u32,
+        index: usize,
+        admission: SharedAdmission,
+        telemetry: Telemetry,
+    ) -> Self {
         let arbiter = media_arbiter(clock);
         let told = Arc::clone(&admission);
-        let started =
-            arbiter.spawn_fn(move || install_driver(Driver::new(clock, tick_ms, meter, told)));
+        let started = arbiter.spawn_fn(move || {
+            install_driver(Driver::new(clock, tick_ms, index, told, telemetry));
+        });
         debug_assert!(started, "a new arbiter takes work");
         Self { arbiter: Some(arbiter), calls: Arc::default(), admission }
     }

@@ -1,4 +1,5 @@
-//! Sees how late and how busy a media thread is, and tells admission five times a second.
+//! Sees how late and how busy a media thread is, tells admission five times a second, and
+//! tells the world when it turns.
 //!
 //! Reads no clock: whoever does the work knows when it did it.
 
@@ -9,8 +10,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::rest;
-use crate::resilience::{LOOK_MS, Lateness, Look, ThreadAdmission};
-use crate::telemetry::{ArbiterMeter, Room};
+use crate::resilience::{LOOK_MS, Lateness, Look, ThreadAdmission, Turned};
+use crate::telemetry::{ArbiterMeter, EngineEvent, Room, Telemetry};
 use crate::types::Now;
 
 /// A thread's admission, shared with whoever places calls.
@@ -19,6 +20,8 @@ pub(super) type SharedAdmission = Arc<Mutex<ThreadAdmission>>;
 /// What was seen of a thread since the last look.
 pub(super) struct Watch {
     admission: SharedAdmission,
+    thread: usize,
+    telemetry: Telemetry,
     /// Length of a tick: whatever is due may wait for the next one.
     tick_ms: u32,
     since: Cell<Now>,
@@ -28,9 +31,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(admission: SharedAdmission, tick_ms: u32) -> Self {
+    pub(super) fn new(
+        admission: SharedAdmission,
+        tick_ms: u32,
+        thread: usize,
+        telemetry: Telemetry,
+    ) -> Self {
         Self {
             admission,
+            thread,
+            telemetry,
             tick_ms,
             since: Cell::default(),
             rested_ns: Cell::default(),
@@ -60,9 +70,14 @@ impl Watch {
     }
 
     /// The thread has no call any more.
-    pub(super) fn rest(&self, meter: &ArbiterMeter) {
-        self.admission.lock().rest();
+    pub(super) fn rest(&self, now: Now, meter: &ArbiterMeter) {
+        let turned = {
+            let mut admission = self.admission.lock();
+            admission.rest();
+            admission.turned(now)
+        };
         meter.room(Room::default());
+        self.tell(turned);
     }
 
     /// Tells what was seen, when it is time to.
@@ -71,13 +86,27 @@ impl Watch {
             return;
         }
         let look = Look { calls, ..self.turn(now) };
-        let room = {
+        let (room, turned) = {
             let mut admission = self.admission.lock();
             admission.look(now, look);
             let (busy, late_ms) = (admission.busy(), admission.frames_late_ms());
-            Room { is_closed: admission.closed(now).is_some(), busy, late_ms }
+            let room = Room { is_closed: admission.closed(now).is_some(), busy, late_ms };
+            (room, admission.turned(now))
         };
         meter.room(room);
+        self.tell(turned);
+    }
+
+    fn tell(&self, turned: Option<Turned>) {
+        let thread = self.thread;
+        let event = match turned {
+            None => return,
+            Some(Turned::Closed(because)) => {
+                EngineEvent::ThreadClosed { thread, message: because.to_string() }
+            }
+            Some(Turned::Open) => EngineEvent::ThreadOpened { thread },
+        };
+        self.telemetry.engine_event(&event);
     }
 
     /// What was seen so far; begins anew.

@@ -28,7 +28,8 @@ const CALLS_ALWAYS: usize = 8;
 /// Looks that a thread is judged by: one second.
 const LOOKS: usize = 5;
 
-/// When it is judged by lateness, the latest of those looks are left out: a stall of the machine is in two at most.
+/// When it is judged by lateness, the latest of those looks are left out: a stall of the
+/// machine is in two at most.
 const STALLED_LOOKS: usize = 2;
 
 /// Calls taken in a moment by a thread that is not half as busy as it may be, unless it
@@ -40,7 +41,8 @@ const UNFELT_CALLS: usize = 100;
 const CALM_MS: u64 = 400;
 
 /// A closed thread opens at so much of what closes it; at half of it if that is lateness.
-const EASE: f64 = 0.95;
+/// Each percent costs a percent of what the engine carries when more is offered.
+const EASE: f64 = 0.98;
 
 /// Of the calls with which a thread was late, so many are taken next time …
 const LATE_CALLS_SHARE: f64 = 0.9;
@@ -91,6 +93,19 @@ pub enum Overload {
     Stopped { for_ms: u64 },
 }
 
+/// A turn of a thread that is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// It takes no more calls.
+    Closed(Overload),
+    /// It has taken calls again for a while.
+    Open,
+}
+
+/// How long a thread must have been open before that is told, in milliseconds: one that is
+/// full closes and opens with every call that ends.
+const OPEN_MS: u64 = 10_000;
+
 /// Room on one thread.
 #[derive(Debug)]
 pub struct ThreadAdmission {
@@ -104,6 +119,17 @@ pub struct ThreadAdmission {
     closed: Option<Closed>,
     /// As many calls as it may have because it was late with more.
     calls_max: f64,
+    told: Told,
+}
+
+/// What was told last.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Open,
+    /// Since when it is open all the same.
+    Closed {
+        open_since: Option<Now>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +150,7 @@ impl ThreadAdmission {
             looked_at: None,
             closed: None,
             calls_max: f64::INFINITY,
+            told: Told::Open,
         }
     }
 
@@ -187,6 +214,29 @@ impl ThreadAdmission {
             return Some(Overload::Stopped { for_ms });
         }
         self.closed.map(|closed| closed.because)
+    }
+
+    /// What became of it since it was asked last.
+    pub fn turned(&mut self, now: Now) -> Option<Turned> {
+        let closed = self.closed(now);
+        let (told, turned) = match (self.told, closed) {
+            (Told::Open, None) => return None,
+            (Told::Open, Some(because)) => {
+                (Told::Closed { open_since: None }, Some(Turned::Closed(because)))
+            }
+            (Told::Closed { .. }, Some(_)) => (Told::Closed { open_since: None }, None),
+            (Told::Closed { open_since }, None) => {
+                let since = open_since.unwrap_or(now);
+                let is_told = self.looked_at.is_none() || now.ms_since(since) >= OPEN_MS;
+                if is_told {
+                    (Told::Open, Some(Turned::Open))
+                } else {
+                    (Told::Closed { open_since: Some(since) }, None)
+                }
+            }
+        };
+        self.told = told;
+        turned
     }
 
     /// Share of the last second in which it did not rest, 0 to 1.

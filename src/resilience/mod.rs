@@ -12,7 +12,7 @@ mod restart_budget;
 mod retry;
 mod source_rate;
 
-pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits};
+pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits, Turned};
 pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
 pub use lateness::Lateness;
 pub use memory_room::MemoryRoom;

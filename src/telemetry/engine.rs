@@ -21,6 +21,18 @@ pub enum EngineEvent {
     },
     /// All calls are over. The last event of a process.
     EngineStopped,
+    /// A media thread takes no new calls. Told again only after it was open for a while.
+    ThreadClosed {
+        /// Which one, from 0.
+        thread: usize,
+        /// What was measured, and the limit.
+        message: String,
+    },
+    /// It has taken calls again for a while.
+    ThreadOpened {
+        /// Which one, from 0.
+        thread: usize,
+    },
     /// A call was not taken.
     CallRefused {
         /// Name of the transport.
@@ -105,6 +117,8 @@ impl EngineEvent {
             Self::EngineStarted { .. } => "engine_started",
             Self::DrainStarted { .. } => "drain_started",
             Self::EngineStopped => "engine_stopped",
+            Self::ThreadClosed { .. } => "thread_closed",
+            Self::ThreadOpened { .. } => "thread_opened",
             Self::CallRefused { .. } => "call_refused",
             Self::ProviderHealthChanged { .. } => "provider_health_changed",
             Self::DialogThrottled { .. } => "dialog_throttled",
@@ -127,8 +141,10 @@ impl EngineEvent {
             Self::EngineStarted { .. }
             | Self::DrainStarted { .. }
             | Self::EngineStopped
+            | Self::ThreadOpened { .. }
             | Self::CertificateTaken => Level::INFO,
-            Self::CallRefused { .. }
+            Self::ThreadClosed { .. }
+            | Self::CallRefused { .. }
             | Self::DialogThrottled { .. }
             | Self::WorkerRestarted { .. }
             | Self::ActorRestarted { .. } => Level::WARN,
@@ -148,6 +164,10 @@ impl EngineEvent {
             Self::DrainStarted { calls } => none.number("calls", *calls),
             Self::EngineStopped | Self::CertificateTaken => none,
             Self::CertificateRefused { message } => none.text("message", message),
+            Self::ThreadClosed { thread, message } => {
+                none.number("thread", *thread as u64).text("message", message)
+            }
+            Self::ThreadOpened { thread } => none.number("thread", *thread as u64),
             Self::CallRefused { transport, reason } => none
                 .text("transport", *transport)
                 .text("reason", reason.as_str())
@@ -173,6 +193,8 @@ impl EngineEvent {
             Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
             Self::DrainStarted { .. } => metrics.set(Metric::Draining, &[], 1.0),
             Self::EngineStopped
+            | Self::ThreadClosed { .. }
+            | Self::ThreadOpened { .. }
             | Self::CertificateTaken
             | Self::CertificateRefused { .. }
             | Self::EventsDropped { .. } => {}

@@ -383,3 +383,28 @@ fn a_thread_under_steady_overload_changes_its_mind_seldom() {
     let seconds = (RUN_MS / 1_000) as u32;
     assert!(thread.outcome.changes < seconds, "{:?}", thread.outcome);
 }
+
+#[test]
+fn a_thread_that_closes_and_opens_with_each_call_is_told_once() {
+    let mut thread = Watched::new();
+    let mut told = Vec::new();
+    let mut looks = |thread: &mut Watched, count: usize, busy: f64| {
+        for _ in 0..count {
+            thread.looks(1, &seen(50, busy, 0));
+            told.extend(thread.admission.turned(ms(thread.at)));
+        }
+    };
+    // Closed for a while and open for a while, and again: then open for good.
+    for _ in 0..3 {
+        looks(&mut thread, 10, 0.99);
+        looks(&mut thread, 25, 0.3);
+    }
+    looks(&mut thread, 60, 0.3);
+    looks(&mut thread, 10, 0.99);
+    thread.admission.rest();
+    told.extend(thread.admission.turned(ms(thread.at)));
+    let [Turned::Closed(because), Turned::Open, Turned::Closed(_), Turned::Open] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(matches!(because, Overload::Busy { percent_max: 90, .. }), "{because:?}");
+}

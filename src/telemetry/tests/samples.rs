@@ -197,6 +197,8 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::DrainStarted { calls: 2 },
         E::EngineStopped,
         E::DialogThrottled { wait_ms: 1_000 },
+        E::ThreadClosed { thread: 1, message: "busy 97 % of the time".into() },
+        E::ThreadOpened { thread: 1 },
         E::CertificateTaken,
         E::CertificateRefused { message: "cert.pem: it holds no certificate".into() },
         E::EventsDropped { count: 12 },
