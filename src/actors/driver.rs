@@ -13,6 +13,7 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::{Alarm, Pulse};
+use super::rest;
 use super::rounds::{Rounds, Visits};
 use super::watch::{SharedAdmission, Watch};
 use crate::telemetry::{ArbiterMeter, Carried, Telemetry};
@@ -172,9 +173,15 @@ impl Driver {
     /// Adds a call. The driver ticks as long as there is one.
     pub fn register(self: &Rc<Self>, pulses: Rc<CallPulses>) -> Registration {
         self.calls.borrow_mut().push(Rc::clone(&pulses));
-        self.meter.calls(self.calls.borrow().len());
+        self.tell_calls();
         self.keep_running();
         Registration { driver: Rc::clone(self), pulses }
+    }
+
+    fn tell_calls(&self) {
+        let count = self.calls.borrow().len();
+        self.meter.calls(count);
+        rest::calls(count);
     }
 
     /// Adds a connection. The driver ticks as long as there is one.
@@ -242,6 +249,7 @@ impl Drop for Registration {
         self.pulses.tell_carried(&self.driver.meter);
         let mut calls = self.driver.calls.borrow_mut();
         calls.retain(|call| !Rc::ptr_eq(call, &self.pulses));
-        self.driver.meter.calls(calls.len());
+        drop(calls);
+        self.driver.tell_calls();
     }
 }

@@ -15,6 +15,10 @@ use crate::types::Now;
 /// connections are visited in rounds.
 const REST: Duration = Duration::from_millis(2);
 
+/// With fewer calls there is little to be worked off together, and waking up twice costs
+/// more.
+const REST_CALLS_MIN: usize = 100;
+
 #[derive(Clone, Copy, Default)]
 struct Rest {
     since: Now,
@@ -25,6 +29,12 @@ struct Rest {
 thread_local! {
     /// `None` on a thread that does not tell when it rests.
     static REST_OF_THREAD: Cell<Option<Rest>> = const { Cell::new(None) };
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The current thread has so many calls.
+pub(super) fn calls(count: usize) {
+    CALLS.set(count);
 }
 
 /// The current thread has nothing to do: it rests, and then waits for its timers and for
@@ -33,7 +43,9 @@ thread_local! {
 pub(super) fn begin(clock: Clock) {
     let rest = REST_OF_THREAD.get().unwrap_or_default();
     REST_OF_THREAD.set(Some(Rest { since: clock.now(), ..rest }));
-    std::thread::sleep(REST);
+    if CALLS.get() >= REST_CALLS_MIN {
+        std::thread::sleep(REST);
+    }
 }
 
 /// The current thread has something to do again.
