@@ -15,6 +15,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::ServerConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -35,6 +36,12 @@ const REFUSED_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Its largest message: whoever sends more is not waited for.
 const REFUSED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most that is read until it says goodbye: seconds of what a caller sends in real time.
+const REFUSED_BYTES_MAX: usize = 256 * 1024;
+
+/// What a short message has around it.
+const FRAME_HEAD_BYTES: usize = 6;
 
 /// A connection as the HTTP server hands it over.
 pub(super) type HttpConnection = Framed<Stream, Codec>;
@@ -122,11 +129,24 @@ async fn turn_away(
             WebSocketStream::from_partially_read(stream, read, role, Some(config)).await;
         socket.feed(Message::text(Rejection::from(refusal).to_json())).await?;
         socket.close(Some(frame)).await?;
-        while socket.next().await.transpose()?.is_some() {}
-        Ok::<_, tungstenite::Error>(())
+        read_goodbye(&mut socket).await
     };
     // A client that does not close in time has had its time, and any error is an end.
     let _closed = timeout(Duration::from_millis(CLOSE_MS_MAX), closing).await;
+    Ok(())
+}
+
+/// Reads on until the peer has closed, or has sent enough to do without its goodbye.
+pub(super) async fn read_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+) -> Result<(), tungstenite::Error> {
+    let mut left = REFUSED_BYTES_MAX;
+    while let Some(message) = socket.next().await.transpose()? {
+        left = left.saturating_sub(FRAME_HEAD_BYTES + message.len());
+        if left == 0 {
+            break;
+        }
+    }
     Ok(())
 }
 

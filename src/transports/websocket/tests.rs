@@ -18,12 +18,12 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
 
 use super::connection::Connection;
-use super::door::{HttpConnection, accept};
+use super::door::{HttpConnection, accept, read_goodbye};
 use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
 use crate::actors::link::Visits;
@@ -235,6 +235,22 @@ async fn shake_hands(tcp: TcpStream, trust: Option<TlsConnector>) -> Box<dyn Any
     let Some(connector) = trust else { return Box::new(tcp) };
     let name = ServerName::try_from("localhost").expect("a name");
     Box::new(connector.connect(name, tcp).await.expect("a handshake"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_floods_instead_of_saying_goodbye_is_not_waited_for() {
+    for bytes in [0, 640] {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let mut server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        let flood = async { while client.send(Message::binary(vec![0; bytes])).await.is_ok() {} };
+        let waiting = async { read_goodbye(&mut server).await };
+        let waiting = timeout(PATIENCE, waiting);
+        tokio::select! {
+            () = flood => panic!("the server hung up"),
+            read = waiting => read.expect("it ends").expect("nothing is wrong with the flood"),
+        }
+    }
 }
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
