@@ -23,6 +23,9 @@ use support::raw::{BINARY, Raw, frame, upgrade};
 use support::{Ended, Engine, Setup, speech};
 use tokio::io::AsyncWriteExt as _;
 
+const CERTIFICATE: &str = "SERVER__TLS_CERTIFICATE_FILE";
+const KEY: &str = "SERVER__TLS_KEY_FILE";
+
 /// Writes a new certificate for this computer, and its key.
 fn certify(setup: &Setup, name: &str) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().expect("a key");
@@ -40,8 +43,8 @@ fn under_tls(setup: Setup) -> Setup {
     let (certificate, key) = certify(&setup, "engine");
     let text = |path: &PathBuf| path.display().to_string();
     setup
-        .key("SERVER__TLS_CERTIFICATE_FILE", &text(&certificate))
-        .key("SERVER__TLS_KEY_FILE", &text(&key))
+        .key(CERTIFICATE, &text(&certificate))
+        .key(KEY, &text(&key))
         .variable("SSL_CERT_FILE", &text(&certificate))
 }
 
@@ -88,6 +91,23 @@ async fn a_certificate_that_nobody_trusts_is_told_apart_from_an_engine_that_is_n
     assert!(ended.printed.contains("heard"), "{ended:?}");
 }
 
+#[tokio::test]
+async fn an_address_with_the_wrong_scheme_is_told_with_the_right_one() {
+    for (engine, right, wrong, kind) in [
+        (under_tls(coded()).start().await, "wss", "ws", "tls_wanted"),
+        (under_tls(coded()).key(CERTIFICATE, "").key(KEY, "").start().await, "ws", "wss", "no_tls"),
+    ] {
+        std::fs::write(engine.setup.folder().join("a.wav"), WAV).expect("a file");
+        let url = engine.simulator.replace(right, wrong);
+        let ended = engine.setup.run(&["call", "--wav", "a.wav", "--url", &url]).await;
+        assert_eq!(ended.code(), 1, "{ended:?}");
+        assert!(ended.log.contains(&format!("use {}", engine.simulator)), "{ended:?}");
+        let url = stream(&engine).replace(right, wrong);
+        let (_, report) = callers(&engine.setup, &url, "report").await;
+        assert!(report["errors"][kind].as_u64() >= Some(5), "{report}");
+    }
+}
+
 const WAV: &[u8] = include_bytes!("audio/cards_001.wav");
 
 #[tokio::test]
@@ -96,14 +116,13 @@ async fn a_certificate_that_cannot_be_used_is_named_before_the_engine_takes_call
     let (_, other_key) = certify(&setup, "other");
     let folder = setup.folder();
     std::fs::write(folder.join("empty"), "no certificate\n").expect("a file");
-    let (certificate, key) = ("SERVER__TLS_CERTIFICATE_FILE", "SERVER__TLS_KEY_FILE");
     let other_key = other_key.display().to_string();
     for (name, value, told) in [
-        (certificate, "nowhere.pem", "nowhere.pem"),
-        (certificate, "empty", "holds no certificate"),
-        (key, "empty", "empty"),
-        (key, other_key.as_str(), "cannot be used with the key"),
-        (key, "", "go together"),
+        (CERTIFICATE, "nowhere.pem", "nowhere.pem"),
+        (CERTIFICATE, "empty", "holds no certificate"),
+        (KEY, "empty", "empty"),
+        (KEY, other_key.as_str(), "cannot be used with the key"),
+        (KEY, "", "go together"),
     ] {
         let wrong = setup.clone().key(name, value);
         let ended = wrong.fail().await;

@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
@@ -110,6 +111,16 @@ pub enum CallError {
         /// What the connection said.
         source: Box<tungstenite::Error>,
     },
+    /// Somebody answers, and speaks TLS only, or not at all.
+    #[error("what answers at {address} speaks no {tried}: use {instead}://{address}")]
+    Scheme {
+        /// Host and port.
+        address: String,
+        /// The scheme of the address.
+        tried: &'static str,
+        /// The other one.
+        instead: &'static str,
+    },
     /// Somebody answers whom the system does not trust.
     #[error(
         "the certificate of {address} is not trusted: {problem}; \
@@ -203,6 +214,7 @@ fn unconnected(url: &Url, error: Unconnected) -> CallError {
         Unconnected::Io(source) => {
             CallError::Connect { address, source: Box::new(tungstenite::Error::Io(source)) }
         }
+        Unconnected::NoTls => CallError::Scheme { address, tried: "wss", instead: "ws" },
         Unconnected::Certificate(source) => {
             CallError::Certificate { address, problem: source.to_string() }
         }
@@ -220,6 +232,11 @@ fn not_taken(url: &Url, error: tungstenite::Error) -> CallError {
             reason: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default())
                 .into_owned(),
         },
+        // A port with TLS answers with bytes that are no HTTP.
+        tungstenite::Error::Protocol(ProtocolError::HttparseError(_)) if !is_tls(url) => {
+            let address = url.authority().to_owned();
+            CallError::Scheme { address, tried: "ws", instead: "wss" }
+        }
         error => {
             CallError::Connect { address: url.authority().to_owned(), source: Box::new(error) }
         }

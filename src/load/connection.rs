@@ -27,6 +27,9 @@ pub(super) enum Unconnected {
     /// Nobody answers, or not as one should.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Somebody answers, and not with TLS.
+    #[error("there is no TLS")]
+    NoTls,
     /// The other side's certificate, or none of the system's own.
     #[error("{0}")]
     Certificate(rustls::Error),
@@ -76,6 +79,7 @@ impl Unconnected {
             Some(source @ rustls::Error::InvalidCertificate(_)) => {
                 Self::Certificate(source.clone())
             }
+            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls,
             _ => Self::Io(error),
         }
     }

@@ -14,6 +14,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Longest head of an answer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// First byte of what a port with TLS answers to anything else (RFC 8446, section 5.1).
+const TLS_ALERT: u8 = 21;
+
 /// Why a call was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
@@ -41,6 +44,7 @@ pub(super) async fn open(
 fn unconnected(error: Unconnected) -> NotTaken {
     NotTaken::Failed(match error {
         Unconnected::Io(_) => "not_connected",
+        Unconnected::NoTls => "no_tls",
         Unconnected::Certificate(_) => "certificate",
     })
 }
@@ -66,9 +70,14 @@ async fn read_answer(connection: &mut Connection) -> Result<Vec<u8>, NotTaken> {
         }
         match connection.receive(&mut piece).await {
             Ok(bytes @ 1..) if read.len() < HEAD_BYTES_MAX => read.extend(&piece[..bytes]),
-            _ => return Err(NotTaken::Failed("bad_answer")),
+            _ => return Err(bad_answer(&read)),
         }
     }
+}
+
+/// Why something is no answer: a port with TLS answers with an alert.
+fn bad_answer(read: &[u8]) -> NotTaken {
+    NotTaken::Failed(if read.first() == Some(&TLS_ALERT) { "tls_wanted" } else { "bad_answer" })
 }
 
 /// What the head of an answer says.
@@ -101,6 +110,8 @@ mod tests {
         assert_eq!(judge("HTTP/1.1 503 x\r\nA: b\r\nretry-after: 2\r\n"), refused(Some(2_000)));
         assert_eq!(judge("HTTP/1.1 503 x\r\n"), refused(None));
         assert_eq!(judge("HTTP/1.1 400 x\r\n"), Err(NotTaken::Failed("status_4xx")));
+        assert_eq!(bad_answer(&[21, 3, 3]), NotTaken::Failed("tls_wanted"));
+        assert_eq!(bad_answer(b"nonsense"), NotTaken::Failed("bad_answer"));
         assert_eq!(judge("nonsense"), Err(NotTaken::Failed("bad_answer")));
     }
 }
