@@ -65,6 +65,11 @@ impl<K: Copy + Ord, Q: Clone, A> Board<K, Q, A> {
         self.0.borrow_mut().insert(key, entry);
     }
 
+    /// Whether a request is on the board, whatever its state.
+    pub fn holds(&self, key: K) -> bool {
+        self.0.borrow().contains_key(&key)
+    }
+
     /// Takes a request off. Its answer, if one comes, is dropped.
     pub fn remove(&self, key: K) {
         self.0.borrow_mut().remove(&key);

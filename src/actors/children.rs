@@ -22,6 +22,7 @@ use super::tts::{Tts, TtsActor, TtsBoard};
 use super::vad::{Vad, VadActor};
 use super::voice::Voice;
 use crate::media::{FinderParts, RingConsumer, RingProducer, audio_ring};
+use crate::services::SpeechFeed;
 use crate::types::{ChildKind, Epoch, ExitReason, Generation, INNER_RATE, Route};
 
 /// Orders waiting for a child; there are never more than a few.
@@ -40,6 +41,7 @@ pub(super) struct Keep {
     inner_out: Home<RingConsumer<Inner>>,
     finder: Home<FinderParts>,
     voice: Home<Voice>,
+    feed: Home<Option<SpeechFeed>>,
     unsent: [Home<VecDeque<Report>>; 5],
     pub stt: SttBoard,
     pub dialog: DialogBoard,
@@ -57,6 +59,7 @@ impl Keep {
             inner_out: Home::new(inner_out),
             finder: Home::new(FinderParts::default()),
             voice: Home::new(Voice::new(shared, playout, commands, epoch)),
+            feed: Home::new(None),
             unsent: std::array::from_fn(|_| Home::new(VecDeque::new())),
             stt: SttBoard::default(),
             dialog: DialogBoard::default(),
@@ -166,6 +169,8 @@ impl Birth<'_> {
         let parts = Vad {
             inner: self.keep.inner_out.lend()?,
             finder: self.keep.finder.lend()?,
+            feed: self.keep.feed.lend()?,
+            follows_speech: self.kit.stt.follows_speech(),
             reporter: self.reporter(ChildKind::Vad)?,
             pulse: self.pulses.renew(ChildKind::Vad),
             pulses: Rc::clone(self.pulses),
@@ -180,6 +185,7 @@ impl Birth<'_> {
             board: self.keep.stt.clone(),
             provider: Arc::clone(&self.kit.stt),
             runtime: self.kit.runtime.clone(),
+            speech_ms_max: self.route.listening.utterance_ms_max,
             reporter: self.reporter(ChildKind::Stt)?,
             pulse: self.pulses.renew(ChildKind::Stt),
         };

@@ -10,6 +10,7 @@ use actix::{Message, Recipient};
 
 use super::lease::Lease;
 use crate::media::SegmenterEvent;
+use crate::services::LiveSpeech;
 use crate::turn::CutShort;
 use crate::types::{
     CallEventKind, ChildKind, Epoch, ExitReason, Generation, MediaTime, SentenceId, TtsFailure,
@@ -54,6 +55,8 @@ pub enum Report {
     Noted(CallEventKind),
     /// Vad: a speech edge or an utterance, and the position reached.
     Speech { event: SegmenterEvent, position: MediaTime },
+    /// Vad: the utterance that has just started can be followed.
+    Spoken(LiveSpeech),
     /// Stt: the transcript is on the board.
     Transcribed(UtteranceId),
     /// Dialog: the reply is on the board.

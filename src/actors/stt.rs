@@ -25,6 +25,8 @@ pub struct Stt {
     pub(super) board: SttBoard,
     pub(super) provider: Arc<dyn SpeechToText>,
     pub(super) runtime: ServiceRuntime,
+    /// Longest time that an utterance which is followed goes on after it was put on the board.
+    pub(super) speech_ms_max: u32,
     pub(super) reporter: Reporter,
     pub(super) pulse: Rc<Pulse>,
 }
@@ -55,10 +57,10 @@ impl Driven for SttActor {
 
     fn drive(&mut self, _: &mut Context<Self>, task: &mut TaskContext<'_>) {
         sabotage!(Stt, "drive");
-        let Stt { board, provider, runtime, reporter, pulse } = &mut self.0;
+        let Stt { board, provider, runtime, speech_ms_max, reporter, pulse } = &mut self.0;
         board.start(RUNNING_MAX, |request| {
             let provider = Arc::clone(provider);
-            let within_ms = request.answer_ms_max;
+            let within_ms = request.answer_ms_max.saturating_add(*speech_ms_max);
             runtime.ask(within_ms, SttFailure::Timeout, async move {
                 provider.transcribe(request).await
             })

@@ -3,13 +3,15 @@
 //!
 //! It makes no decision about speech, turns or restarts; those are the core's.
 
-use std::collections::BTreeMap;
+mod hearing;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient, WeakRecipient};
 
+use self::hearing::Hearing;
 use super::children::{Birth, Children, Keep};
 use super::driver::{CallPulses, Driver, Registration};
 use super::kit::{CallKit, CallSpec};
@@ -19,14 +21,12 @@ use super::messages::{ChildExited, ChildReport, CloseUtterance, Report, StopSpea
 use super::pulse::{Driven, Pulse, start_driving};
 use super::tts::SentenceRequest;
 use crate::call::{AudioProgress, CallCore, CallInput, CallOutput, Job};
-use crate::media::SegmenterEvent;
-use crate::services::{SttRequest, TtsRequest};
+use crate::services::TtsRequest;
 use crate::telemetry::CallScope;
-use crate::turn::{TurnInput, UtteranceFacts};
+use crate::turn::TurnInput;
 use crate::types::{
     CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure, DialogRequest,
-    Epoch, ExitReason, Generation, INNER_RATE, MediaTime, Now, SentenceId, SessionData,
-    SpeechAudio, SttFailure, TtsFailure, TurnId, UtteranceEnd, UtteranceId,
+    Epoch, ExitReason, Generation, Now, SentenceId, SessionData, TtsFailure, TurnId, UtteranceEnd,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
@@ -48,11 +48,7 @@ pub struct CallSupervisor {
     _registration: Registration,
     leg: Arc<LegShared>,
     commands: CommandSender,
-    /// Utterances that are not on the board yet.
-    utterances: BTreeMap<UtteranceId, SpeechAudio>,
-    utterance_last: UtteranceId,
-    /// The open utterance has been long enough to interrupt.
-    sustained: bool,
+    hearing: Hearing,
     /// Bytes received on earlier legs.
     bytes_before: u64,
 }
@@ -106,9 +102,7 @@ impl CallSupervisor {
             _registration: registration,
             leg,
             commands,
-            utterances: BTreeMap::new(),
-            utterance_last: UtteranceId::default(),
-            sustained: false,
+            hearing: Hearing::default(),
             bytes_before: 0,
         }
     }
@@ -173,6 +167,7 @@ impl Driven for CallSupervisor {
 
 impl Drop for CallSupervisor {
     fn drop(&mut self) {
+        self.kit.stt.forget(&self.spec.call_id);
         self.leg.close();
         self.leg.close_looks();
     }
@@ -263,19 +258,6 @@ impl CallSupervisor {
         }
     }
 
-    fn transcribe(&mut self, utterance: UtteranceId) {
-        let Some(audio) = self.utterances.remove(&utterance) else { return };
-        let request = SttRequest {
-            call_id: self.spec.call_id.clone(),
-            audio,
-            language: self.spec.route.language.clone(),
-            answer_ms_max: self.spec.route.turns.stt_ms_max,
-            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
-        };
-        self.keep.stt.put(utterance, request, self.now());
-        self.children.nudge(ChildKind::Stt);
-    }
-
     fn ask(&mut self, turn: TurnId, text: CallerText, session: SessionData) {
         let request = DialogRequest {
             call_id: self.spec.call_id.clone(),
@@ -317,10 +299,7 @@ impl CallSupervisor {
 
     fn abandon(&mut self, job: Job) {
         match job {
-            Job::Utterance(utterance) => {
-                self.utterances.remove(&utterance);
-                self.keep.stt.remove(utterance);
-            }
+            Job::Utterance(utterance) => self.abandon_utterance(utterance),
             Job::Turn(turn) => self.keep.dialog.remove(turn),
             Job::Sentence(sentence) => self.keep.tts.remove(sentence),
         }
@@ -346,6 +325,7 @@ impl Handler<ChildReport> for CallSupervisor {
         match report {
             Report::Noted(fact) => self.input(CallInput::Noted { fact }),
             Report::Speech { event, position } => self.handle_speech(event, position),
+            Report::Spoken(speech) => self.follow_speech(speech),
             Report::Transcribed(utterance) => self.handle_transcript(utterance),
             Report::Replied(turn) => self.handle_reply(turn),
             Report::SentenceReady { sentence, tts_ms, audio_ms } => {
@@ -368,47 +348,11 @@ impl Handler<ChildReport> for CallSupervisor {
 }
 
 impl CallSupervisor {
-    fn handle_speech(&mut self, event: SegmenterEvent, position: MediaTime) {
-        match event {
-            SegmenterEvent::SpeechStarted { at } => {
-                self.sustained = false;
-                self.input(CallInput::SpeechStarted { at });
-            }
-            SegmenterEvent::SpeechSustained { .. } => {
-                self.sustained = true;
-                self.turn(TurnInput::SpeechSustained);
-            }
-            SegmenterEvent::UtteranceReady { audio, ended_at, end, .. } => {
-                self.utterance_last = self.utterance_last.next();
-                let silence_samples = position.samples_since(ended_at);
-                let facts = UtteranceFacts {
-                    utterance: self.utterance_last,
-                    audio_ms: audio.ms(),
-                    end_of_speech_ms: INNER_RATE.ms_of_samples(silence_samples),
-                    sustained: std::mem::take(&mut self.sustained),
-                    end,
-                };
-                self.utterances.insert(self.utterance_last, audio);
-                self.turn(TurnInput::Utterance(facts));
-            }
-        }
-    }
-
-    fn handle_transcript(&mut self, utterance: UtteranceId) {
-        let Some((answer, _)) = self.keep.stt.take_answer(utterance, self.now()) else { return };
-        let result = answer.unwrap_or_else(|| Err(lost_stt()));
-        self.turn(TurnInput::Transcribed { utterance, result });
-    }
-
     fn handle_reply(&mut self, turn: TurnId) {
         let Some((answer, _)) = self.keep.dialog.take_answer(turn, self.now()) else { return };
         let result = answer.unwrap_or(Err(DialogFailure::Lost));
         self.turn(TurnInput::Replied { turn, result });
     }
-}
-
-fn lost_stt() -> SttFailure {
-    SttFailure::Failed { message: "the request was lost".to_owned() }
 }
 
 impl Handler<ChildExited> for CallSupervisor {
@@ -427,12 +371,7 @@ impl CallSupervisor {
     /// Gives up the requests that were there each time the child died.
     fn give_up_poisoned(&mut self, child: ChildKind) {
         match child {
-            ChildKind::Stt => {
-                for utterance in self.keep.stt.child_died() {
-                    let result = Err(lost_stt());
-                    self.turn(TurnInput::Transcribed { utterance, result });
-                }
-            }
+            ChildKind::Stt => self.give_up_utterances(),
             ChildKind::Dialog => {
                 for turn in self.keep.dialog.child_died() {
                     let result = Err(DialogFailure::Lost);

@@ -12,8 +12,9 @@ use super::lease::Lease;
 use super::messages::{CloseUtterance, Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
 use super::scratch::with_scratch;
-use crate::media::{FinderParts, RingConsumer, SpeechFinder};
-use crate::types::{Route, UtteranceEnd};
+use crate::media::{FinderParts, RingConsumer, SegmenterEvent, SpeechFinder};
+use crate::services::SpeechFeed;
+use crate::types::{INNER_RATE, Route, UtteranceEnd};
 
 /// Samples given to the detector at once. Few, because this much is lost when the
 /// detector panics.
@@ -22,9 +23,16 @@ const PIECE_SAMPLES: usize = 256;
 /// Pieces worked off in one go (2 s of audio), then the thread's other calls are served.
 const PIECES_PER_DRIVE: usize = 125;
 
+/// Audio is fed to a recogniser that follows speech in pieces of at least so many samples
+/// (100 ms): each one wakes a thread and becomes a message on the network.
+const FEED_SAMPLES: usize = INNER_RATE.samples_in_ms(100);
+
 /// What Vad works with.
 pub struct Vad {
     pub(super) inner: Lease<RingConsumer<Inner>>,
+    /// The way to the recogniser of the utterance in progress, where it is followed.
+    pub(super) feed: Lease<Option<SpeechFeed>>,
+    pub(super) follows_speech: bool,
     /// What the finder knew when the child before this one ended.
     pub(super) finder: Lease<FinderParts>,
     pub(super) reporter: Reporter,
@@ -75,8 +83,29 @@ impl VadActor {
     fn report(&mut self) {
         self.parts.pulses.set_heard_until(self.finder.position());
         while let Some(event) = self.finder.poll_event() {
+            let begins = matches!(event, SegmenterEvent::SpeechStarted { .. });
+            if let SegmenterEvent::UtteranceReady { audio, .. } = &event
+                && let Some(feed) = self.parts.feed.take()
+            {
+                feed.end(audio.clone());
+            }
             let position = self.finder.position();
             self.parts.reporter.tell(Report::Speech { event, position });
+            if begins && self.parts.follows_speech {
+                let feed = self.parts.feed.insert(SpeechFeed::begin());
+                self.parts.reporter.tell(Report::Spoken(feed.speech()));
+            }
+        }
+    }
+
+    /// Feeds what is certain of the utterance in progress, a piece at a time.
+    fn feed(&mut self) {
+        let Some(feed) = self.parts.feed.as_mut() else { return };
+        let Some([first, second]) = self.finder.open_utterance() else { return };
+        if first.len() + second.len() >= feed.fed() + FEED_SAMPLES {
+            let unfed = &first[feed.fed().min(first.len())..];
+            let fed_of_second = feed.fed().saturating_sub(first.len());
+            feed.append([unfed, &second[fed_of_second..]]);
         }
     }
 }
@@ -98,6 +127,7 @@ impl Driven for VadActor {
         sabotage!(Vad, "drive");
         let more = self.listen();
         self.report();
+        self.feed();
         let sent = self.parts.reporter.flush();
         if more || !sent {
             self.parts.pulse.set_due(Some(crate::types::Now::default()));

@@ -102,6 +102,12 @@ impl SpeechFinder {
         self.segmenter.poll_event()
     }
 
+    /// The utterance in progress as far as it is certain: [`Segmenter::open_utterance`].
+    #[must_use]
+    pub fn open_utterance(&self) -> Option<[&[i16]; 2]> {
+        self.segmenter.open_utterance()
+    }
+
     /// The end of the audio taken so far.
     #[must_use]
     pub fn position(&self) -> MediaTime {

@@ -178,6 +178,26 @@ impl Segmenter {
         self.parts.events.pop_front()
     }
 
+    /// The utterance in progress as far as it is certain, from its first sample on, in two
+    /// pieces. `None` before [`SegmenterEvent::SpeechStarted`] and after the utterance.
+    #[must_use]
+    pub fn open_utterance(&self) -> Option<[&[i16]; 2]> {
+        if !matches!(self.parts.state, VadState::Speaking | VadState::Stopping) {
+            return None;
+        }
+        let certain = self.parts.held.len().saturating_sub(self.surplus());
+        let (first, second) = self.parts.held.as_slices();
+        let (first, rest) =
+            (&first[..certain.min(first.len())], certain.saturating_sub(first.len()));
+        Some([first, &second[..rest]])
+    }
+
+    /// Samples held beyond the configured end of speech.
+    fn surplus(&self) -> usize {
+        let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;
+        silence.saturating_sub(self.rules.silence_end)
+    }
+
     /// Samples that may come before an utterance has to be cut.
     fn room(&self) -> usize {
         self.rules.utterance_max.saturating_sub(self.parts.held.len()).max(1)
@@ -291,9 +311,7 @@ impl Segmenter {
         // Not more: every call would hold twice its utterance at the end of it.
         self.parts.held.reserve_exact(tail.len());
         self.parts.held.extend(tail);
-        let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;
-        let surplus = silence.saturating_sub(self.rules.silence_end);
-        let kept = self.parts.held.len().saturating_sub(surplus);
+        let kept = self.parts.held.len().saturating_sub(self.surplus());
         let audio = SpeechAudio::new(&self.parts.held.make_contiguous()[..kept]);
         self.parts.events.push_back(SegmenterEvent::UtteranceReady {
             audio,

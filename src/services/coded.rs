@@ -14,12 +14,13 @@ pub(super) struct CodedStt;
 
 impl SpeechToText for CodedStt {
     fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
-        let read = CodedText::read(request.audio.samples());
-        let transcript = read.map_or(Transcript::NoMatch, |text| Transcript::Final {
-            text: text.to_string().into(),
-            confidence: None,
-        });
-        Box::pin(std::future::ready(Ok(transcript)))
+        Box::pin(async move {
+            let read = CodedText::read(request.speech.whole().await.samples());
+            Ok(read.map_or(Transcript::NoMatch, |text| Transcript::Final {
+                text: text.to_string().into(),
+                confidence: None,
+            }))
+        })
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
@@ -65,7 +66,7 @@ mod tests {
     async fn recognised(samples: Vec<i16>) -> Transcript {
         let request = SttRequest {
             call_id: CallId::new("a").unwrap(),
-            audio: SpeechAudio::new(samples),
+            speech: SpeechAudio::new(samples).into(),
             language: "en-US".to_owned(),
             answer_ms_max: 1_000,
             trace: None,

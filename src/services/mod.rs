@@ -1,8 +1,9 @@
 //! The three services a call asks, behind traits, and one file per provider.
 //!
 //! A provider is shared by all calls and runs on the service runtime, never on
-//! a media thread. It keeps its wire format to itself, holds no state of a call,
-//! and answers every request within the deadline it was given.
+//! a media thread. It keeps its wire format to itself, holds nothing of a call but a
+//! connection that waits for its next utterance, and answers every request within the
+//! deadline it was given.
 
 mod coded;
 mod cognigy_dialogs;
@@ -16,6 +17,7 @@ mod generic_http;
 mod governor;
 mod http;
 mod jitter;
+mod live_speech;
 mod openai_http;
 mod otlp;
 mod prompts;
@@ -29,6 +31,7 @@ mod wav;
 
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use http::HttpSetupError;
+pub use live_speech::{LiveSpeech, SpeechFeed};
 pub use otlp::TraceExport;
 pub use prompts::PromptCache;
 pub use providers::{ProviderError, Providers, synthesiser};
@@ -46,8 +49,17 @@ pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Turns an utterance into words.
 pub trait SpeechToText: Send + Sync + 'static {
-    /// Recognises one whole utterance.
+    /// Recognises one utterance.
     fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>>;
+
+    /// Whether it listens while the caller speaks. Then it is asked as soon as speech
+    /// has begun, otherwise when the utterance is complete.
+    fn follows_speech(&self) -> bool {
+        false
+    }
+
+    /// The call is over: what was kept for its next utterance is of no use any more.
+    fn forget(&self, _call_id: &CallId) {}
 
     /// Finds out whether the provider could work now, without side effects.
     fn check(&self) -> ServiceFuture<'_, Health>;
@@ -75,13 +87,13 @@ pub trait TextToSpeech: Send + Sync + 'static {
 /// An utterance to recognise.
 #[derive(Clone, Debug)]
 pub struct SttRequest {
-    /// Whose utterance; for logs only.
+    /// Whose utterance.
     pub call_id: CallId,
-    /// The audio, 16 kHz mono.
-    pub audio: SpeechAudio,
+    /// What is said, 16 kHz mono. It grows where the provider follows speech.
+    pub speech: LiveSpeech,
     /// BCP 47 tag, for example `en-US`.
     pub language: String,
-    /// Longest time for the answer.
+    /// Longest time for the answer, from the end of the utterance on.
     pub answer_ms_max: u32,
     /// Its place in the call's trace, where there is one.
     pub trace: Option<TraceParent>,

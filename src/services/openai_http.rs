@@ -61,7 +61,7 @@ impl OpenAiStt {
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
         let post = self
             .authorized(self.client.post(self.transcriptions.clone()))
-            .multipart(self.form(&request)?);
+            .multipart(self.form(&request).await?);
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let post = http::traced(post, request.trace);
         let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
@@ -73,8 +73,8 @@ impl OpenAiStt {
         Ok(Transcript::Final { text: CallerText::from(text), confidence: None })
     }
 
-    fn form(&self, request: &SttRequest) -> Result<Form, ExchangeError> {
-        let file = Part::bytes(wav::encode(request.audio.samples()))
+    async fn form(&self, request: &SttRequest) -> Result<Form, ExchangeError> {
+        let file = Part::bytes(wav::encode(request.speech.whole().await.samples()))
             .file_name("u.wav")
             .mime_str("audio/wav")
             .map_err(|_| ExchangeError::NotSent)?;

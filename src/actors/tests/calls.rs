@@ -27,6 +27,44 @@ fn every_utterance_is_answered_in_order_and_the_session_goes_round() {
 }
 
 #[test]
+fn a_recogniser_that_follows_speech_has_heard_most_of_it_before_it_ends() {
+    act(|| async {
+        let script = Script { follows_speech: true, ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.say().await;
+        assert_eq!(*stage.services.asked.lock(), ["one", "two"], "each utterance is heard once");
+        for pieces in stage.services.followed.lock().iter() {
+            let (last, earlier) = pieces.split_last().expect("there is always an end");
+            assert!(earlier.len() > 10, "{pieces:?}");
+            assert!(earlier.iter().all(|samples| *samples >= 1_600), "{pieces:?}");
+            assert!(*last < 3_200, "{pieces:?}");
+        }
+        caller.input.hang_up(EndCause::CallerHungUp);
+        caller.pause(100).await;
+        assert_eq!(stage.services.forgotten.lock().len(), 1);
+    });
+}
+
+#[test]
+fn an_utterance_that_was_followed_and_is_no_turn_is_never_asked() {
+    act(|| async {
+        let mut route = Route::default();
+        route.turns.interruptible = false;
+        let script = Script { follows_speech: true, sentence_ms: 4_000, ..Script::default() };
+        let stage = Stage::new(script, route);
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.say().await;
+        assert_eq!(caller.count("utterance_ignored"), 1);
+        caller.pause(9_000).await;
+        caller.say().await;
+        assert_eq!(*stage.services.asked.lock(), ["one", "three"]);
+    });
+}
+
+#[test]
 fn what_is_not_understood_is_asked_again() {
     act(|| async {
         let stage = Stage::new(Script { words: vec![], ..Script::default() }, Route::default());

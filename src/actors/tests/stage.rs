@@ -14,8 +14,8 @@ use crate::actors::{
 };
 use crate::config::LimitSettings;
 use crate::services::{
-    DialogBackend, Health, PromptCache, ServiceFuture, SpeechToText, SttRequest, TextToSpeech,
-    TtsRequest,
+    DialogBackend, Health, LiveSpeech, PromptCache, ServiceFuture, SpeechToText, SttRequest,
+    TextToSpeech, TtsRequest,
 };
 use crate::telemetry::{QueueLimits, Telemetry};
 use crate::types::{
@@ -40,6 +40,8 @@ pub fn act<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F) {
 pub struct Script {
     /// What the caller is taken to say, utterance by utterance; then nothing known.
     pub words: Vec<&'static str>,
+    /// Whether utterances are recognised while they are spoken.
+    pub follows_speech: bool,
     /// Milliseconds each service takes.
     pub stt_ms: u64,
     pub dialog_ms: u64,
@@ -54,6 +56,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             words: vec!["one", "two", "three"],
+            follows_speech: false,
             stt_ms: 30,
             dialog_ms: 50,
             tts_ms: 20,
@@ -71,14 +74,19 @@ impl Default for Script {
 pub struct Services {
     script: Script,
     heard: AtomicU32,
+    /// The pieces in which each utterance was followed, in samples.
+    pub followed: Mutex<Vec<Vec<usize>>>,
+    /// Calls that are of no interest any more.
+    pub forgotten: Mutex<Vec<CallId>>,
     pub asked: Mutex<Vec<String>>,
     pub sessions: Mutex<Vec<serde_json::Value>>,
 }
 
 impl SpeechToText for Services {
-    fn transcribe(&self, _: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
+    fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
         let nth = self.heard.fetch_add(1, Ordering::Relaxed) as usize;
         Box::pin(async move {
+            self.follow(&request.speech).await;
             tokio::time::sleep(Duration::from_millis(self.script.stt_ms)).await;
             Ok(self.script.words.get(nth).map_or(Transcript::NoMatch, |text| Transcript::Final {
                 text: (*text).into(),
@@ -87,8 +95,30 @@ impl SpeechToText for Services {
         })
     }
 
+    fn follows_speech(&self) -> bool {
+        self.script.follows_speech
+    }
+
+    fn forget(&self, call_id: &CallId) {
+        self.forgotten.lock().push(call_id.clone());
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         Box::pin(async { Health::Ready(String::new()) })
+    }
+}
+
+impl Services {
+    /// Follows an utterance to its end.
+    async fn follow(&self, speech: &LiveSpeech) {
+        let (mut heard, mut pieces, mut ended) = (Vec::new(), Vec::new(), false);
+        while !ended {
+            let before = heard.len();
+            ended = speech.follow(before, &mut heard).await;
+            pieces.push(heard.len() - before);
+        }
+        assert_eq!(heard, speech.whole().await.samples());
+        self.followed.lock().push(pieces);
     }
 }
 
@@ -157,6 +187,8 @@ impl Stage {
         let services = Arc::new(Services {
             script,
             heard: AtomicU32::new(0),
+            followed: Mutex::default(),
+            forgotten: Mutex::default(),
             asked: Mutex::default(),
             sessions: Mutex::default(),
         });

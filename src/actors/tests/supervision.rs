@@ -25,13 +25,13 @@ struct Outcome {
 }
 
 /// A call of three turns, with an interruption in it.
-fn run(plans: Vec<Plan>) -> Outcome {
+fn run(follows_speech: bool, plans: Vec<Plan>) -> Outcome {
     let result = Arc::new(Mutex::new(None));
     let out = Arc::clone(&result);
     act(move || async move {
         plant(plans);
-        let stage =
-            Stage::new(Script { sentence_ms: 1_500, ..Script::default() }, Route::default());
+        let script = Script { sentence_ms: 1_500, follows_speech, ..Script::default() };
+        let stage = Stage::new(script, Route::default());
         let caller = stage.call("a", SENTENCES).await;
         for _ in 0..3 {
             caller.say().await;
@@ -52,7 +52,16 @@ fn run(plans: Vec<Plan>) -> Outcome {
 
 #[test]
 fn a_panic_at_any_point_of_any_child_changes_nothing_that_is_said() {
-    let undisturbed = run(Vec::new());
+    panic_everywhere(false);
+}
+
+#[test]
+fn nor_does_it_where_the_recogniser_listens_while_the_caller_speaks() {
+    panic_everywhere(true);
+}
+
+fn panic_everywhere(follows_speech: bool) {
+    let undisturbed = run(follows_speech, Vec::new());
     assert_eq!(undisturbed.restarted, 0);
     assert_eq!(undisturbed.asked, ["one", "two", "three"]);
     let children: BTreeSet<ChildKind> =
@@ -65,7 +74,7 @@ fn a_panic_at_any_point_of_any_child_changes_nothing_that_is_said() {
                 continue;
             }
             let plan = Plan { child, point, nth };
-            let disturbed = run(vec![plan.clone()]);
+            let disturbed = run(follows_speech, vec![plan.clone()]);
             assert_eq!(disturbed.restarted, 1, "{plan:?}");
             assert_eq!(disturbed.asked, undisturbed.asked, "lost or asked twice: {plan:?}");
             assert_eq!(disturbed.heard, undisturbed.heard, "{plan:?}");

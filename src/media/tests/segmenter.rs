@@ -326,6 +326,26 @@ proptest! {
     }
 
     #[test]
+    fn an_open_utterance_is_the_beginning_of_the_one_that_comes(script in scripts()) {
+        let mut segmenter = segmenter();
+        let mut open: Vec<i16> = Vec::new();
+        for (windows, probability) in script {
+            for _ in 0..windows / 16 {
+                feed(&mut segmenter, 16, probability);
+                while let Some(event) = segmenter.poll_event() {
+                    if let SegmenterEvent::UtteranceReady { audio, .. } = event {
+                        prop_assert!(audio.samples().starts_with(&open));
+                        open.clear();
+                    }
+                }
+                let now_open = segmenter.open_utterance().map(|pieces| pieces.concat());
+                prop_assert!(now_open.as_deref().unwrap_or_default().starts_with(&open));
+                open = now_open.unwrap_or_default();
+            }
+        }
+    }
+
+    #[test]
     fn no_speech_is_lost(script in scripts()) {
         let mut segmenter = segmenter();
         let mut spoken: Vec<(u64, u64)> = Vec::new();

@@ -47,8 +47,8 @@ impl WorkerStt {
     }
 
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
-        let SttRequest { audio, language, answer_ms_max, .. } = request;
-        let pcm = Pcm(audio);
+        let SttRequest { speech, language, answer_ms_max, .. } = request;
+        let pcm = Pcm(speech.whole().await);
         let build = |id| Request::Transcribe { id, sample_rate: WIRE_RATE_HZ, pcm, language };
         match self.0.ask(build, answer_ms_max).await? {
             Reply::Recognised { text, .. } if text.expose().trim().is_empty() => {
