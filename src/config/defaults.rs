@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::settings::{
-    CognigyDialogsSettings, CognigyRestSettings, DialogSettings, EventSettings, FliteSettings,
-    GenericHttpSettings, HttpCallbackSettings, LimitSettings, LogFormat, LogSettings,
-    OpenAiHttpSettings, PocketsphinxSettings, RouteSettings, ServerSettings, WebSocketRefusal,
-    WorkerSettings,
+    CognigyDialogsSettings, CognigyRestSettings, DeepgramSettings, DialogSettings, EventSettings,
+    FliteSettings, GenericHttpSettings, HttpCallbackSettings, LimitSettings, LogFormat,
+    LogSettings, OpenAiHttpSettings, PocketsphinxSettings, RouteSettings, ServerSettings,
+    WebSocketRefusal, WorkerSettings,
 };
 use super::stand_ins::FixedDialogSettings;
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
@@ -121,6 +121,17 @@ impl Default for PocketsphinxSettings {
             dictionary: model.join("cmudict-en-us.dict"),
             grammar: PathBuf::new(),
             score_min: -34.0,
+        }
+    }
+}
+
+impl Default for DeepgramSettings {
+    fn default() -> Self {
+        Self {
+            base_url: "https://api.deepgram.com".to_owned(),
+            model: "nova-3".to_owned(),
+            api_key_file: PathBuf::new(),
+            timeout_ms: 5_000,
         }
     }
 }

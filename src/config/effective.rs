@@ -11,6 +11,7 @@ pub fn effective_toml(config: &Config) -> String {
     let mut shown = config.clone();
     for url in [
         &mut shown.dialog.cognigy_dialogs.base_url,
+        &mut shown.stt.deepgram.base_url,
         &mut shown.stt.openai_http.base_url,
         &mut shown.tts.generic_http.endpoint,
         &mut shown.telemetry.otlp.endpoint,

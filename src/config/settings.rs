@@ -90,7 +90,7 @@ pub struct LimitSettings {
 pub struct RouteSettings {
     /// `cognigy-dialogs`, `cognigy-rest`, `fixed`, `echo`.
     pub dialog: String,
-    /// `pocketsphinx`, `openai-http`, `fixed`, `coded`, `worker`.
+    /// `pocketsphinx`, `deepgram`, `openai-http`, `fixed`, `coded`, `worker`.
     pub stt: String,
     /// `flite`, `generic-http`, `tone`, `coded`, `worker`.
     pub tts: String,
@@ -200,6 +200,8 @@ pub struct CognigyRestSettings {
 pub struct SttSettings {
     /// `[stt.pocketsphinx]`
     pub pocketsphinx: PocketsphinxSettings,
+    /// `[stt.deepgram]`
+    pub deepgram: DeepgramSettings,
     /// `[stt.openai-http]`
     #[serde(rename = "openai-http")]
     pub openai_http: OpenAiHttpSettings,
@@ -225,6 +227,20 @@ pub struct PocketsphinxSettings {
     pub grammar: PathBuf,
     /// Path score per 10 ms frame under which an utterance is no match.
     pub score_min: f32,
+}
+
+/// `[stt.deepgram]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeepgramSettings {
+    /// Base URL, `https` or `http`; `/v1/listen` is appended.
+    pub base_url: String,
+    /// The server's name of the model.
+    pub model: String,
+    /// File that holds the API key. Empty: `DEEPGRAM_API_KEY`.
+    pub api_key_file: PathBuf,
+    /// Longest time from the end of an utterance to its transcript.
+    pub timeout_ms: u32,
 }
 
 /// `[stt.openai-http]`

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -155,17 +155,29 @@ pub(super) async fn exchange(
 ) -> Result<Answer, ExchangeError> {
     within(ms_max, async {
         let response = send(request).await?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(ExchangeError::Status {
-                status: status.as_u16(),
-                retry_after_ms: retry_after_ms(response.headers(), SystemTime::now()),
-            });
+        if !response.status().is_success() {
+            return Err(status_of(&response));
         }
         let media_type = media_type(response.headers());
         Ok(Answer { media_type, body: read_body(response, bytes_max).await? })
     })
     .await
+}
+
+/// Sends a `request` to speak another protocol on its connection, and returns the answer
+/// that agrees (101), within `ms_max`.
+pub(super) async fn switch_protocol(
+    request: RequestBuilder,
+    ms_max: u32,
+) -> Result<Response, ExchangeError> {
+    let response = within(ms_max, send(request)).await?;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => Ok(response),
+        status if status.is_success() => {
+            Err(ExchangeError::Malformed("does not switch the protocol"))
+        }
+        _ => Err(status_of(&response)),
+    }
 }
 
 /// Sends the `request` of a health check. Every status is an answer; the body is
@@ -225,6 +237,13 @@ async fn within<T>(
 ) -> Result<T, ExchangeError> {
     let limit = Duration::from_millis(u64::from(ms_max));
     tokio::time::timeout(limit, exchange).await.unwrap_or(Err(ExchangeError::TimedOut))
+}
+
+fn status_of(response: &Response) -> ExchangeError {
+    ExchangeError::Status {
+        status: response.status().as_u16(),
+        retry_after_ms: retry_after_ms(response.headers(), SystemTime::now()),
+    }
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, ExchangeError> {

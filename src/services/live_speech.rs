@@ -17,8 +17,7 @@ use crate::types::{INNER_RATE, SpeechAudio};
 /// should not hold twice of it.
 const GROWTH_SAMPLES: usize = INNER_RATE.hz() as usize;
 
-/// An utterance that may still be growing. Clones are the same utterance; one of them at a
-/// time may be waited on.
+/// An utterance that may still be growing. Clones are the same utterance.
 #[derive(Clone)]
 pub struct LiveSpeech(Arc<Shared>);
 
@@ -71,7 +70,7 @@ impl SpeechFeed {
         pieces.iter().for_each(|piece| spoken.so_far.extend_from_slice(piece));
         drop(spoken);
         self.fed += samples;
-        self.speech.0.grown.notify_one();
+        self.speech.0.grown.notify_waiters();
     }
 
     /// Ends it: this is all that was said, what was fed included.
@@ -95,7 +94,7 @@ impl Shared {
             spoken.whole = Some(whole(so_far));
         }
         drop(spoken);
-        self.grown.notify_one();
+        self.grown.notify_waiters();
     }
 }
 
@@ -111,20 +110,22 @@ impl LiveSpeech {
     /// `samples`. Returns whether that was the end.
     pub async fn follow(&self, from: usize, samples: &mut Vec<i16>) -> bool {
         loop {
+            let grown = self.0.grown.notified();
             if let Some(ended) = self.take_from(from, samples) {
                 return ended;
             }
-            self.0.grown.notified().await;
+            grown.await;
         }
     }
 
     /// Waits for the end.
     pub async fn whole(&self) -> SpeechAudio {
         loop {
+            let grown = self.0.grown.notified();
             if let Some(whole) = &self.0.spoken.lock().whole {
                 return whole.clone();
             }
-            self.0.grown.notified().await;
+            grown.await;
         }
     }
 

@@ -10,6 +10,7 @@ mod cognigy_dialogs;
 mod cognigy_output;
 mod cognigy_rest;
 mod credentials;
+mod deepgram;
 mod dialog_attempts;
 mod echo;
 mod fixed;
@@ -28,6 +29,7 @@ mod ssml;
 mod tests;
 mod tone;
 mod wav;
+mod websocket;
 
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use http::HttpSetupError;

@@ -10,6 +10,7 @@ use super::coded::{CodedStt, CodedTts};
 use super::cognigy_dialogs::CognigyDialogs;
 use super::cognigy_rest::CognigyRest;
 use super::credentials::{CredentialError, Environment};
+use super::deepgram::DeepgramStt;
 use super::echo::EchoDialog;
 use super::fixed::{FixedDialog, FixedStt};
 use super::generic_http::GenericTts;
@@ -160,6 +161,9 @@ fn recogniser(
 ) -> Result<Arc<dyn SpeechToText>, ProviderError> {
     Ok(match name {
         "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
+        "deepgram" => {
+            Arc::new(DeepgramStt::new(&settings.deepgram, environment, jitter::by_chance)?)
+        }
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
         "coded" => Arc::new(CodedStt),
         "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx, telemetry)),

@@ -80,8 +80,10 @@ fn only_loopback_addresses_are_taken() {
 fn a_misspelt_name_is_told_the_names_and_the_nearest() {
     assert_eq!(
         problems("route.stt = \"pocketspinx\""),
-        ["config.toml:1:13: `route.stt` must be one of `pocketsphinx`, `openai-http`, `fixed`, \
-          `coded`, `worker`, but is \"pocketspinx\"; did you mean `pocketsphinx`?"]
+        [
+            "config.toml:1:13: `route.stt` must be one of `pocketsphinx`, `deepgram`, `openai-http`, \
+          `fixed`, `coded`, `worker`, but is \"pocketspinx\"; did you mean `pocketsphinx`?"
+        ]
     );
     let found = problems("dialog.cognigy-rest.retry_on = [\"not-send\"]");
     assert!(found[0].ends_with("did you mean `not-sent`?"), "{found:?}");

@@ -5,6 +5,7 @@ mod cognigy_rest;
 mod scripted_server;
 mod speech;
 
+pub(super) use self::scripted_server::ReservedPort;
 use crate::types::{CallId, DialogReply, DialogRequest, Private, TurnId, UserId};
 
 /// A caller turn of the call `call`, to be answered within 20 s.

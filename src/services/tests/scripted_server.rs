@@ -92,13 +92,13 @@ pub(super) struct ScriptedServer {
 }
 
 /// A port where nobody listens yet, and nobody else can.
-pub(super) struct ReservedPort {
+pub(in crate::services) struct ReservedPort {
     socket: TcpSocket,
-    pub(super) addr: SocketAddr,
+    pub(in crate::services) addr: SocketAddr,
 }
 
 impl ReservedPort {
-    pub(super) fn new() -> Self {
+    pub(in crate::services) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let addr = socket.local_addr().unwrap();

@@ -1,0 +1,181 @@
+//! A recogniser behind Deepgram's live contract, `wss://…/v1/listen`: it listens while the
+//! caller speaks and answers when the caller stops.
+//!
+//! Where utterances end is the engine's to say, so its end-of-speech settings hold here as
+//! they do with any other recogniser. A stream that breaks in mid-utterance is replaced, and
+//! the utterance is said again from its beginning. Errors are told by status only.
+
+mod idle;
+mod stream;
+mod wire;
+
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder, Upgraded, Url};
+use tokio::time::sleep;
+
+use self::idle::IdleStreams;
+use self::stream::Stream;
+use super::credentials::{CredentialSource, Environment};
+use super::http::{self, ExchangeError};
+use super::jitter::Jitter;
+use super::providers::ProviderError;
+use super::{Health, ServiceFuture, SpeechToText, SttRequest, websocket};
+use crate::config::DeepgramSettings;
+use crate::resilience::Backoff;
+use crate::types::{CallId, Secret, SttFailure, Transcript};
+
+const BASE_URL: &str = "stt.deepgram.base_url";
+
+/// Longest time to open a stream.
+const OPEN_MS_MAX: u32 = 5_000;
+/// Streams tried for one utterance. It is spoken meanwhile, so that most of these cost
+/// no time.
+const ATTEMPTS_MAX: u32 = 4;
+/// Waits between them.
+const BACKOFF: Backoff = Backoff::new(250, 1_000);
+
+/// The `deepgram` recogniser.
+pub(super) struct DeepgramStt {
+    client: Client,
+    listen: Url,
+    projects: Url,
+    key: Secret,
+    key_place: String,
+    timeout_ms: u32,
+    idle: IdleStreams<Upgraded>,
+    jitter: Jitter,
+}
+
+impl DeepgramStt {
+    /// Reads address and key as `settings` and `environment` say.
+    pub(super) fn new(
+        settings: &DeepgramSettings,
+        environment: Environment<'_>,
+        jitter: Jitter,
+    ) -> Result<Self, ProviderError> {
+        let base = http::address(BASE_URL, &settings.base_url)?;
+        let source = CredentialSource {
+            what: "API key",
+            variable: "DEEPGRAM_API_KEY",
+            setting: "stt.deepgram.api_key_file",
+            file: &settings.api_key_file,
+        };
+        let mut listen = http::below(&base, "/v1/listen");
+        listen.query_pairs_mut().extend_pairs(wire::QUERY).append_pair("model", &settings.model);
+        Ok(Self {
+            client: http::client(BASE_URL, &base)?,
+            listen,
+            projects: http::below(&base, "/v1/projects"),
+            key: source.read(environment)?,
+            key_place: source.place(),
+            timeout_ms: settings.timeout_ms,
+            idle: IdleStreams::default(),
+            jitter,
+        })
+    }
+
+    async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
+        let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let too_late = async {
+            request.speech.whole().await;
+            sleep(Duration::from_millis(ms_max.into())).await;
+        };
+        tokio::select! {
+            outcome = self.attempts(&request) => Ok(outcome?),
+            () = too_late => Err(SttFailure::Timeout),
+        }
+    }
+
+    /// To recognise an utterance twice has no effect on anything.
+    async fn attempts(&self, request: &SttRequest) -> Result<Transcript, ExchangeError> {
+        let mut attempts_used = 0;
+        loop {
+            let error = match self.attempt(request).await {
+                Ok(transcript) => return Ok(transcript),
+                Err(error) => error,
+            };
+            attempts_used += 1;
+            if attempts_used == ATTEMPTS_MAX || !is_passing(&error) {
+                return Err(error);
+            }
+            let wait_ms = BACKOFF.wait_ms(attempts_used, None, (self.jitter)());
+            sleep(Duration::from_millis(wait_ms.into())).await;
+        }
+    }
+
+    async fn attempt(&self, request: &SttRequest) -> Result<Transcript, ExchangeError> {
+        let stream = match self.idle.take(&request.call_id).await {
+            Some(stream) => stream,
+            None => self.open(request).await?,
+        };
+        let recognised = stream.recognise(&request.speech).await?;
+        if let Some(stream) = recognised.stream {
+            self.idle.put(request.call_id.clone(), stream);
+        }
+        Ok(recognised.transcript)
+    }
+
+    async fn open(&self, request: &SttRequest) -> Result<Stream<Upgraded>, ExchangeError> {
+        let mut url = self.listen.clone();
+        url.query_pairs_mut().append_pair("language", &request.language);
+        let get = http::traced(self.authorized(self.client.get(url)), request.trace);
+        Ok(Stream::new(websocket::open(get, OPEN_MS_MAX).await?))
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        request.header("Authorization", format!("Token {}", self.key.expose()))
+    }
+
+    /// Asks for the list of projects, which costs nothing. A server of one's own may have no
+    /// such list; it answers with another status and is there all the same.
+    async fn check_server(&self) -> Health {
+        match http::probe(self.authorized(self.client.get(self.projects.clone()))).await {
+            Ok((status @ (401 | 403), _)) => Health::Refused(format!(
+                "the recogniser at {} refuses the key (status {status}): put another one into {}",
+                self.projects, self.key_place
+            )),
+            Ok((503, _)) => Health::Unavailable(format!(
+                "the recogniser at {} is not ready yet (status 503)",
+                self.projects
+            )),
+            Ok(_) => Health::Ready(format!("{} answers", self.projects)),
+            Err(error) => Health::Unavailable(format!(
+                "the recogniser at {} is not reachable ({error}): check {BASE_URL}",
+                self.projects
+            )),
+        }
+    }
+}
+
+/// Whether another stream may do better.
+const fn is_passing(error: &ExchangeError) -> bool {
+    match error {
+        ExchangeError::NotSent | ExchangeError::Broken | ExchangeError::TimedOut => true,
+        ExchangeError::Status { status, .. } => *status >= 500,
+        ExchangeError::NotTrusted | ExchangeError::TooLong { .. } | ExchangeError::Malformed(_) => {
+            false
+        }
+    }
+}
+
+impl SpeechToText for DeepgramStt {
+    fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
+        Box::pin(self.recognise(request))
+    }
+
+    fn follows_speech(&self) -> bool {
+        true
+    }
+
+    fn forget(&self, call_id: &CallId) {
+        self.idle.drop_of(call_id);
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(self.check_server())
+    }
+}
+
+#[cfg(test)]
+mod tests;
