@@ -6,37 +6,20 @@
 mod support;
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
-use antiphon::sandbox::SandboxSettings;
+use antiphon::sandbox::{DEFAULT_KEY, SandboxSettings};
 use futures_util::future::{join, join_all};
-use rcgen::{CertificateParams, KeyPair};
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use support::callers::{coded, stream};
+use support::certificates::{certify, shown, tls_to};
 use support::raw::{BINARY, Raw, frame, upgrade};
 use support::{Ended, Engine, Setup, speech};
 use tokio::io::AsyncWriteExt as _;
 
 const CERTIFICATE: &str = "SERVER__TLS_CERTIFICATE_FILE";
 const KEY: &str = "SERVER__TLS_KEY_FILE";
-
-/// Writes a new certificate for this computer, and its key.
-fn certify(setup: &Setup, name: &str) -> (PathBuf, PathBuf) {
-    let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![rcgen::SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
-    let certificate = params.self_signed(&key).expect("a certificate");
-    let files = ["certificate", "key"].map(|kind| setup.folder().join(&format!("{name}.{kind}")));
-    std::fs::write(&files[0], certificate.pem()).expect("a file");
-    std::fs::write(&files[1], key.serialize_pem()).expect("a file");
-    files.into()
-}
 
 /// The engine shows the certificate, and callers trust it.
 fn under_tls(setup: Setup) -> Setup {
@@ -168,7 +151,7 @@ async fn silent(engine: &Engine) {
 /// Talks as fast as it is let, and never reads.
 async fn deaf(engine: &Engine, over: &Cell<bool>) {
     let certificate = std::fs::read(engine.setup.folder().join("engine.certificate"));
-    let mut connection = support::tls_to(&engine.http, &certificate.expect("a file")).await;
+    let mut connection = tls_to(&engine.http, &certificate.expect("a file")).await;
     connection.write_all(upgrade("/v1/stream").as_bytes()).await.expect("it reads");
     let said: Vec<u8> = speech().iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let audio = frame(BINARY, &said);
@@ -182,28 +165,23 @@ async fn providers_are_asked_under_tls_and_one_that_nobody_trusts_is_named() {
     let (certificate, key) = certify(&folder, "platform");
     let settings = SandboxSettings { tls: Some(shown(&certificate, &key)), ..here() };
     let sandbox = support::sandbox_with(settings);
-    let setup = Setup::with(&sandbox);
+    let setup = Setup::with(&sandbox)
+        .key("ROUTE__STT", "deepgram")
+        .key("STT__DEEPGRAM__BASE_URL", &sandbox.base_url())
+        .variable("DEEPGRAM_API_KEY", DEFAULT_KEY);
     let trusting = setup.clone().variable("SSL_CERT_FILE", &certificate.display().to_string());
     let checked = trusting.run(&["check"]).await;
     assert!(checked.printed.contains("ok    dialog cognigy-dialogs"), "{checked:?}");
+    assert!(checked.printed.contains("ok    stt deepgram"), "{checked:?}");
     assert!(checked.printed.contains("ok    tts generic-http"), "{checked:?}");
     let (stranger, _) = certify(&folder, "stranger");
     let distrustful = setup.variable("SSL_CERT_FILE", &stranger.display().to_string());
     let checked = distrustful.run(&["check"]).await;
     let told = checked.printed.matches("its certificate is not trusted").count();
-    assert_eq!(told, 2, "{checked:?}");
+    assert_eq!(told, 3, "{checked:?}");
 }
 
 fn here() -> SandboxSettings {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     SandboxSettings { addr, ..SandboxSettings::default() }
-}
-
-fn shown(certificate: &Path, key: &Path) -> ServerConfig {
-    let chain = vec![CertificateDer::from_pem_file(certificate).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
-        .expect("they belong together")
 }

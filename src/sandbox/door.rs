@@ -53,13 +53,10 @@ impl Door {
         &self,
         answer: impl Future<Output = Result<HttpResponse, Problem>>,
     ) -> HttpResponse {
-        let visit = self.enter();
-        let profile = self.profile.lock().clone();
-        wait_ms(profile.latency_ms).await;
-        let Some(fault) = profile.fault(visit.number) else {
+        let (_visit, fault, profile) = self.let_in().await;
+        let Some(fault) = fault else {
             return self.note(answer.await.unwrap_or_else(HttpResponse::from));
         };
-        self.counts.lock().faults += 1;
         if profile.after_effect {
             // The effect is all that is wanted: this answer gets lost.
             drop(answer.await);
@@ -72,6 +69,21 @@ impl Door {
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into()
             }
         }
+    }
+
+    /// Lets one utterance of a stream in, or tells what goes wrong with it.
+    pub(super) async fn admit(&self) -> Result<(), Fault> {
+        let (_visit, fault, _) = self.let_in().await;
+        fault.map_or(Ok(()), Err)
+    }
+
+    async fn let_in(&self) -> (Visit<'_>, Option<Fault>, FaultProfile) {
+        let visit = self.enter();
+        let profile = self.profile.lock().clone();
+        wait_ms(profile.latency_ms).await;
+        let fault = profile.fault(visit.number);
+        self.counts.lock().faults += u64::from(fault.is_some());
+        (visit, fault, profile)
     }
 
     fn enter(&self) -> Visit<'_> {

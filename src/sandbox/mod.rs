@@ -1,5 +1,6 @@
 //! Local stand-ins for the platforms, over real HTTP: the dialog platform (a small
-//! hotel behind both of its contracts), a synthesiser and a recogniser.
+//! hotel behind both of its contracts), a synthesiser, and a recogniser for whole utterances
+//! and for speech as it is spoken.
 //!
 //! They speak wire formats of their own making, written from the contracts and not
 //! shared with the engine's clients, so that a client's mistake shows. Faults are
@@ -12,6 +13,7 @@ mod cognigy;
 mod door;
 mod faults;
 pub mod hotel;
+mod live;
 mod multipart;
 mod problem;
 mod recent;
@@ -150,6 +152,7 @@ pub fn start(mut settings: SandboxSettings) -> Result<RunningSandbox, SandboxErr
             .app_data(web::PayloadConfig::new(cognigy::BODY_BYTES_MAX))
             .configure(admin::routes)
             .configure(speech::routes)
+            .configure(live::routes)
             .configure(cognigy::routes)
             .default_service(web::to(admin::nothing_here))
     };

@@ -1,9 +1,14 @@
 //! The stand-ins over loopback, spoken to with plain HTTP.
 
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-
-use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
 
@@ -310,4 +315,86 @@ async fn a_port_in_use_and_an_outside_address_are_refused_with_what_to_do() {
         SandboxSettings { addr: SocketAddr::from(([0, 0, 0, 0], 0)), ..SandboxSettings::default() };
     assert!(matches!(start(outside), Err(SandboxError::NotLoopback(_))));
     bench.sandbox.stop().await;
+}
+
+// === The recogniser that listens while the caller speaks ===
+
+const LISTEN: &str = "/v1/listen?model=nova-3&encoding=linear16&sample_rate=16000";
+
+type Listener = WebSocketStream<TcpStream>;
+
+impl Bench {
+    async fn listen(&self, path: &str, key: &str) -> Result<Listener, u16> {
+        let mut request =
+            format!("ws://{}{path}", self.sandbox.addr).into_client_request().expect("an address");
+        let token = format!("Token {key}").parse().expect("a header");
+        request.headers_mut().insert("authorization", token);
+        let tcp = TcpStream::connect(self.sandbox.addr).await.expect("it listens");
+        match client_async(request, tcp).await {
+            Ok((listener, _)) => Ok(listener),
+            Err(tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Says `ms` of something, orders, and reads the next message that is told.
+async fn told(listener: &mut Listener, ms: usize, order: &str) -> Value {
+    for audio in vec![1_u8; ms * 32].chunks(32_000) {
+        listener.send(Message::Binary(audio.to_vec().into())).await.expect("it reads");
+    }
+    if !order.is_empty() {
+        let order = json!({"type": order}).to_string();
+        listener.send(Message::text(order)).await.expect("it reads");
+    }
+    match listener.next().await {
+        Some(Ok(Message::Text(text))) => serde_json::from_str(&text).expect("JSON"),
+        other => json!(format!("{other:?}")),
+    }
+}
+
+fn heard(results: &Value) -> (&str, bool) {
+    let transcript = results["channel"]["alternatives"][0]["transcript"].as_str();
+    (transcript.expect("results"), results["from_finalize"] == true)
+}
+
+#[actix_web::test]
+async fn a_stream_hears_the_phrase_in_every_utterance_and_tells_of_long_ones_early() {
+    let bench = Bench::start(FaultProfiles::default());
+    let mut listener = bench.listen(LISTEN, "sandbox-key").await.expect("a stream");
+    let finalized = told(&mut listener, 500, "Finalize").await;
+    assert_eq!(heard(&finalized), ("what time is breakfast", true));
+    let early = told(&mut listener, 3_000, "").await;
+    assert_eq!(heard(&early), ("what time", false));
+    let rest = told(&mut listener, 100, "Finalize").await;
+    assert_eq!(heard(&rest), ("is breakfast", true));
+    let nothing = told(&mut listener, 0, "Finalize").await;
+    assert_eq!(heard(&nothing), ("", true));
+    assert_eq!(told(&mut listener, 0, "CloseStream").await["type"], "Metadata");
+    assert_eq!(bench.stats().await["stt"]["requests"], 4, "a handshake and three utterances");
+}
+
+#[actix_web::test]
+async fn a_stream_is_refused_without_its_key_its_model_or_its_format() {
+    let bench = Bench::start(FaultProfiles::default());
+    assert_eq!(bench.listen(LISTEN, "wrong").await.err(), Some(401));
+    for without in ["model=nova-3", "encoding=linear16", "sample_rate=16000"] {
+        let path = LISTEN.replace(without, "");
+        assert_eq!(bench.listen(&path, "sandbox-key").await.err(), Some(400), "{without}");
+    }
+}
+
+#[actix_web::test]
+async fn an_empty_message_half_a_sample_and_a_fault_end_a_stream() {
+    let stt = FaultProfile { status_every_nth: 4, ..FaultProfile::default() };
+    let bench = Bench::start(FaultProfiles { stt, ..FaultProfiles::default() });
+    for (bytes, reason) in [(0, "None"), (3, "DATA-0000")] {
+        let mut listener = bench.listen(LISTEN, "sandbox-key").await.expect("a stream");
+        listener.send(Message::Binary(vec![1; bytes].into())).await.expect("it reads");
+        let end = format!("{:?}", listener.next().await);
+        assert!(end.contains("Close") && end.contains(reason), "{end}");
+    }
+    let mut listener = bench.listen(LISTEN, "sandbox-key").await.expect("a stream");
+    let end = told(&mut listener, 100, "Finalize").await.to_string();
+    assert!(end.contains("NET-0000"), "{end}");
 }

@@ -7,24 +7,16 @@
 #![allow(dead_code, unused_imports, reason = "every test uses a part of this")]
 
 pub mod callers;
+pub mod certificates;
 mod engine;
 mod folder;
 mod phone;
 pub mod prometheus;
 pub mod raw;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon::sandbox::{self, RunningSandbox, SandboxSettings};
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-
 pub use engine::{Ended, Engine, Setup, client, run_to_end, sum_of};
 pub use folder::Folder;
 pub use phone::{Message, Phone, Refused, brief, chunk};
@@ -68,24 +60,6 @@ pub fn sandbox_with(settings: SandboxSettings) -> RunningSandbox {
 pub fn free_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").to_string()
-}
-
-/// A connection under TLS to an address like `https://host:port` that shows this certificate,
-/// in PEM.
-pub async fn tls_to(url: &str, certificate: &[u8]) -> TlsStream<TcpStream> {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
-    roots.add(certificate).expect("a usable certificate");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring knows them")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let address = url.split_once("://").map_or(url, |(_, address)| address);
-    let host = address.split(':').next().unwrap_or_default().to_owned();
-    let tcp = TcpStream::connect(address).await.expect("the port is open");
-    let name = ServerName::try_from(host).expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("it speaks TLS")
 }
 
 /// A human voice, 16 kHz: one short utterance of about a second.
