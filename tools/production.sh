@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What a call costs as it would in production: callers come over wss, the recogniser, the
-# dialog platform and the synthesiser are asked over https, every event is written. Beside
-# it the same calls with none of that: ws, and answers made in the process. `make
-# production` builds and runs it.
+# What a call costs as it would in production: callers come over wss, the recogniser listens
+# over wss while they speak, the dialog platform and the synthesiser are asked over https,
+# every event is written. Beside it the same calls with a recogniser that is asked over https
+# when they have spoken, and with none of all that: ws, and answers made in the process.
+# `make production` builds and runs it.
 #
 #   CALLS  calls held at a time        FOR  how long, the ramp of 10 s included
 #
@@ -65,11 +66,17 @@ taskset -c "$others" "$antiphon" sandbox --addr 127.0.0.1:0 --tones \
 running+=("$!")
 base=$(told 'listen on ' 'https://[0-9.:]*[0-9]' "$out/sandbox")
 
+in_production() {
+  measure "$@" \
+    ANTIPHON_SERVER__TLS_CERTIFICATE_FILE="$out/cert.pem" ANTIPHON_SERVER__TLS_KEY_FILE="$out/key.pem" \
+    ANTIPHON_ROUTE__DIALOG=cognigy-dialogs ANTIPHON_DIALOG__COGNIGY_DIALOGS__BASE_URL="$base/api/v2" \
+    ANTIPHON_ROUTE__TTS=generic-http ANTIPHON_TTS__GENERIC_HTTP__ENDPOINT="$base" \
+    COGNIGY_API_KEY=sandbox-key ANTIPHON_TTS_API_KEY=sandbox-key
+}
+
 measure plain
-measure production \
-  ANTIPHON_SERVER__TLS_CERTIFICATE_FILE="$out/cert.pem" ANTIPHON_SERVER__TLS_KEY_FILE="$out/key.pem" \
-  ANTIPHON_ROUTE__STT=openai-http ANTIPHON_STT__OPENAI_HTTP__BASE_URL="$base" \
-  ANTIPHON_ROUTE__DIALOG=cognigy-dialogs ANTIPHON_DIALOG__COGNIGY_DIALOGS__BASE_URL="$base/api/v2" \
-  ANTIPHON_ROUTE__TTS=generic-http ANTIPHON_TTS__GENERIC_HTTP__ENDPOINT="$base" \
-  COGNIGY_API_KEY=sandbox-key OPENAI_API_KEY=sandbox-key ANTIPHON_TTS_API_KEY=sandbox-key
+in_production utterances ANTIPHON_ROUTE__STT=openai-http \
+  ANTIPHON_STT__OPENAI_HTTP__BASE_URL="$base" OPENAI_API_KEY=sandbox-key
+in_production streaming ANTIPHON_ROUTE__STT=deepgram \
+  ANTIPHON_STT__DEEPGRAM__BASE_URL="$base" DEEPGRAM_API_KEY=sandbox-key
 exit "$failed"
