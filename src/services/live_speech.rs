@@ -39,6 +39,8 @@ struct Spoken {
     so_far: Vec<i16>,
     /// All of it, once it has ended.
     whole: Option<SpeechAudio>,
+    /// It ended because its feed was lost.
+    cut_off: bool,
 }
 
 impl SpeechFeed {
@@ -75,23 +77,24 @@ impl SpeechFeed {
 
     /// Ends it: this is all that was said, what was fed included.
     pub fn end(self, whole: SpeechAudio) {
-        self.speech.0.end(|_| whole);
+        self.speech.0.end(false, |_| whole);
     }
 }
 
 impl Drop for SpeechFeed {
     fn drop(&mut self) {
-        self.speech.0.end(SpeechAudio::new);
+        self.speech.0.end(true, SpeechAudio::new);
     }
 }
 
 impl Shared {
     /// The first end counts.
-    fn end(&self, whole: impl FnOnce(Vec<i16>) -> SpeechAudio) {
+    fn end(&self, cut_off: bool, whole: impl FnOnce(Vec<i16>) -> SpeechAudio) {
         let mut spoken = self.spoken.lock();
         if spoken.whole.is_none() {
             let so_far = std::mem::take(&mut spoken.so_far);
             spoken.whole = Some(whole(so_far));
+            spoken.cut_off = cut_off;
         }
         drop(spoken);
         self.grown.notify_waiters();
@@ -102,7 +105,7 @@ impl LiveSpeech {
     /// An utterance that is complete.
     #[must_use]
     pub fn spoken(audio: SpeechAudio) -> Self {
-        let spoken = Spoken { so_far: Vec::new(), whole: Some(audio) };
+        let spoken = Spoken { whole: Some(audio), ..Spoken::default() };
         Self(Arc::new(Shared { spoken: Mutex::new(spoken), grown: Notify::new() }))
     }
 
@@ -133,6 +136,12 @@ impl LiveSpeech {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.0.spoken.lock().whole.is_some()
+    }
+
+    /// Whether it ended because the call did: nobody wants to know what was said.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.0.spoken.lock().cut_off
     }
 
     fn take_from(&self, from: usize, samples: &mut Vec<i16>) -> Option<bool> {
@@ -205,7 +214,7 @@ mod tests {
         feed.append([&[1], &[2]]);
         let speech = feed.speech();
         drop(feed);
-        assert!(speech.has_ended());
+        assert!(speech.has_ended() && speech.is_cut_off());
         assert_eq!(speech.whole().await.samples(), [1, 2]);
     }
 
@@ -213,6 +222,7 @@ mod tests {
     async fn a_complete_utterance_has_ended_already() {
         let speech = LiveSpeech::from(SpeechAudio::new(vec![5, 6]));
         assert_eq!(followed(&speech, 1).await, (vec![6], true));
+        assert!(!speech.is_cut_off());
     }
 
     #[test]

@@ -110,8 +110,10 @@ impl DeepgramStt {
             None => self.open(request).await?,
         };
         let recognised = stream.recognise(&request.speech).await?;
-        if let Some(stream) = recognised.stream {
-            self.idle.put(request.call_id.clone(), stream);
+        match recognised.stream {
+            Some(stream) if request.speech.is_cut_off() => stream.close().await,
+            Some(stream) => self.idle.put(request.call_id.clone(), stream),
+            None => {}
         }
         Ok(recognised.transcript)
     }

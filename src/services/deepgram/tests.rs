@@ -202,6 +202,19 @@ async fn speech_is_sent_while_it_is_spoken() {
 }
 
 #[tokio::test]
+async fn a_call_that_ends_in_mid_utterance_leaves_no_stream_behind() {
+    let (addr, seen) = server(&[Script::Count]).await;
+    let recogniser = recogniser(addr);
+    let mut feed = SpeechFeed::begin();
+    feed.append([&[1; 1_600], &[]]);
+    let speech = feed.speech();
+    drop(feed);
+    recogniser.transcribe(request("a", speech)).await.unwrap();
+    until(|| seen.lock().contains(&"CloseStream".to_owned())).await;
+    assert_eq!(recogniser.idle.count(), 0);
+}
+
+#[tokio::test]
 async fn an_utterance_whose_stream_breaks_is_said_again_from_its_beginning() {
     let (addr, seen) = server(&[Script::BreakAfter(1), Script::Refuse(503), Script::Count]).await;
     let transcript = recogniser(addr).transcribe(request("a", spoken(5_000))).await;
