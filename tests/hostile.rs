@@ -57,11 +57,9 @@ async fn beside_a_good_call(engine: &Engine, attack: impl Future<Output = ()>) {
 /// Connections to the platforms, and of those who ask how the engine is.
 const SPARE_SOCKETS: usize = 8;
 
-/// The ceiling is wide because machines are busy.
 async fn engine() -> (Engine, antiphon::sandbox::RunningSandbox) {
     let sandbox = sandbox();
-    let setup = Setup::with(&sandbox).key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000");
-    (setup.start().await, sandbox)
+    (Setup::with(&sandbox).start().await, sandbox)
 }
 
 // === WebSocket ===
@@ -144,7 +142,7 @@ async fn floods_are_slowed_down_or_sent_away() {
     let sandbox = sandbox();
     // Short, because a flooder who is gone is noticed by a ping.
     let setup = Setup::with(&sandbox).key("LIMITS__IDLE_MS_MAX", "6000");
-    let engine = setup.key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000").start().await;
+    let engine = setup.start().await;
     beside_a_good_call(&engine, async {
         // Pings, answered as long as the pongs are read.
         let mut pinging = Raw::websocket(&engine.simulator, "/").await;

@@ -22,7 +22,6 @@ async fn a_hundred_simultaneous_calls_are_answered_and_leave_nothing_behind() {
     // one. This is about what the engine loses, so it may take its time, and whoever
     // goes on talking does not cut off an answer.
     let engine = Setup::with(&sandbox)
-        .key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000")
         .key("ROUTE__LISTENING__BURST_MS_MAX", "30000")
         .key("ROUTE__TURNS__INTERRUPTIBLE", "false")
         .start()

@@ -19,7 +19,6 @@ pub fn coded() -> Setup {
         // Silero takes some of the coded vowels for no speech.
         .key("ROUTE__LISTENING__DETECTOR", "earshot")
         .key("ROUTE__LISTENING__SILENCE_MS_END", "900")
-        .key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000")
         .key("ROUTE__LISTENING__BURST_MS_MAX", "30000")
         .key("ROUTE__TURNS__INTERRUPTIBLE", "false")
 }

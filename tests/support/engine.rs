@@ -35,7 +35,8 @@ impl Setup {
             .variable("ANTIPHON_TTS_API_KEY", DEFAULT_KEY)
     }
 
-    /// Free ports and nothing else. How busy this computer is refuses no call.
+    /// Free ports and nothing else. How busy this computer is refuses no call and drops no
+    /// audio.
     pub fn bare() -> Self {
         let path = std::env::var("PATH").unwrap_or_default();
         Self { folder: Arc::new(Folder::new()), environment: Vec::new() }
@@ -45,6 +46,7 @@ impl Setup {
             .key("EVENTS__BATCH_MS_MAX", "50")
             .key("LIMITS__LATE_MS_MAX", "0")
             .key("LIMITS__BUSY_PERCENT_MAX", "0")
+            .key("ROUTE__LISTENING__LATENCY_MS_MAX", "5000")
     }
 
     /// Sets a configuration key, named as in the environment.
