@@ -97,6 +97,10 @@ impl Voice {
                     self.intents.remove(&sentence);
                     tell(Report::SentenceFinished(sentence));
                 }
+                // Nothing grows yet.
+                PlayoutStep::BrokenOff(heard) => {
+                    self.intents.remove(&heard.sentence);
+                }
             }
         }
         if self.playout.is_idle() {
