@@ -8,6 +8,7 @@
 //! beyond a key that is printed in the documentation.
 
 mod admin;
+mod body;
 mod cognigy;
 mod door;
 mod faults;
@@ -56,6 +57,8 @@ pub struct SandboxSettings {
     pub faults: FaultProfiles,
     /// Speaks for the synthesiser; without it words are tones.
     pub synthesiser: Option<Synthesiser>,
+    /// How many times as fast as it is spoken speech is streamed; 0: as fast as it is taken.
+    pub speech_pace: u32,
     /// What it shows, to be asked over `https` only.
     pub tls: Option<ServerConfig>,
 }
@@ -68,6 +71,7 @@ impl Default for SandboxSettings {
             phrase: "what time is breakfast".to_owned(),
             faults: FaultProfiles::default(),
             synthesiser: None,
+            speech_pace: 0,
             tls: None,
         }
     }
@@ -182,6 +186,7 @@ struct Stand {
     url_token: Secret,
     phrase: String,
     synthesiser: Option<Synthesiser>,
+    speech_pace: u32,
     dialog: Door,
     tts: Door,
     stt: Door,
@@ -198,6 +203,7 @@ impl Stand {
             url_token: Secret::new(DEFAULT_URL_TOKEN),
             phrase: settings.phrase,
             synthesiser: settings.synthesiser,
+            speech_pace: settings.speech_pace,
             dialog: Door::with_profile(settings.faults.dialog),
             tts: Door::with_profile(settings.faults.tts),
             stt: Door::with_profile(settings.faults.stt),
