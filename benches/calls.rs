@@ -150,7 +150,10 @@ fn a_whole_call_in_the_core(bencher: Bencher) {
         let said =
             feed_turn(&mut core, TurnInput::Replied { turn: TurnId(1), result: Ok(reply()) });
         for sentence in said {
-            feed_turn(&mut core, TurnInput::SentenceReady { sentence, tts_ms: 0, audio_ms: 2_000 });
+            feed_turn(
+                &mut core,
+                TurnInput::SentenceReady { sentence, tts_ms: 0, audio_ms: Some(2_000) },
+            );
             feed_turn(&mut core, TurnInput::SentenceStarted { sentence });
             feed_turn(&mut core, TurnInput::SentenceFinished { sentence });
         }

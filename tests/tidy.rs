@@ -65,19 +65,20 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 33] = [
+const CRATES: [(&str, &[&str]); 34] = [
     ("actix", &["actors"]),
     ("actix_codec", &["transports"]),
     ("actix_http", &["transports"]),
     ("actix_rt", &["actors"]),
     ("actix_service", &["transports"]),
     ("actix_web", &["transports", "server", "sandbox", "cli"]),
+    ("actix_ws", &["sandbox"]),
     ("base64", &["services"]),
     ("bytes", &["services", "actors", "transports"]),
     ("clap", &["cli", "main.rs"]),
     ("crossbeam_channel", &["telemetry"]),
     ("earshot", &["media"]),
-    ("futures_util", &["actors", "transports", "server", "load"]),
+    ("futures_util", &["services", "actors", "transports", "server", "load"]),
     ("httpdate", &["services"]),
     ("libc", &["telemetry"]),
     ("libloading", &["services"]),
@@ -98,7 +99,7 @@ const CRATES: [(&str, &[&str]); 33] = [
         &["telemetry", "services", "actors", "transports", "server", "sandbox", "load", "cli"],
     ),
     ("tokio_rustls", &["transports", "load"]),
-    ("tokio_tungstenite", &["transports", "load"]),
+    ("tokio_tungstenite", &["services", "transports", "load"]),
     ("toml", &["config", "load"]),
     ("tracing", &["telemetry", "services", "actors", "transports", "server"]),
     ("tracing_subscriber", &["config", "telemetry"]),

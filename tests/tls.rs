@@ -181,6 +181,29 @@ async fn providers_are_asked_under_tls_and_one_that_nobody_trusts_is_named() {
     assert_eq!(told, 3, "{checked:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_heard_while_it_is_still_streamed_under_tls() {
+    let folder = Setup::bare();
+    let (certificate, key) = certify(&folder, "platform");
+    let tls = Some(shown(&certificate, &key));
+    // As fast as it is spoken.
+    let sandbox = support::sandbox_with(SandboxSettings { tls, speech_pace: 1, ..here() });
+    let trusted = certificate.display().to_string();
+    let engine = Setup::with(&sandbox).variable("SSL_CERT_FILE", &trusted).start().await;
+    let typed = ["load", "--url", &stream(&engine), "--calls", "1", "--for", "9s", "--ramp", "1s"];
+    engine.setup.run(&[&typed[..], &["--interrupt", "0"]].concat()).await;
+    let events = engine.setup.events();
+    let first = |kind: &str| {
+        let found = events.iter().find(|event| event["event_type"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind}: {events:?}"))
+    };
+    assert!(first("sentence_synthesized").get("reply_audio_ms").is_none(), "it was still made");
+    let (answered, stopped) = (first("turn_answered"), first("bot_turn_stopped"));
+    let at_ms = |event: &Value| event["audio_ms"].as_u64().expect("a position");
+    assert!(at_ms(stopped) - at_ms(answered) > 1_000, "heard to its end: {events:?}");
+    assert!(answered["tts_latency_ms"].as_u64() < Some(1_000), "{answered}");
+}
+
 fn here() -> SandboxSettings {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     SandboxSettings { addr, ..SandboxSettings::default() }

@@ -24,6 +24,7 @@ pub(super) struct LegGauges {
     bytes_in_told: AtomicU64,
     bytes_out: AtomicU64,
     late_frames: AtomicU64,
+    reply_gaps: AtomicU64,
     /// Reply audio that the transport has not taken.
     playout_ms: AtomicU64,
     /// `looks` holds something.
@@ -47,6 +48,13 @@ impl LegGauges {
             self.late_frames.fetch_add(u64::from(late_frames), Ordering::Relaxed);
         }
     }
+
+    /// So many times a sentence did not grow in time.
+    pub fn waited_for_speech(&self, gaps: u32) {
+        if gaps > 0 {
+            self.reply_gaps.fetch_add(u64::from(gaps), Ordering::Relaxed);
+        }
+    }
 }
 
 // === The media thread ===
@@ -61,6 +69,7 @@ impl LegShared {
             bytes_in: bytes_in.saturating_sub(told),
             bytes_out: gauges.bytes_out.swap(0, Ordering::Relaxed),
             late_frames: gauges.late_frames.swap(0, Ordering::Relaxed),
+            reply_gaps: gauges.reply_gaps.swap(0, Ordering::Relaxed),
         }
     }
 

@@ -61,10 +61,12 @@ pub enum Report {
     Transcribed(UtteranceId),
     /// Dialog: the reply is on the board.
     Replied(TurnId),
-    /// Tts: a sentence has its audio.
-    SentenceReady { sentence: SentenceId, tts_ms: u64, audio_ms: u64 },
+    /// Tts: a sentence has its audio, or the beginning of it, which has no length yet.
+    SentenceReady { sentence: SentenceId, tts_ms: u64, audio_ms: Option<u64> },
     /// Tts: a sentence will have none.
     SentenceFailed { sentence: SentenceId, tts_ms: u64, failure: TtsFailure },
+    /// Tts: a sentence ended before its time, and what there was of it was heard.
+    SentenceBroken { cut: CutShort, tts_ms: u64, failure: TtsFailure },
     /// Tts: a sentence's first sample went out.
     SentenceStarted(SentenceId),
     /// Tts: a sentence was heard to its end.

@@ -334,6 +334,9 @@ impl Handler<ChildReport> for CallSupervisor {
             Report::SentenceFailed { sentence, tts_ms, failure } => {
                 self.turn(TurnInput::SentenceFailed { sentence, tts_ms, failure });
             }
+            Report::SentenceBroken { cut, tts_ms, failure } => {
+                self.turn(TurnInput::SentenceBroken { cut, tts_ms, failure });
+            }
             Report::SentenceStarted(sentence) => {
                 self.turn(TurnInput::SentenceStarted { sentence });
             }

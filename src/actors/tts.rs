@@ -1,7 +1,9 @@
-//! Tts: has sentences synthesised, a little ahead, and plays them out in order.
+//! Tts: has sentences synthesised, a little ahead, and plays them out in order, each
+//! from its first audio on.
 //!
-//! What is played lives in the [`Voice`], which survives this child: a sentence
-//! goes on at the sample where it was interrupted by a crash.
+//! What is played, and what is still to come of it, lives in the [`Voice`], which
+//! survives this child: a sentence goes on at the sample where it was interrupted by a
+//! crash.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,14 +18,12 @@ use super::lease::Lease;
 use super::messages::{Report, Reporter, StopSpeaking, WorkAdded};
 use super::pulse::{Driven, Pulse, start_driving};
 use super::service_runtime::ServiceRuntime;
-use super::voice::Voice;
-use crate::media::Heard;
-use crate::services::{PromptCache, TextToSpeech, TtsRequest};
-use crate::turn::CutShort;
-use crate::types::{Now, SentenceId, SpeechAudio, TtsFailure};
+use super::voice::{ReadySentence, Voice};
+use crate::services::{PromptCache, Speech, TextToSpeech, TtsRequest};
+use crate::types::{Now, SentenceId, TtsFailure};
 
 /// Sentences of one call being synthesised at the same time: the one that is
-/// needed and the one after it.
+/// needed and the one after it. One that grows counts until it is complete.
 const RUNNING_MAX: usize = 2;
 
 /// A sentence to synthesise.
@@ -36,7 +36,7 @@ pub struct SentenceRequest {
 }
 
 /// Sentences to synthesise and what came of them.
-pub type TtsBoard = Board<SentenceId, SentenceRequest, Result<SpeechAudio, TtsFailure>>;
+pub type TtsBoard = Board<SentenceId, SentenceRequest, Result<Speech, TtsFailure>>;
 
 /// What Tts works with.
 pub struct Tts {
@@ -67,7 +67,8 @@ impl TtsActor {
 
     fn start_requests(&self) {
         let parts = &self.0;
-        parts.board.start(RUNNING_MAX, |request| parts.begin(request.tts));
+        let running_max = RUNNING_MAX.saturating_sub(parts.voice.growing());
+        parts.board.start(running_max, |request| parts.begin(request.tts));
     }
 
     /// Takes finished sentences off the board and queues them in their order.
@@ -80,9 +81,10 @@ impl TtsActor {
             let Some((answer, tts_ms)) = self.0.board.take_answer(sentence, now) else { continue };
             let lost = TtsFailure::Failed { message: "the request was lost".to_owned() };
             match answer.unwrap_or(Err(lost)) {
-                Ok(audio) => {
-                    let audio_ms = audio.ms();
-                    self.0.voice.add_ready(sentence, audio, intent);
+                Ok(speech) => {
+                    let audio_ms = speech.ms();
+                    let ready = ReadySentence { speech, intent, at: now, tts_ms };
+                    self.0.voice.add_ready(sentence, ready);
                     self.tell(Report::SentenceReady { sentence, tts_ms, audio_ms });
                 }
                 Err(failure) => self.tell(Report::SentenceFailed { sentence, tts_ms, failure }),
@@ -90,6 +92,14 @@ impl TtsActor {
         }
         let oldest_missing = self.0.board.first_key();
         self.0.voice.queue_ready_before(oldest_missing);
+    }
+
+    /// Takes what came of sentences that grow.
+    fn grow(&mut self, task: &mut TaskContext<'_>, now: Now) {
+        let Tts { voice, reporter, .. } = &mut self.0;
+        while voice.grow(task, now, |report| reporter.tell(report)) {
+            sabotage!(Tts, "piece");
+        }
     }
 
     fn play(&mut self, now: Now) {
@@ -107,16 +117,19 @@ impl Tts {
     fn begin(
         &self,
         request: TtsRequest,
-    ) -> tokio::sync::oneshot::Receiver<Result<SpeechAudio, TtsFailure>> {
+    ) -> tokio::sync::oneshot::Receiver<Result<Speech, TtsFailure>> {
         if let Some(audio) = self.prompts.get(&self.provider_name, &request) {
             let (answer, receiver) = tokio::sync::oneshot::channel();
-            let _receiver_is_here = answer.send(Ok(audio));
+            let _receiver_is_here = answer.send(Ok(audio.into()));
             return receiver;
         }
         let provider = Arc::clone(&self.provider);
         let within_ms = request.answer_ms_max;
-        self.runtime
-            .ask(within_ms, TtsFailure::Timeout, async move { provider.synthesize(request).await })
+        self.runtime.ask(
+            within_ms,
+            TtsFailure::Timeout,
+            async move { provider.speak(request).await },
+        )
     }
 }
 
@@ -141,6 +154,7 @@ impl Driven for TtsActor {
         }
         self.start_requests();
         self.collect(task, now);
+        self.grow(task, now);
         // A request may have made room for the next one.
         self.start_requests();
         self.play(now);
@@ -166,11 +180,7 @@ impl Handler<StopSpeaking> for TtsActor {
     fn handle(&mut self, StopSpeaking(epoch): StopSpeaking, _: &mut Context<Self>) {
         sabotage!(Tts, "stop speaking");
         let now = self.0.clock.now();
-        let cuts = self.0.voice.stop(now, epoch).into_iter().map(cut_short).collect();
+        let cuts = self.0.voice.stop(now, epoch);
         self.tell(Report::SpeakingStopped { epoch, cuts });
     }
-}
-
-fn cut_short(heard: Heard) -> CutShort {
-    CutShort { sentence: heard.sentence, heard_samples: heard.heard, samples: heard.samples }
 }

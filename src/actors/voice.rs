@@ -1,8 +1,9 @@
-//! The bot's voice on one connection: the sentences that are ready, the playout
-//! ledger, and the way to the transport. Kept by the parent, lent to Tts.
+//! The bot's voice on one connection: the sentences that are ready or still growing, the
+//! playout ledger, and the way to the transport. Kept by the parent, lent to Tts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 
@@ -10,7 +11,9 @@ use super::leg::{CommandSender, LegShared};
 use super::link::{Delivery, LegCommand};
 use super::messages::Report;
 use crate::media::{Encoder, Heard, Playout, PlayoutStep, Resampler, RingProducer};
-use crate::types::{Epoch, INNER_RATE, Now, SentenceId, SpeechAudio};
+use crate::services::{Speech, SpeechStream};
+use crate::turn::CutShort;
+use crate::types::{Epoch, INNER_RATE, Now, SentenceId, TtsFailure};
 
 /// How long before the end of a sentence the next one is handed over whole.
 const WHOLE_SENTENCE_LEAD_MS: u32 = 100;
@@ -18,15 +21,36 @@ const WHOLE_SENTENCE_LEAD_MS: u32 = 100;
 /// Samples the resampler may add to what it was given.
 const RESAMPLER_SLACK: usize = 64;
 
-/// Sentences that are ready but wait for one before them, and what they answer.
-type Ready = BTreeMap<SentenceId, (SpeechAudio, Option<String>)>;
+/// A sentence whose audio is there, or the beginning of it.
+pub struct ReadySentence {
+    /// The audio.
+    pub speech: Speech,
+    /// What it answers.
+    pub intent: Option<String>,
+    /// When it was there.
+    pub at: Now,
+    /// How long that took.
+    pub tts_ms: u64,
+}
 
 /// The voice of one connection.
 pub struct Voice {
     playout: Playout,
-    ready: Ready,
+    /// Sentences that are ready but wait for one before them. What is still to come of
+    /// them waits at the provider.
+    ready: BTreeMap<SentenceId, ReadySentence>,
+    /// What is still to come of sentences that are queued.
+    growing: BTreeMap<SentenceId, Growing>,
+    /// Why the rest of a sentence that is played will not come, and after how long.
+    broken: BTreeMap<SentenceId, (u64, TtsFailure)>,
     intents: BTreeMap<SentenceId, Option<String>>,
     way_out: WayOut,
+}
+
+struct Growing {
+    stream: SpeechStream,
+    since: Now,
+    tts_ms: u64,
 }
 
 struct WayOut {
@@ -62,12 +86,26 @@ impl Voice {
             scratch: Vec::new(),
             shared,
         };
-        Self { playout, ready: Ready::new(), intents: BTreeMap::new(), way_out }
+        Self {
+            playout,
+            ready: BTreeMap::new(),
+            growing: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            way_out,
+        }
     }
 
-    /// Takes a sentence whose audio is there.
-    pub fn add_ready(&mut self, sentence: SentenceId, audio: SpeechAudio, intent: Option<String>) {
-        self.ready.insert(sentence, (audio, intent));
+    /// Takes a sentence that is ready.
+    pub fn add_ready(&mut self, sentence: SentenceId, ready: ReadySentence) {
+        self.ready.insert(sentence, ready);
+    }
+
+    /// Sentences of which something is still to come.
+    #[must_use]
+    pub fn growing(&self) -> usize {
+        let is_growing = |ready: &&ReadySentence| matches!(ready.speech, Speech::Growing(_));
+        self.growing.len() + self.ready.values().filter(is_growing).count()
     }
 
     /// Queues every ready sentence that no missing one comes before.
@@ -76,10 +114,65 @@ impl Voice {
             if oldest_missing.is_some_and(|missing| missing < sentence) {
                 return;
             }
-            if let Some((audio, intent)) = self.ready.remove(&sentence) {
-                self.intents.insert(sentence, intent);
-                self.playout.enqueue(sentence, audio);
+            if let Some(ready) = self.ready.remove(&sentence) {
+                self.queue(sentence, ready);
             }
+        }
+    }
+
+    fn queue(&mut self, sentence: SentenceId, ready: ReadySentence) {
+        let ReadySentence { speech, intent, at: since, tts_ms } = ready;
+        self.intents.insert(sentence, intent);
+        match speech {
+            Speech::Whole(audio) => self.playout.enqueue(sentence, audio),
+            Speech::Growing(stream) => {
+                self.growing.insert(sentence, Growing { stream, since, tts_ms });
+                self.playout.enqueue_growing(sentence);
+            }
+        }
+    }
+
+    /// Takes the next thing that came of a queued sentence, and has `task` woken for the
+    /// one after the last. Returns whether there was any.
+    pub fn grow(
+        &mut self,
+        task: &mut TaskContext<'_>,
+        now: Now,
+        mut tell: impl FnMut(Report),
+    ) -> bool {
+        let came = self.growing.iter_mut().find_map(|(&sentence, growing)| {
+            match growing.stream.poll_piece(task) {
+                Poll::Ready(came) => Some((sentence, came)),
+                Poll::Pending => None,
+            }
+        });
+        let Some((sentence, came)) = came else { return false };
+        match came {
+            Some(Ok(piece)) => self.playout.grow(now, sentence, piece),
+            Some(Err(failure)) => self.break_off(now, sentence, failure, &mut tell),
+            None => {
+                self.growing.remove(&sentence);
+                self.playout.complete(now, sentence);
+            }
+        }
+        true
+    }
+
+    /// What was begun is played as far as it came, and then told.
+    fn break_off(
+        &mut self,
+        now: Now,
+        sentence: SentenceId,
+        failure: TtsFailure,
+        tell: &mut impl FnMut(Report),
+    ) {
+        let Some(growing) = self.growing.remove(&sentence) else { return };
+        let tts_ms = growing.tts_ms + now.ms_since(growing.since);
+        if self.playout.break_off(now, sentence) {
+            self.broken.insert(sentence, (tts_ms, failure));
+        } else {
+            self.intents.remove(&sentence);
+            tell(Report::SentenceFailed { sentence, tts_ms, failure });
         }
     }
 
@@ -97,13 +190,21 @@ impl Voice {
                     self.intents.remove(&sentence);
                     tell(Report::SentenceFinished(sentence));
                 }
+                PlayoutStep::BrokenOff(heard) => {
+                    self.intents.remove(&heard.sentence);
+                    if let Some((tts_ms, failure)) = self.broken.remove(&heard.sentence) {
+                        tell(Report::SentenceBroken { cut: cut_short(heard), tts_ms, failure });
+                    }
+                }
             }
         }
         if self.playout.is_idle() {
             self.way_out.flush(self.playout.epoch());
         }
         let waiting_ms = if self.playout.is_idle() { 0 } else { self.way_out.waiting_ms() };
-        self.way_out.shared.gauges().played(waiting_ms, self.playout.take_late());
+        let gauges = self.way_out.shared.gauges();
+        gauges.played(waiting_ms, self.playout.take_late());
+        gauges.waited_for_speech(self.playout.take_gaps());
     }
 
     /// When [`Voice::play`] has something to do next.
@@ -112,13 +213,21 @@ impl Voice {
         self.playout.poll_timeout()
     }
 
-    /// Falls silent and opens `epoch`. Returns how far each sentence got.
-    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<Heard> {
+    /// Falls silent and opens `epoch`; nothing more is made of what was growing. Returns
+    /// how far each sentence got.
+    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<CutShort> {
         self.ready.clear();
+        self.growing.clear();
+        self.broken.clear();
         self.intents.clear();
         self.way_out.open_epoch(epoch);
-        self.playout.stop(now, epoch)
+        self.playout.stop(now, epoch).into_iter().map(cut_short).collect()
     }
+}
+
+fn cut_short(heard: Heard) -> CutShort {
+    let Heard { sentence, heard, samples, open } = heard;
+    CutShort { sentence, heard_samples: heard, samples, open }
 }
 
 impl WayOut {

@@ -18,6 +18,10 @@ use crate::types::{
 /// service's own, more precise failure comes first.
 const DEADLINE_GRACE_MS: u32 = 1_000;
 
+/// How long a sentence may take to be made once its first audio is there: no longer than
+/// it takes to be said, by a synthesiser that streams in real time.
+const SENTENCE_STREAM_MS_MAX: u32 = 30_000;
+
 /// Longest time for saying what is left when a call ends by itself.
 const FAREWELL_MS_MAX: u32 = 30_000;
 
@@ -366,10 +370,7 @@ impl CallCore {
                 CallOutput::Ask { turn, text, session }
             }
             TurnOutput::Speak { sentence, text, intent } => {
-                // Sentences are made one after the other.
-                let queued =
-                    u32::try_from(self.conversation.sentences_queued()).unwrap_or(u32::MAX);
-                let wait_ms = turns.tts_ms_max.saturating_mul(queued.max(1));
+                let wait_ms = self.sentence_ms_max();
                 self.timers.set(CallTimer::SentenceDeadline(sentence), due(wait_ms));
                 CallOutput::Speak { sentence, text, intent }
             }
@@ -381,6 +382,16 @@ impl CallCore {
             TurnOutput::End { cause } => return self.end(now, cause),
         };
         self.outputs.push_back(output);
+    }
+
+    /// Longest time for the first audio of the sentence that was queued last: those before
+    /// it are made first, one after the other and to their ends.
+    fn sentence_ms_max(&self) -> u32 {
+        let before = self.conversation.sentences_queued().saturating_sub(1);
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
+        let first_ms = self.route.turns.tts_ms_max;
+        let each_ms = first_ms.saturating_add(SENTENCE_STREAM_MS_MAX);
+        each_ms.saturating_mul(before).saturating_add(first_ms)
     }
 
     fn tell(&mut self, turn: Option<TurnId>, kind: CallEventKind) {

@@ -47,6 +47,9 @@ pub(super) struct SandboxArgs {
     /// Let the synthesiser make tones, which costs next to nothing, though flite is installed.
     #[arg(long)]
     tones: bool,
+    /// How many times as fast as it is spoken the synthesiser streams; 0: at once.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    speech_pace: u32,
     /// PEM file of a certificate; everything is asked over https then.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -67,6 +70,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CliError> {
         phrase: args.phrase.clone(),
         faults,
         synthesiser,
+        speech_pace: args.speech_pace,
         tls,
     })?;
     print(&format!("{}\nspeech: {voice}\nCtrl-C ends it.\n", how_to_reach(&sandbox)));

@@ -1,11 +1,15 @@
 //! The playout ledger: what was queued, what is due, and what the caller heard.
 //!
 //! Sentences are played in order. Time decides what is due, never a count of
-//! ticks; the position that was reached decides what was heard. It knows no
-//! sentence's text and makes no decision about turns.
+//! ticks; the position that was reached decides what was heard. A sentence may still
+//! grow: what is not there is not due, and where it runs out the clock stands still
+//! until more comes. It knows no sentence's text and makes no decision about turns.
+
+mod queued;
 
 use std::collections::VecDeque;
 
+use self::queued::{Handing, Queued};
 use crate::types::{Epoch, INNER_RATE, Now, SentenceId, SpeechAudio};
 
 /// The queue of sentences and the play position in it.
@@ -16,27 +20,16 @@ pub struct Playout {
     /// When playing began, and the samples handed over since; `None` while idle.
     running: Option<Run>,
     lead: u64,
-    /// Samples handed over at once, unless a sentence ends before: so many, or, with
-    /// `usize::MAX`, sentences as a whole.
-    frame: usize,
+    handing: Handing,
     /// Pieces handed over after they should have been heard.
     late: u32,
-}
-
-#[derive(Debug)]
-struct Queued {
-    sentence: SentenceId,
-    audio: SpeechAudio,
-    /// Samples handed over.
-    handed: usize,
-    /// Samples that were due by the clock: what the caller heard, roughly.
-    heard: usize,
-    /// `Started` was told.
-    announced: bool,
+    /// Times a sentence went on that had run out.
+    gaps: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Run {
+    /// Put off by as long as the clock stood still.
     since: Now,
     /// Samples finished before the front of the queue, in this run.
     finished: u64,
@@ -48,10 +41,12 @@ struct Run {
 pub enum PlayoutStep {
     /// The sentence's first sample goes out now.
     Started(SentenceId),
-    /// Samples `from..to` of the sentence are due.
+    /// Samples `from..to` of `audio`, the next ones of the sentence, are due.
     Due { sentence: SentenceId, audio: SpeechAudio, from: usize, to: usize },
     /// The sentence was heard to its end.
     Finished(SentenceId),
+    /// What there was of a sentence that broke off was heard.
+    BrokenOff(Heard),
 }
 
 /// How much of a sentence was heard when it was cut off.
@@ -61,34 +56,37 @@ pub struct Heard {
     pub sentence: SentenceId,
     /// Samples heard.
     pub heard: usize,
-    /// Samples it has.
+    /// Samples that came.
     pub samples: usize,
+    /// More was to come: its length is not known.
+    pub open: bool,
 }
 
 impl Playout {
     /// A playout that hands over audio in frames of `frame_ms`, each at most `lead_ms`
-    /// before it is due. A sentence's last frame may be shorter, and what is late is
-    /// handed over together.
+    /// before it is due. The last frame of a sentence, and of what is there of one that
+    /// grows, may be shorter, and what is late is handed over together.
     #[must_use]
     pub fn paced(frame_ms: u32, lead_ms: u32) -> Self {
-        Self::new(INNER_RATE.samples_in_ms(frame_ms), lead_ms)
+        Self::new(Handing::Frames(INNER_RATE.samples_in_ms(frame_ms)), lead_ms)
     }
 
     /// A playout that hands over each sentence whole, at most `lead_ms` before
-    /// the one before it was heard.
+    /// the one before it was heard, and not before it is whole.
     #[must_use]
     pub fn whole_sentences(lead_ms: u32) -> Self {
-        Self::new(usize::MAX, lead_ms)
+        Self::new(Handing::Whole, lead_ms)
     }
 
-    fn new(frame: usize, lead_ms: u32) -> Self {
+    fn new(handing: Handing, lead_ms: u32) -> Self {
         Self {
             epoch: Epoch::default(),
             queue: VecDeque::new(),
             running: None,
             lead: INNER_RATE.samples_in_ms(lead_ms) as u64,
-            frame,
+            handing,
             late: 0,
+            gaps: 0,
         }
     }
 
@@ -104,11 +102,101 @@ impl Playout {
         self.queue.is_empty()
     }
 
-    /// Appends a sentence.
-    pub fn enqueue(&mut self, sentence: SentenceId, audio: SpeechAudio) {
-        self.queue.push_back(Queued { sentence, audio, handed: 0, heard: 0, announced: false });
+    /// Pieces handed over after they should have been heard, since this was asked
+    /// last: the lead was used up, and the caller heard a gap. A sentence that did not
+    /// grow in time is none of them.
+    pub fn take_late(&mut self) -> u32 {
+        std::mem::take(&mut self.late)
     }
 
+    /// Times since this was asked last that the caller heard a gap because a sentence
+    /// did not grow in time.
+    pub fn take_gaps(&mut self) -> u32 {
+        std::mem::take(&mut self.gaps)
+    }
+}
+
+// === What comes ===
+
+impl Playout {
+    /// Appends a sentence.
+    pub fn enqueue(&mut self, sentence: SentenceId, audio: SpeechAudio) {
+        self.queue.push_back(Queued::whole(sentence, audio));
+    }
+
+    /// Appends a sentence that is still to come, piece by piece.
+    pub fn enqueue_growing(&mut self, sentence: SentenceId) {
+        self.queue.push_back(Queued::growing(sentence));
+    }
+
+    /// The next piece of a growing sentence came.
+    pub fn grow(&mut self, now: Now, sentence: SentenceId, piece: SpeechAudio) {
+        self.hold_clock(now);
+        if let Some(queued) = self.growing(sentence) {
+            let was_gap = queued.push(piece);
+            self.gaps = self.gaps.saturating_add(u32::from(was_gap));
+        }
+    }
+
+    /// The growing sentence has all its pieces.
+    pub fn complete(&mut self, now: Now, sentence: SentenceId) {
+        self.hold_clock(now);
+        let handing = self.handing;
+        if let Some(queued) = self.growing(sentence) {
+            queued.complete(handing);
+        }
+    }
+
+    /// No more comes of the growing sentence. If it was begun, it ends where it is, and
+    /// that is told when it is reached; otherwise it is forgotten. Returns whether it
+    /// was begun.
+    pub fn break_off(&mut self, now: Now, sentence: SentenceId) -> bool {
+        self.hold_clock(now);
+        let Some(queued) = self.growing(sentence) else { return false };
+        let begun = queued.announced;
+        queued.break_off();
+        if !begun {
+            self.queue.retain(|queued| queued.sentence != sentence);
+        }
+        begun
+    }
+
+    /// Opens `epoch` and forgets everything that was not heard. Returns how far
+    /// each forgotten sentence got.
+    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<Heard> {
+        self.hold_clock(now);
+        if let Some(run) = self.running.take() {
+            self.mark_heard(run.played(now), run.finished);
+        }
+        self.epoch = epoch;
+        self.queue.drain(..).map(|queued| queued.heard_so_far()).collect()
+    }
+
+    fn growing(&mut self, sentence: SentenceId) -> Option<&mut Queued> {
+        self.queue.iter_mut().find(|queued| queued.sentence == sentence && queued.is_growing())
+    }
+
+    /// Puts the clock off for as long as there was nothing more to be heard. Asked before
+    /// anything comes, so that what comes is heard later, and not faster.
+    fn hold_clock(&mut self, now: Now) {
+        let Some(run) = &mut self.running else { return };
+        let mut heard_until = run.finished;
+        for queued in &mut self.queue {
+            heard_until += queued.playable(self.handing) as u64;
+            if queued.is_growing() {
+                if run.played(now) > heard_until {
+                    run.since = Now(now.0 - nanos_of(heard_until));
+                    queued.starve();
+                }
+                return;
+            }
+        }
+    }
+}
+
+// === What is due ===
+
+impl Playout {
     /// The next thing to do at `now`, until there is none. At most `room`
     /// samples are due at once; a paced playout passes the room of its ring.
     pub fn poll(&mut self, now: Now, room: usize) -> Option<PlayoutStep> {
@@ -116,59 +204,41 @@ impl Playout {
             self.running = None;
             return None;
         }
+        self.hold_clock(now);
         let run = *self.running.get_or_insert(Run { since: now, finished: 0 });
-        let played = samples_in(now.0.saturating_sub(run.since.0));
+        let played = run.played(now);
         self.mark_heard(played, run.finished);
-        if let Some(finished) = self.finish_front() {
-            return Some(PlayoutStep::Finished(finished));
-        }
-        self.due_step(played, run.finished, room)
-    }
-
-    /// Pieces handed over after they should have been heard, since this was asked
-    /// last: the lead was used up, and the caller heard a gap.
-    pub fn take_late(&mut self) -> u32 {
-        std::mem::take(&mut self.late)
+        self.finish_front().or_else(|| self.due_step(played, run.finished, room))
     }
 
     /// When [`Playout::poll`] has something to do next. In the past while there is no
-    /// room for what is due.
+    /// room for what is due; `None` while it waits for a sentence to grow.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
         let run = self.running?;
         let front = self.queue.front()?;
-        let heard_at = run.finished + front.audio.samples().len() as u64;
-        let handed_at = self.next_frame(run.finished).unwrap_or(u64::MAX).saturating_sub(self.lead);
-        Some(Now(run.since.0 + nanos_of(heard_at.min(handed_at))))
+        let heard_at = (!front.is_growing()).then(|| run.finished + front.samples as u64);
+        let handed_at = self.next_frame(run.finished).map(|at| at.saturating_sub(self.lead));
+        let at = heard_at.into_iter().chain(handed_at).min()?;
+        Some(Now(run.since.0 + nanos_of(at)))
     }
 
     /// The horizon (samples of this run) that the next frame waits for.
     fn next_frame(&self, finished: u64) -> Option<u64> {
         let mut begins = finished;
         for queued in &self.queue {
-            if !queued.announced || self.is_whole() && !queued.is_handed() {
+            if !queued.is_playable(self.handing) {
+                return None;
+            }
+            if !queued.announced || self.handing == Handing::Whole && !queued.is_handed() {
                 return Some(begins);
             }
             if !queued.is_handed() {
-                return Some(begins + queued.frame_end(self.frame) as u64);
+                return queued.frame_end(self.handing).map(|end| begins + end as u64);
             }
-            begins += queued.audio.samples().len() as u64;
+            begins += queued.samples as u64;
         }
         None
-    }
-
-    fn is_whole(&self) -> bool {
-        self.frame == usize::MAX
-    }
-
-    /// Opens `epoch` and forgets everything that was not heard. Returns how far
-    /// each forgotten sentence got.
-    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<Heard> {
-        if let Some(run) = self.running.take() {
-            self.mark_heard(samples_in(now.0.saturating_sub(run.since.0)), run.finished);
-        }
-        self.epoch = epoch;
-        self.queue.drain(..).map(|queued| queued.heard_so_far()).collect()
     }
 
     fn mark_heard(&mut self, played: u64, finished: u64) {
@@ -179,25 +249,20 @@ impl Playout {
         }
     }
 
-    fn finish_front(&mut self) -> Option<SentenceId> {
-        let front = self.queue.front()?;
-        let samples = front.audio.samples().len();
-        if !front.announced || front.heard < samples {
-            return None;
-        }
-        let sentence = front.sentence;
-        self.queue.pop_front();
+    fn finish_front(&mut self) -> Option<PlayoutStep> {
+        let over = self.queue.front().is_some_and(Queued::is_over);
+        let over = over.then(|| self.queue.pop_front()).flatten()?;
         if let Some(run) = &mut self.running {
-            run.finished += samples as u64;
+            run.finished += over.samples as u64;
         }
-        Some(sentence)
+        Some(over.last_step())
     }
 
     /// Walks the queue as far as the lead allows beyond what was `played` (samples of
     /// this run).
     fn due_step(&mut self, played: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
         let horizon = played + self.lead;
-        let (whole, frame) = (self.is_whole(), self.frame);
+        let whole = self.handing == Handing::Whole;
         let mut begins = finished;
         for queued in &mut self.queue {
             if begins > horizon {
@@ -205,45 +270,24 @@ impl Playout {
             }
             if !queued.is_handed() || !queued.announced {
                 let due = if whole { u64::MAX } else { horizon - begins };
+                let due = usize::try_from(due).unwrap_or(usize::MAX);
                 let heard_from = begins + queued.handed as u64;
-                let step = queued.step(due, frame, if whole { usize::MAX } else { room });
+                let step = queued.step(due, if whole { usize::MAX } else { room }, self.handing);
                 if matches!(step, Some(PlayoutStep::Due { .. })) && heard_from < played {
                     self.late = self.late.saturating_add(1);
                 }
                 return step;
             }
-            begins += queued.audio.samples().len() as u64;
+            begins += queued.samples as u64;
         }
         None
     }
 }
 
-impl Queued {
-    fn step(&mut self, due: u64, frame: usize, room: usize) -> Option<PlayoutStep> {
-        if !self.announced {
-            self.announced = true;
-            return Some(PlayoutStep::Started(self.sentence));
-        }
-        let due = usize::try_from(due).unwrap_or(usize::MAX).min(self.audio.samples().len());
-        let to = due.min(self.handed.saturating_add(room));
-        if to <= self.handed || to < self.frame_end(frame) {
-            return None;
-        }
-        let from = std::mem::replace(&mut self.handed, to);
-        Some(PlayoutStep::Due { sentence: self.sentence, audio: self.audio.clone(), from, to })
-    }
-
-    fn is_handed(&self) -> bool {
-        self.handed == self.audio.samples().len()
-    }
-
-    /// Where the next frame ends.
-    fn frame_end(&self, frame: usize) -> usize {
-        self.handed.saturating_add(frame).min(self.audio.samples().len())
-    }
-
-    fn heard_so_far(&self) -> Heard {
-        Heard { sentence: self.sentence, heard: self.heard, samples: self.audio.samples().len() }
+impl Run {
+    /// Samples of this run that should have been heard at `now`.
+    fn played(self, now: Now) -> u64 {
+        samples_in(now.0.saturating_sub(self.since.0))
     }
 }
 
@@ -254,6 +298,10 @@ fn samples_in(nanos: u64) -> u64 {
 fn nanos_of(samples: u64) -> u64 {
     (u128::from(samples) * 1_000_000_000).div_ceil(u128::from(INNER_RATE.hz())) as u64
 }
+
+#[cfg(test)]
+#[path = "tests/playout_growth.rs"]
+mod growth_tests;
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +325,7 @@ mod tests {
                     format!("{sentence}: {}..{} ms", from / 16, to / 16)
                 }
                 PlayoutStep::Finished(id) => format!("end {id}"),
+                PlayoutStep::BrokenOff(heard) => format!("{heard:?}"),
             })
             .collect()
     }
@@ -334,8 +383,8 @@ mod tests {
         assert_eq!(
             heard,
             [
-                Heard { sentence: SentenceId(1), heard: 60 * 16, samples: 1600 },
-                Heard { sentence: SentenceId(2), heard: 0, samples: 1600 },
+                Heard { sentence: SentenceId(1), heard: 60 * 16, samples: 1600, open: false },
+                Heard { sentence: SentenceId(2), heard: 0, samples: 1600, open: false },
             ]
         );
         assert!(playout.is_idle());

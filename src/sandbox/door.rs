@@ -5,11 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use super::body::Broken;
 use super::faults::{Fault, FaultProfile};
 use super::problem::Problem;
 
@@ -57,18 +59,20 @@ impl Door {
         let Some(fault) = fault else {
             return self.note(answer.await.unwrap_or_else(HttpResponse::from));
         };
+        if fault == Fault::Break {
+            let response = answer.await.unwrap_or_else(HttpResponse::from);
+            return response.map_body(|_, body| Broken::new(body).boxed());
+        }
         if profile.after_effect {
             // The effect is all that is wanted: this answer gets lost.
             drop(answer.await);
         }
-        match fault {
-            Fault::Status => failed(&profile),
-            Fault::Hang => {
-                wait_ms(FaultProfile::HANG_MS).await;
-                let detail = "the fault profile let this request hang";
-                Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into()
-            }
+        if fault == Fault::Status {
+            return failed(&profile);
         }
+        wait_ms(FaultProfile::HANG_MS).await;
+        let detail = "the fault profile let this request hang";
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into()
     }
 
     /// Lets one utterance of a stream in, or tells what goes wrong with it.

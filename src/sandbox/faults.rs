@@ -19,6 +19,8 @@ pub struct FaultProfile {
     pub retry_after: Option<String>,
     /// Every n-th request is not answered for [`Self::HANG_MS`]. 0: none.
     pub hang_every_nth: u32,
+    /// Every n-th answer breaks off in its middle, speech after a second. 0: none.
+    pub break_every_nth: u32,
     /// The request is carried out before it goes wrong: its answer is lost, its
     /// effect is not.
     pub after_effect: bool,
@@ -32,6 +34,7 @@ impl Default for FaultProfile {
             status: 503,
             retry_after: None,
             hang_every_nth: 0,
+            break_every_nth: 0,
             after_effect: false,
         }
     }
@@ -44,6 +47,8 @@ pub enum Fault {
     Status,
     /// It is not answered for [`FaultProfile::HANG_MS`].
     Hang,
+    /// It is carried out, and its answer breaks off.
+    Break,
 }
 
 /// Why a profile is refused.
@@ -82,14 +87,16 @@ impl FaultProfile {
     }
 
     /// What happens to the `request`-th request, counted from 1. A request that
-    /// is due for both hangs.
+    /// is due for several hangs rather than fails, and fails rather than breaks off.
     #[must_use]
     pub fn fault(&self, request: u64) -> Option<Fault> {
         let is_due = |nth: u32| nth > 0 && request.is_multiple_of(u64::from(nth));
         if is_due(self.hang_every_nth) {
             Some(Fault::Hang)
+        } else if is_due(self.status_every_nth) {
+            Some(Fault::Status)
         } else {
-            is_due(self.status_every_nth).then_some(Fault::Status)
+            is_due(self.break_every_nth).then_some(Fault::Break)
         }
     }
 }
@@ -119,9 +126,13 @@ mod tests {
 
     #[test]
     fn every_nth_request_goes_wrong_and_the_others_do_not() {
-        let profile =
-            FaultProfile { status_every_nth: 2, hang_every_nth: 3, ..FaultProfile::default() };
-        let faults: Vec<Option<Fault>> = (1..=6).map(|request| profile.fault(request)).collect();
+        let profile = FaultProfile {
+            status_every_nth: 2,
+            hang_every_nth: 3,
+            break_every_nth: 5,
+            ..FaultProfile::default()
+        };
+        let faults: Vec<Option<Fault>> = (1..=7).map(|request| profile.fault(request)).collect();
         assert_eq!(
             faults,
             [
@@ -129,8 +140,9 @@ mod tests {
                 Some(Fault::Status),
                 Some(Fault::Hang),
                 Some(Fault::Status),
-                None,
-                Some(Fault::Hang)
+                Some(Fault::Break),
+                Some(Fault::Hang),
+                None
             ]
         );
     }

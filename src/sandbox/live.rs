@@ -98,6 +98,8 @@ struct Hearing {
 enum End {
     /// The client wants it, or is gone.
     Orderly,
+    /// Without a word.
+    Broken,
     Closed(CloseCode, &'static str),
 }
 
@@ -117,6 +119,7 @@ impl Hearing {
             }
         };
         let reason = match end {
+            End::Broken => return,
             End::Orderly => None,
             End::Closed(code, why) => Some(CloseReason { code, description: Some(why.to_owned()) }),
         };
@@ -155,6 +158,7 @@ impl Hearing {
     async fn finalize(&mut self) -> Result<(), End> {
         match self.stand.clone().stt.admit().await {
             Ok(()) => {}
+            Err(Fault::Break) => return Err(End::Broken),
             Err(Fault::Status) => return Err(End::Closed(CloseCode::Error, "NET-0000")),
             Err(Fault::Hang) => {
                 tokio::time::sleep(Duration::from_millis(FaultProfile::HANG_MS.into())).await;

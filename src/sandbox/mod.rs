@@ -9,6 +9,7 @@
 //! beyond a key that is printed in the documentation.
 
 mod admin;
+mod body;
 mod cognigy;
 mod door;
 mod faults;
@@ -58,6 +59,8 @@ pub struct SandboxSettings {
     pub faults: FaultProfiles,
     /// Speaks for the synthesiser; without it words are tones.
     pub synthesiser: Option<Synthesiser>,
+    /// How many times as fast as it is spoken speech is streamed; 0: as fast as it is taken.
+    pub speech_pace: u32,
     /// What it shows, to be asked over `https` only.
     pub tls: Option<ServerConfig>,
 }
@@ -70,6 +73,7 @@ impl Default for SandboxSettings {
             phrase: "what time is breakfast".to_owned(),
             faults: FaultProfiles::default(),
             synthesiser: None,
+            speech_pace: 0,
             tls: None,
         }
     }
@@ -185,6 +189,7 @@ struct Stand {
     url_token: Secret,
     phrase: String,
     synthesiser: Option<Synthesiser>,
+    speech_pace: u32,
     dialog: Door,
     tts: Door,
     stt: Door,
@@ -201,6 +206,7 @@ impl Stand {
             url_token: Secret::new(DEFAULT_URL_TOKEN),
             phrase: settings.phrase,
             synthesiser: settings.synthesiser,
+            speech_pace: settings.speech_pace,
             dialog: Door::with_profile(settings.faults.dialog),
             tts: Door::with_profile(settings.faults.tts),
             stt: Door::with_profile(settings.faults.stt),

@@ -2,7 +2,7 @@
 //! `POST /v1/audio/transcriptions`.
 //!
 //! Synthesis is real speech where the sandbox was given a synthesiser, and a tone
-//! per word otherwise. Recognition always hears the configured phrase: it proves
+//! per word otherwise, streamed piece by piece. Recognition always hears the configured phrase: it proves
 //! the contract, not an ear.
 
 use std::f32::consts::TAU;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Stand;
+use super::body::Streamed;
 use super::multipart::{self, Part};
 use super::problem::{BodyResult, Problem, credential, read_bytes, read_json};
 
@@ -97,7 +98,8 @@ async fn synthesize(
                 .map_err(|reason| Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason))?,
         };
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        Ok(HttpResponse::Ok().content_type("audio/l16;rate=16000;channels=1").body(bytes))
+        let body = Streamed::new(bytes, stand.speech_pace);
+        Ok(HttpResponse::Ok().content_type("audio/l16;rate=16000;channels=1").body(body))
     };
     stand.tts.serve(order).await
 }

@@ -230,6 +230,65 @@ async fn the_synthesiser_speaks_with_the_voice_it_was_given() {
     bench.sandbox.stop().await;
 }
 
+/// A synthesiser of sentences of two seconds.
+fn at_pace(speech_pace: u32, faults: FaultProfiles) -> RunningSandbox {
+    let synthesiser: Synthesiser = Arc::new(|_| Box::pin(async { Ok(vec![7; 32_000]) }));
+    let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let synthesiser = Some(synthesiser);
+    let settings =
+        SandboxSettings { addr, synthesiser, speech_pace, faults, ..SandboxSettings::default() };
+    start(settings).expect("a free loopback port")
+}
+
+async fn speak(bench: &Bench) -> Response {
+    let order = json!({
+        "text": "hello",
+        "voice": "slt",
+        "sampleRateHertz": 16000,
+        "audioEncoding": "LINEAR16",
+    });
+    bench.post("/tts/synthesize", "Bearer sandbox-key", &order).await
+}
+
+#[actix_web::test]
+async fn speech_is_streamed_in_pieces_and_as_fast_as_it_is_told() {
+    let mut bench = Bench::start(FaultProfiles::default());
+    let fast = std::mem::replace(&mut bench.sandbox, at_pace(4, FaultProfiles::default()));
+    fast.stop().await;
+    let begun = tokio::time::Instant::now();
+    let mut speech = speak(&bench).await;
+    assert_eq!(speech.headers()["transfer-encoding"], "chunked");
+    assert_eq!(speech.content_length(), None);
+    let first = speech.chunk().await.unwrap().expect("the first piece");
+    assert!((1..64_000).contains(&first.len()), "{} bytes", first.len());
+    let rest = speech.bytes().await.unwrap();
+    assert_eq!(first.len() + rest.len(), 64_000);
+    // Twenty pieces, the first one at once.
+    assert!(begun.elapsed().as_millis() >= 19 * 25, "{:?}", begun.elapsed());
+    bench.sandbox.stop().await;
+}
+
+#[actix_web::test]
+async fn an_answer_may_break_off_in_its_middle() {
+    let breaks = || FaultProfile { break_every_nth: 1, ..FaultProfile::default() };
+    let faults = FaultProfiles { dialog: breaks(), tts: breaks(), ..FaultProfiles::default() };
+    let mut bench = Bench::start(FaultProfiles::default());
+    std::mem::replace(&mut bench.sandbox, at_pace(0, faults)).stop().await;
+    let mut speech = speak(&bench).await;
+    let mut heard = 0;
+    while let Ok(Some(piece)) = speech.chunk().await {
+        heard += piece.len();
+    }
+    assert_eq!(heard, 32_000, "a second of it");
+    let turn = bench.ask(&turn("hello", &Value::Null)).await;
+    assert_eq!(turn.status(), StatusCode::OK);
+    assert!(turn.bytes().await.is_err(), "half an answer");
+    let stats = bench.stats().await;
+    assert_eq!((&stats["tts"]["faults"], &stats["dialog"]["faults"]), (&json!(1), &json!(1)));
+    assert_eq!(stats["turns_by_session"], json!({"call-1": 1}), "the turn ran");
+    bench.sandbox.stop().await;
+}
+
 #[actix_web::test]
 async fn the_recogniser_hears_the_configured_phrase_in_any_wav_recording() {
     let bench = Bench::start(FaultProfiles::default());

@@ -1,16 +1,16 @@
 //! A synthesiser behind `POST {endpoint}/tts/synthesize` with a bearer key.
 //!
-//! The answer is 16 kHz speech, raw or as a WAV file. One request for a sentence, no
-//! repetition; dropping the request stops it.
+//! The answer is 16 kHz speech, raw or as a WAV file, and heard while it comes. One
+//! request for a sentence, no repetition; dropping the answer stops it.
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use serde::Serialize;
 
 use super::credentials::{CredentialSource, Environment};
-use super::http::{self, Answer};
+use super::http::{self, Incoming};
 use super::providers::ProviderError;
-use super::{Health, ServiceFuture, TextToSpeech, TtsRequest, wav};
+use super::{Health, ServiceFuture, Speech, SpeechSource, TextToSpeech, TtsRequest, wav};
 use crate::config::GenericHttpSettings;
 use crate::types::{INNER_RATE, Secret, SpeechAudio, TtsFailure};
 
@@ -60,7 +60,9 @@ impl GenericTts {
         })
     }
 
-    async fn speak(&self, request: TtsRequest) -> Result<SpeechAudio, TtsFailure> {
+    /// The deadline is for the first audio; from there on the limits of all growing
+    /// speech count.
+    async fn begin(&self, request: TtsRequest) -> Result<Speech, TtsFailure> {
         let body = http::json_body(&SentenceBody {
             text: request.text.expose(),
             voice: if request.voice.is_empty() { VOICE } else { &request.voice },
@@ -75,7 +77,11 @@ impl GenericTts {
             .body(body);
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let post = http::traced(post, request.trace);
-        read_speech(&http::exchange(post, AUDIO_BYTES_MAX, ms_max).await?)
+        http::within(ms_max, async {
+            let incoming = http::open(post, AUDIO_BYTES_MAX).await?;
+            Speech::begin(Body::new(incoming)?).await
+        })
+        .await
     }
 
     /// Asks the address itself: a sentence would cost money. Whether the key is accepted
@@ -99,7 +105,11 @@ impl TextToSpeech for GenericTts {
         &self,
         request: TtsRequest,
     ) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
-        Box::pin(self.speak(request))
+        Box::pin(async move { self.begin(request).await?.whole().await })
+    }
+
+    fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
+        Box::pin(self.begin(request))
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
@@ -107,12 +117,32 @@ impl TextToSpeech for GenericTts {
     }
 }
 
-fn read_speech(answer: &Answer) -> Result<SpeechAudio, TtsFailure> {
-    let failed = |message: String| TtsFailure::Failed { message };
-    // Played as audio, an error message in a 200 answer would be noise.
-    if answer.media_type.starts_with("text/") || answer.media_type == "application/json" {
-        return Err(failed("the answer is declared as text or JSON, not as audio".to_owned()));
+/// The answer's body, read as it comes.
+struct Body {
+    incoming: Incoming,
+    reader: wav::Reader,
+}
+
+impl Body {
+    fn new(incoming: Incoming) -> Result<Self, TtsFailure> {
+        let media_type = incoming.media_type.as_str();
+        // Played as audio, an error message in a 200 answer would be noise.
+        if media_type.starts_with("text/") || media_type == "application/json" {
+            let message = "the answer is declared as text or JSON, not as audio".to_owned();
+            return Err(TtsFailure::Failed { message });
+        }
+        Ok(Self { incoming, reader: wav::Reader::default() })
     }
-    let samples = wav::decode(&answer.body).map_err(|error| failed(error.to_string()))?;
-    Ok(SpeechAudio::new(samples))
+}
+
+impl SpeechSource for Body {
+    async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
+        let chunk = self.incoming.chunk().await?;
+        let read = match &chunk {
+            Some(bytes) => self.reader.read(bytes, samples),
+            None => self.reader.end(samples),
+        };
+        read.map_err(|error| TtsFailure::Failed { message: error.to_string() })?;
+        Ok(chunk.is_some())
+    }
 }

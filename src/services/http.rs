@@ -1,5 +1,6 @@
 //! What every provider behind HTTP needs: a client with limits, one bounded
-//! exchange, and errors that say whether the request may have been seen.
+//! exchange, an answer that is read as it comes, and errors that say whether the
+//! request may have been seen.
 //!
 //! It never follows a redirect, never uses the system's proxy, never retries by
 //! itself, and its errors carry neither addresses nor what the other side wrote.
@@ -87,6 +88,16 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+/// A 2xx answer whose body is still coming. Dropping it ends the exchange.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// As that of an [`Answer`].
+    pub(super) media_type: String,
+    response: Response,
+    bytes_max: usize,
+    bytes_left: usize,
+}
+
 /// Reads the address in `setting`: `http` or `https`, a host, and no user name or
 /// password, which belong into a key. A slash at the end makes no difference.
 pub(super) fn address(setting: &'static str, text: &str) -> Result<Url, HttpSetupError> {
@@ -154,12 +165,9 @@ pub(super) async fn exchange(
     ms_max: u32,
 ) -> Result<Answer, ExchangeError> {
     within(ms_max, async {
-        let response = send(request).await?;
-        if !response.status().is_success() {
-            return Err(status_of(&response));
-        }
-        let media_type = media_type(response.headers());
-        Ok(Answer { media_type, body: read_body(response, bytes_max).await? })
+        let mut incoming = open(request, bytes_max).await?;
+        let body = incoming.rest().await?;
+        Ok(Answer { media_type: incoming.media_type, body })
     })
     .await
 }
@@ -180,13 +188,57 @@ pub(super) async fn switch_protocol(
     }
 }
 
+/// Sends `request` and reads the head of a 2xx answer, whose body has at most `bytes_max`
+/// bytes. How long that and each part of the body may take is for the caller to say, by
+/// [`within`].
+pub(super) async fn open(
+    request: RequestBuilder,
+    bytes_max: usize,
+) -> Result<Incoming, ExchangeError> {
+    let response = send(request).await?;
+    if !response.status().is_success() {
+        return Err(status_of(&response));
+    }
+    Incoming::new(response, bytes_max)
+}
+
+impl Incoming {
+    fn new(response: Response, bytes_max: usize) -> Result<Self, ExchangeError> {
+        if response.content_length().is_some_and(|length| length > bytes_max as u64) {
+            return Err(ExchangeError::TooLong { bytes_max });
+        }
+        let media_type = media_type(response.headers());
+        Ok(Self { media_type, response, bytes_max, bytes_left: bytes_max })
+    }
+
+    /// The next part of the body, of any size; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, ExchangeError> {
+        let chunk = self.response.chunk().await.map_err(|_| ExchangeError::Broken)?;
+        let length = chunk.as_ref().map_or(0, Bytes::len);
+        let left = self.bytes_left.checked_sub(length);
+        self.bytes_left = left.ok_or(ExchangeError::TooLong { bytes_max: self.bytes_max })?;
+        Ok(chunk)
+    }
+
+    async fn rest(&mut self) -> Result<Bytes, ExchangeError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
 /// Sends the `request` of a health check. Every status is an answer; the body is
 /// returned as far as it is short and text.
 pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), ExchangeError> {
     within(CHECK_MS_MAX, async {
         let response = send(request).await?;
         let status = response.status().as_u16();
-        let body = read_body(response, CHECK_BYTES_MAX).await.unwrap_or_default();
+        let body = match Incoming::new(response, CHECK_BYTES_MAX) {
+            Ok(mut incoming) => incoming.rest().await.unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     })
     .await
@@ -231,12 +283,14 @@ macro_rules! speech_failure_from_exchange {
 
 speech_failure_from_exchange!(SttFailure, TtsFailure);
 
-async fn within<T>(
+/// What comes of `exchange` within `ms_max`; its future is dropped then.
+pub(super) async fn within<T, F: From<ExchangeError>>(
     ms_max: u32,
-    exchange: impl Future<Output = Result<T, ExchangeError>>,
-) -> Result<T, ExchangeError> {
+    exchange: impl Future<Output = Result<T, F>>,
+) -> Result<T, F> {
     let limit = Duration::from_millis(u64::from(ms_max));
-    tokio::time::timeout(limit, exchange).await.unwrap_or(Err(ExchangeError::TimedOut))
+    let outcome = tokio::time::timeout(limit, exchange).await;
+    outcome.unwrap_or_else(|_| Err(ExchangeError::TimedOut.into()))
 }
 
 fn status_of(response: &Response) -> ExchangeError {
@@ -262,21 +316,6 @@ fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     certificate
         || within.is_some_and(|within| is_distrust(within))
         || error.source().is_some_and(is_distrust)
-}
-
-async fn read_body(mut response: Response, bytes_max: usize) -> Result<Bytes, ExchangeError> {
-    let too_long = ExchangeError::TooLong { bytes_max };
-    if response.content_length().is_some_and(|length| length > bytes_max as u64) {
-        return Err(too_long);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| ExchangeError::Broken)? {
-        if body.len() + chunk.len() > bytes_max {
-            return Err(too_long);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 fn media_type(headers: &HeaderMap) -> String {

@@ -16,6 +16,7 @@ mod echo;
 mod fixed;
 mod generic_http;
 mod governor;
+mod growing_speech;
 mod http;
 mod jitter;
 mod live_speech;
@@ -32,6 +33,7 @@ mod wav;
 mod websocket;
 
 pub use credentials::{CredentialError, Environment, process_environment};
+pub use growing_speech::{Speech, SpeechSource, SpeechStream};
 pub use http::HttpSetupError;
 pub use live_speech::{LiveSpeech, SpeechFeed};
 pub use otlp::TraceExport;
@@ -78,9 +80,15 @@ pub trait DialogBackend: Send + Sync + 'static {
 
 /// Turns a sentence into speech.
 pub trait TextToSpeech: Send + Sync + 'static {
-    /// Speaks one sentence, at the inner rate.
+    /// Speaks one sentence, at the inner rate, whole.
     fn synthesize(&self, request: TtsRequest)
     -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>>;
+
+    /// Speaks one sentence so that it can be heard as soon as its first audio is there,
+    /// if the provider can do that; otherwise whole as well.
+    fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
+        Box::pin(async move { self.synthesize(request).await.map(Speech::from) })
+    }
 
     /// Finds out whether the provider could work now, without side effects.
     fn check(&self) -> ServiceFuture<'_, Health>;
@@ -110,7 +118,7 @@ pub struct TtsRequest {
     pub voice: String,
     /// BCP 47 tag, for example `en-US`.
     pub language: String,
-    /// Longest time for the answer.
+    /// Longest time for the answer, or for its first audio where it is a growing one.
     pub answer_ms_max: u32,
     /// Its place in the call's trace, where there is one.
     pub trace: Option<TraceParent>,

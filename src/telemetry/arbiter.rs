@@ -44,6 +44,8 @@ pub struct Carried {
     pub bytes_out: u64,
     /// Pieces of reply audio handed over after they should have been heard.
     pub late_frames: u64,
+    /// Gaps in reply audio because the synthesiser was slower than it is spoken.
+    pub reply_gaps: u64,
 }
 
 impl ArbiterMeter {
@@ -99,9 +101,10 @@ impl ArbiterMeter {
 
     /// Tells what one call carried.
     pub fn carried(&self, carried: Carried) {
-        let Carried { bytes_in, bytes_out, late_frames } = carried;
+        let Carried { bytes_in, bytes_out, late_frames, reply_gaps } = carried;
         self.metrics.count(Metric::MediaBytes, &["in"], bytes_in);
         self.metrics.count(Metric::MediaBytes, &["out"], bytes_out);
+        self.metrics.count(Metric::ReplyAudioGaps, &[], reply_gaps);
         self.late_frames.increment(late_frames);
     }
 }
@@ -111,5 +114,6 @@ impl std::ops::AddAssign for Carried {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.late_frames += other.late_frames;
+        self.reply_gaps += other.reply_gaps;
     }
 }

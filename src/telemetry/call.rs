@@ -133,8 +133,11 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         K::SttFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
         K::DialogReplied { next_state: Some(state), .. } => none.text("next_state", state),
         K::DialogFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
-        K::SentenceSynthesized { sentence, audio_ms, .. } => {
-            none.number("sentence", sentence.0).number("reply_audio_ms", *audio_ms)
+        K::SentenceSynthesized { sentence, audio_ms: Some(ms), .. } => {
+            none.number("sentence", sentence.0).number("reply_audio_ms", *ms)
+        }
+        K::SentenceSynthesized { sentence, audio_ms: None, .. } => {
+            none.number("sentence", sentence.0)
         }
         K::TtsFailed { sentence, failure, .. } => {
             failed(failure.as_str(), failure.to_string()).number("sentence", sentence.0)

@@ -117,7 +117,11 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_dialog_latency_seconds",
         "Answer time of the dialog platform, waiting and retries included",
     ),
-    latency(Metric::TtsLatency, "antiphon_tts_latency_seconds", "Answer time of the synthesiser"),
+    latency(
+        Metric::TtsLatency,
+        "antiphon_tts_latency_seconds",
+        "Answer time of the synthesiser, up to the first audio where it streams",
+    ),
     histogram(
         Metric::ResponseLatency,
         "antiphon_response_latency_seconds",
@@ -154,7 +158,7 @@ pub(super) const SPECS: &[Spec] = &[
     counter(
         Metric::TtsFailures,
         "antiphon_tts_failures_total",
-        "Sentences without audio",
+        "Sentences without audio, or without all of it",
         &[PROVIDER_FAILURE],
     ),
     counter(
@@ -173,6 +177,12 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::AudioStale,
         "antiphon_audio_stale_samples_total",
         "Reply audio of an old epoch dropped instead of played, at 16 kHz",
+        &[],
+    ),
+    counter(
+        Metric::ReplyAudioGaps,
+        "antiphon_reply_audio_gaps_total",
+        "Gaps in reply audio because the synthesiser streamed it slower than it is spoken",
         &[],
     ),
     counter(

@@ -75,6 +75,7 @@ pub(super) enum Metric {
     AudioDropped,
     AudioMissing,
     AudioStale,
+    ReplyAudioGaps,
     RateSuspicions,
     InputsRefused,
     ChildRestarts,

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::sentences::words_heard;
 use crate::types::{CallerText, INNER_RATE, SentenceId, TurnId};
 
+/// How long a letter takes to be said, slowly: where it is not known how long a sentence
+/// would have been, less counts as heard rather than more.
+const LETTER_MS_MAX: u32 = 80;
+
 /// Why a sentence is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,8 +48,11 @@ pub struct CutShort {
     pub sentence: SentenceId,
     /// Samples heard, at the inner rate.
     pub heard_samples: usize,
-    /// Samples it has; 0 when its audio was not there yet.
+    /// Samples that came; 0 when its audio was not there yet.
     pub samples: usize,
+    /// More was to come: how long it would have been is not known.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// One sentence of the bot.
@@ -125,16 +132,30 @@ impl BotSpeech {
         CallerText::new(std::mem::take(&mut self.heard).join(" "))
     }
 
+    /// Adds what was heard of a sentence in the queue that was cut off.
+    pub fn add_heard(&mut self, cut: CutShort) {
+        if let Some(sentence) = self.get(cut.sentence).cloned() {
+            self.add_heard_part(&sentence, cut);
+        }
+    }
+
     /// Adds what was heard of a sentence that was cut off.
     pub fn add_heard_part(&mut self, sentence: &Sentence, cut: CutShort) {
         if cut.samples > 0 {
-            let words = words_heard(sentence.text.expose(), cut.heard_samples, cut.samples);
+            let text = sentence.text.expose();
+            let whole = if cut.open { cut.samples.max(samples_max(text)) } else { cut.samples };
+            let words = words_heard(text, cut.heard_samples, whole);
             self.heard.extend((!words.is_empty()).then(|| words.to_owned()));
         }
     }
 }
 
-/// Milliseconds of the cut sentences that were not heard.
+/// How long a text is at most when it is spoken.
+fn samples_max(text: &str) -> usize {
+    text.chars().count() * INNER_RATE.samples_in_ms(LETTER_MS_MAX)
+}
+
+/// Milliseconds of the cut sentences that were there and not heard.
 pub(super) fn unheard_ms(cuts: &[CutShort]) -> u64 {
     let samples: usize = cuts.iter().map(|cut| cut.samples.saturating_sub(cut.heard_samples)).sum();
     INNER_RATE.ms_of_samples(samples as u64)

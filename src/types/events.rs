@@ -165,9 +165,9 @@ pub enum CallEventKind {
     },
     /// The dialog platform failed.
     DialogFailed { failure: DialogFailure, dialog_ms: u64 },
-    /// A sentence has its audio.
-    SentenceSynthesized { sentence: SentenceId, tts_ms: u64, audio_ms: u64 },
-    /// A sentence will not be heard.
+    /// A sentence has its audio, or the beginning of it: then its length is not known.
+    SentenceSynthesized { sentence: SentenceId, tts_ms: u64, audio_ms: Option<u64> },
+    /// A sentence will not be heard, or not to its end.
     TtsFailed { sentence: SentenceId, failure: TtsFailure, tts_ms: u64 },
     /// The first audio of a turn's answer went out: the turn is answered.
     TurnAnswered { intent: Option<String>, confidence: Option<f32>, timings: TurnTimings },

@@ -4,4 +4,5 @@
 mod calls;
 mod intake;
 pub(crate) mod stage;
+mod streaming;
 mod supervision;

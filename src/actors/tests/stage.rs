@@ -14,8 +14,8 @@ use crate::actors::{
 };
 use crate::config::LimitSettings;
 use crate::services::{
-    DialogBackend, Health, LiveSpeech, PromptCache, ServiceFuture, SpeechToText, SttRequest,
-    TextToSpeech, TtsRequest,
+    DialogBackend, Health, LiveSpeech, PromptCache, ServiceFuture, Speech, SpeechSource,
+    SpeechToText, SttRequest, TextToSpeech, TtsRequest,
 };
 use crate::telemetry::{QueueLimits, Telemetry};
 use crate::types::{
@@ -48,6 +48,8 @@ pub struct Script {
     pub tts_ms: u64,
     /// Milliseconds a spoken sentence lasts.
     pub sentence_ms: u32,
+    /// How sentences come when they grow.
+    pub streaming: Option<Streaming>,
     /// What the platform says to each text.
     pub reply: fn(&str) -> Result<&'static str, DialogFailure>,
 }
@@ -61,6 +63,7 @@ impl Default for Script {
             dialog_ms: 50,
             tts_ms: 20,
             sentence_ms: 400,
+            streaming: None,
             reply: |text| match text {
                 "one" => Ok("First answer. It goes on."),
                 "two" => Ok("Second answer."),
@@ -68,6 +71,53 @@ impl Default for Script {
             },
         }
     }
+}
+
+/// A synthesiser that streams: so much audio every so many milliseconds.
+#[derive(Clone, Copy)]
+pub struct Streaming {
+    pub piece_ms: u32,
+    pub every_ms: u64,
+    /// Behind so much audio, it waits for so long.
+    pub stalls: Option<(u32, u64)>,
+    /// Every sentence breaks off behind so much audio.
+    pub breaks_at_ms: Option<u32>,
+}
+
+/// Ten times as fast as it is spoken.
+impl Default for Streaming {
+    fn default() -> Self {
+        Self { piece_ms: 100, every_ms: 10, stalls: None, breaks_at_ms: None }
+    }
+}
+
+/// One sentence on its way.
+struct Spoken {
+    streaming: Streaming,
+    sent: usize,
+    samples: usize,
+    _alive: Arc<()>,
+}
+
+impl SpeechSource for Spoken {
+    async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
+        let Streaming { piece_ms, every_ms, stalls, breaks_at_ms } = self.streaming;
+        let is_at = |ms: u32| self.sent == INNER_RATE.samples_in_ms(ms);
+        if breaks_at_ms.is_some_and(is_at) {
+            return Err(TtsFailure::Unavailable { message: "it broke".to_owned() });
+        }
+        let stalled_ms = stalls.filter(|&(at_ms, _)| is_at(at_ms)).map_or(0, |(_, ms)| ms);
+        tokio::time::sleep(Duration::from_millis(every_ms + stalled_ms)).await;
+        let to = self.samples.min(self.sent + INNER_RATE.samples_in_ms(piece_ms));
+        samples.extend((self.sent..to).map(sound_at));
+        self.sent = to;
+        Ok(to < self.samples)
+    }
+}
+
+/// A sound of which no stretch is like another one near it.
+pub fn sound_at(sample: usize) -> i16 {
+    ((sample * 31 + 7) % 20_011) as i16
 }
 
 /// The scripted services; they count what they were asked.
@@ -78,6 +128,10 @@ pub struct Services {
     pub followed: Mutex<Vec<Vec<usize>>>,
     /// Calls that are of no interest any more.
     pub forgotten: Mutex<Vec<CallId>>,
+    /// Sentences that were asked for.
+    pub sentences: AtomicU32,
+    /// Held once by this and once by every sentence that is on its way.
+    pub streams: Arc<()>,
     pub asked: Mutex<Vec<String>>,
     pub sessions: Mutex<Vec<serde_json::Value>>,
 }
@@ -156,6 +210,19 @@ impl TextToSpeech for Services {
         })
     }
 
+    fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
+        self.sentences.fetch_add(1, Ordering::Relaxed);
+        let Some(streaming) = self.script.streaming else {
+            return Box::pin(async { self.synthesize(request).await.map(Speech::from) });
+        };
+        let samples = INNER_RATE.samples_in_ms(self.script.sentence_ms);
+        let alive = Arc::clone(&self.streams);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.script.tts_ms)).await;
+            Speech::begin(Spoken { streaming, sent: 0, samples, _alive: alive }).await
+        })
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         Box::pin(async { Health::Ready(String::new()) })
     }
@@ -189,6 +256,8 @@ impl Stage {
             heard: AtomicU32::new(0),
             followed: Mutex::default(),
             forgotten: Mutex::default(),
+            sentences: AtomicU32::new(0),
+            streams: Arc::default(),
             asked: Mutex::default(),
             sessions: Mutex::default(),
         });
@@ -258,6 +327,8 @@ pub struct Caller {
     pub input: LegInput,
     pub told: Arc<Mutex<Vec<Told>>>,
     pub events: Arc<Mutex<Vec<CallEventKind>>>,
+    /// Every sample that was played.
+    pub audio: Arc<Mutex<Vec<i16>>>,
     pub resumed: bool,
     listening: tokio::task::JoinHandle<()>,
 }
@@ -266,8 +337,11 @@ impl Caller {
     fn new(leg: Leg) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let events = Arc::new(Mutex::new(Vec::new()));
-        let listening = actix_rt::spawn(listen(leg.output, Arc::clone(&told), Arc::clone(&events)));
-        Self { input: leg.input, told, events, resumed: leg.resumed, listening }
+        let audio = Arc::new(Mutex::new(Vec::new()));
+        let hearing =
+            listen(leg.output, Arc::clone(&told), Arc::clone(&events), Arc::clone(&audio));
+        let listening = actix_rt::spawn(hearing);
+        Self { input: leg.input, told, events, audio, resumed: leg.resumed, listening }
     }
 
     /// Sends audio in pieces of `piece_ms`, at real-time pace.
@@ -317,11 +391,22 @@ async fn listen(
     mut output: LegOutput,
     told: Arc<Mutex<Vec<Told>>>,
     events: Arc<Mutex<Vec<CallEventKind>>>,
+    audio: Arc<Mutex<Vec<i16>>>,
 ) {
+    let samples = |bytes: &[u8]| {
+        let pairs = bytes.chunks_exact(2);
+        audio.lock().extend(pairs.map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+    };
     while let Some(command) = output.next().await {
         let what = match command {
-            LegCommand::Audio { bytes, .. } => Told::Audio(bytes.len() / 2),
-            LegCommand::Sentence { intent, .. } => Told::Sentence(intent.unwrap_or_default()),
+            LegCommand::Audio { bytes, .. } => {
+                samples(&bytes);
+                Told::Audio(bytes.len() / 2)
+            }
+            LegCommand::Sentence { intent, bytes, .. } => {
+                samples(&bytes);
+                Told::Sentence(intent.unwrap_or_default())
+            }
             LegCommand::Flush { .. } => Told::Flush,
             LegCommand::Event(event) => {
                 events.lock().push(event.kind.clone());

@@ -4,6 +4,7 @@ mod cognigy_dialogs;
 mod cognigy_rest;
 mod scripted_server;
 mod speech;
+mod streamed_speech;
 
 pub(super) use self::scripted_server::ReservedPort;
 use crate::types::{CallId, DialogReply, DialogRequest, Private, TurnId, UserId};

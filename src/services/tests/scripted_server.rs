@@ -23,6 +23,9 @@ pub(super) enum Step {
     Break,
     /// Breaks the connection in the middle of the answer.
     BreakInBody,
+    /// Answers with these chunks, a while apart; without an end it breaks off then, or
+    /// with `None` waits until the reader goes.
+    Stream { every_ms: u64, chunks: Vec<Vec<u8>>, ends: Option<bool> },
     /// Answers with as many MB as the reader takes, up to 100.
     Flood,
 }
@@ -81,6 +84,7 @@ struct Notes {
     in_flight: usize,
     in_flight_max: usize,
     flooded_bytes: usize,
+    left: usize,
 }
 
 /// The running server. It ends with the test's runtime.
@@ -139,6 +143,11 @@ impl ScriptedServer {
         self.notes.lock().in_flight_max
     }
 
+    /// Streams whose reader went before they ended.
+    pub(super) fn left(&self) -> usize {
+        self.notes.lock().left
+    }
+
     pub(super) fn flooded_bytes(&self) -> usize {
         self.notes.lock().flooded_bytes
     }
@@ -195,7 +204,38 @@ impl ScriptedServer {
                 self.flood(stream).await;
                 false
             }
+            Step::Stream { every_ms, chunks, ends } => {
+                self.stream(stream, every_ms, &chunks, ends).await
+            }
             Step::Slow { .. } => unreachable!("a slow step holds another kind of step"),
+        }
+    }
+
+    async fn stream(
+        &self,
+        stream: &mut TcpStream,
+        every_ms: u64,
+        chunks: &[Vec<u8>],
+        ends: Option<bool>,
+    ) -> bool {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).await.ok();
+        for chunk in chunks {
+            let size = format!("{:x}\r\n", chunk.len());
+            let framed = [size.as_bytes(), chunk.as_slice(), b"\r\n"].concat();
+            stream.write_all(&framed).await.ok();
+            if every_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(every_ms)).await;
+            }
+        }
+        match ends {
+            Some(true) => stream.write_all(b"0\r\n\r\n").await.is_ok(),
+            Some(false) => false,
+            None => {
+                read_more(stream, &mut Vec::new()).await;
+                self.notes.lock().left += 1;
+                false
+            }
         }
     }
 

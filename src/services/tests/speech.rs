@@ -111,16 +111,16 @@ async fn a_recogniser_without_a_list_of_models_is_ready_and_one_that_refuses_the
     assert!(text.contains("OPENAI_API_KEY") && !text.contains(KEY), "{text}");
 }
 
-fn synthesiser(server: &ScriptedServer) -> GenericTts {
+pub(super) fn synthesiser(server: &ScriptedServer) -> GenericTts {
     synthesiser_at(server.url("/voice/"), server.patience_ms())
 }
 
-fn synthesiser_at(endpoint: String, timeout_ms: u32) -> GenericTts {
+pub(super) fn synthesiser_at(endpoint: String, timeout_ms: u32) -> GenericTts {
     let settings = GenericHttpSettings { endpoint, timeout_ms, ..GenericHttpSettings::default() };
     GenericTts::new(&settings, &with_key).unwrap()
 }
 
-fn sentence() -> TtsRequest {
+pub(super) fn sentence() -> TtsRequest {
     TtsRequest {
         text: "Breakfast is at seven.".into(),
         voice: String::new(),

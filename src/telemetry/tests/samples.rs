@@ -89,7 +89,7 @@ fn turn_events() -> Vec<CallEventKind> {
             next_state: Some("nights".to_owned()),
             dialog_ms: 120,
         },
-        K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: 1_800 },
+        K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: Some(1_800) },
         K::TurnAnswered { intent: Some("book_room".to_owned()), confidence: Some(0.75), timings },
         K::BotTurnStopped { heard: spoken() },
         K::Interruption { epoch: Epoch(2), heard: spoken(), unheard_ms: 700 },

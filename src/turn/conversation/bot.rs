@@ -2,7 +2,7 @@
 
 use super::{Conversation, Stage, Turn, TurnOutput};
 use crate::turn::speech::Sentence;
-use crate::turn::{Purpose, sentences};
+use crate::turn::{CutShort, Purpose, sentences};
 use crate::types::{CallEventKind, EndCause, Now, Prompt, SentenceId, TtsFailure, TurnId};
 
 impl Conversation {
@@ -75,7 +75,7 @@ impl Conversation {
         &mut self,
         sentence: SentenceId,
         tts_ms: u64,
-        audio_ms: u64,
+        audio_ms: Option<u64>,
     ) {
         let Some(turn) = self.speech.get(sentence).map(|sentence| sentence.turn) else { return };
         self.tell(turn, CallEventKind::SentenceSynthesized { sentence, tts_ms, audio_ms });
@@ -103,6 +103,17 @@ impl Conversation {
             self.give_up(EndCause::TurnsFailed);
         }
         self.stop_turn_if_silent();
+    }
+
+    /// What was heard of it stays said; for the rest it is one that failed.
+    pub(super) fn handle_sentence_broken(
+        &mut self,
+        cut: CutShort,
+        tts_ms: u64,
+        failure: TtsFailure,
+    ) {
+        self.speech.add_heard(cut);
+        self.handle_sentence_failed(cut.sentence, tts_ms, failure);
     }
 
     pub(super) fn handle_started(&mut self, now: Now, id: SentenceId) {

@@ -38,10 +38,12 @@ pub enum TurnInput {
     Transcribed { utterance: UtteranceId, result: Result<Transcript, SttFailure> },
     /// The dialog platform answered.
     Replied { turn: TurnId, result: Result<DialogReply, DialogFailure> },
-    /// A sentence has its audio.
-    SentenceReady { sentence: SentenceId, tts_ms: u64, audio_ms: u64 },
+    /// A sentence has its audio, or the beginning of it, which has no length yet.
+    SentenceReady { sentence: SentenceId, tts_ms: u64, audio_ms: Option<u64> },
     /// A sentence will have none.
     SentenceFailed { sentence: SentenceId, tts_ms: u64, failure: TtsFailure },
+    /// A sentence ended before its time; this is how much of it was heard.
+    SentenceBroken { cut: CutShort, tts_ms: u64, failure: TtsFailure },
     /// A sentence's first sample went out.
     SentenceStarted { sentence: SentenceId },
     /// A sentence was heard to its end.
@@ -250,6 +252,9 @@ impl Conversation {
             }
             TurnInput::SentenceFailed { sentence, tts_ms, failure } => {
                 self.handle_sentence_failed(sentence, tts_ms, failure);
+            }
+            TurnInput::SentenceBroken { cut, tts_ms, failure } => {
+                self.handle_sentence_broken(cut, tts_ms, failure);
             }
             TurnInput::SentenceStarted { sentence } => self.handle_started(now, sentence),
             TurnInput::SentenceFinished { sentence } => self.handle_finished(sentence),

@@ -186,7 +186,12 @@ fn an_interruption_stops_the_bot_and_counts_only_what_was_heard() {
     story.turn(1, "breakfast", says("One two three four. Never said."));
     story.then(started(1));
     assert_eq!(story.then(TurnInput::SpeechSustained), ["stop, epoch 1"]);
-    let cuts = vec![CutShort { sentence: SentenceId(1), heard_samples: 8_000, samples: 16_000 }];
+    let cuts = vec![CutShort {
+        sentence: SentenceId(1),
+        heard_samples: 8_000,
+        samples: 16_000,
+        open: false,
+    }];
     let stopped = story.feed(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts });
     let heard = stopped.iter().find_map(|output| match output {
         TurnOutput::Tell {
@@ -195,6 +200,52 @@ fn an_interruption_stops_the_bot_and_counts_only_what_was_heard() {
         _ => None,
     });
     assert_eq!(heard, Some(("One two".to_owned(), 500)));
+    assert_eq!(story.then(utterance(2)), ["transcribe 2"]);
+}
+
+#[test]
+fn of_a_sentence_that_still_grew_no_more_counts_as_heard_than_may_have_been_said() {
+    let heard = |heard_samples| {
+        let mut story = Story::begin();
+        story.turn(1, "breakfast", says("One two three four."));
+        story.then(started(1));
+        story.then(TurnInput::SpeechSustained);
+        let cut = CutShort { sentence: SentenceId(1), heard_samples, samples: 16_000, open: true };
+        let stopped = TurnInput::SpeakingStopped { epoch: Epoch(1), cuts: vec![cut] };
+        story.feed(stopped).into_iter().find_map(|output| match output {
+            TurnOutput::Tell { kind: CallEventKind::Interruption { heard, .. }, .. } => {
+                Some(heard.expose().clone())
+            }
+            _ => None,
+        })
+    };
+    // 19 letters at 80 ms are 24,320 samples.
+    assert_eq!(heard(16_000).as_deref(), Some("One two"));
+    assert_eq!(heard(5_000).as_deref(), Some("One"));
+}
+
+#[test]
+fn a_sentence_that_breaks_off_is_said_as_far_as_it_was_heard_and_the_next_one_follows() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One two three four. Five."));
+    story.then(started(1));
+    let cut =
+        CutShort { sentence: SentenceId(1), heard_samples: 16_000, samples: 16_000, open: true };
+    let failure = TtsFailure::Timeout;
+    let broken = story.feed(TurnInput::SentenceBroken { cut, tts_ms: 900, failure });
+    let told = |kind: &CallEventKind| matches!(kind, CallEventKind::TtsFailed { tts_ms: 900, .. });
+    assert!(
+        matches!(&broken[..], [TurnOutput::Tell { kind, .. }] if told(kind)),
+        "no apology for what was heard in part: {broken:?}"
+    );
+    story.then(started(2));
+    let stopped = story.feed(finished(2)).into_iter().find_map(|output| match output {
+        TurnOutput::Tell { kind: CallEventKind::BotTurnStopped { heard }, .. } => {
+            Some(heard.expose().clone())
+        }
+        _ => None,
+    });
+    assert_eq!(stopped.as_deref(), Some("One two Five."));
     assert_eq!(story.then(utterance(2)), ["transcribe 2"]);
 }
 
@@ -318,7 +369,12 @@ fn what_a_lost_connection_cut_off_is_said_again_to_the_caller_who_comes_back() {
     story.then(finished(1));
     story.then(started(2));
     assert_eq!(story.then(TurnInput::MediaLost { can_hear: false }), ["stop, epoch 1"]);
-    let cuts = vec![CutShort { sentence: SentenceId(2), heard_samples: 100, samples: 16_000 }];
+    let cuts = vec![CutShort {
+        sentence: SentenceId(2),
+        heard_samples: 100,
+        samples: 16_000,
+        open: false,
+    }];
     assert_eq!(story.then(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts }), NOTHING);
     assert_eq!(story.then(TurnInput::MediaResumed), ["speak 3 Second part."]);
 }
