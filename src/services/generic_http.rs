@@ -3,10 +3,13 @@
 //! The answer is 16 kHz speech, raw or as a WAV file. One request for a sentence, no
 //! repetition; dropping the request stops it.
 
+use std::sync::Arc;
+
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use serde::Serialize;
 
+use super::breaker::ProviderBreaker;
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, Answer};
 use super::providers::ProviderError;
@@ -27,6 +30,7 @@ pub(super) struct GenericTts {
     synthesize: Url,
     key: Secret,
     timeout_ms: u32,
+    breaker: Arc<ProviderBreaker>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +47,7 @@ impl GenericTts {
     pub(super) fn new(
         settings: &GenericHttpSettings,
         environment: Environment<'_>,
+        breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
         let endpoint = http::address(ENDPOINT, &settings.endpoint)?;
         let source = CredentialSource {
@@ -57,10 +62,13 @@ impl GenericTts {
             endpoint,
             key: source.read(environment)?,
             timeout_ms: settings.timeout_ms,
+            breaker,
         })
     }
 
     async fn speak(&self, request: TtsRequest) -> Result<SpeechAudio, TtsFailure> {
+        let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let pass = self.breaker.admit(ms_max)?;
         let body = http::json_body(&SentenceBody {
             text: request.text.expose(),
             voice: if request.voice.is_empty() { VOICE } else { &request.voice },
@@ -73,9 +81,10 @@ impl GenericTts {
             .bearer_auth(self.key.expose())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let post = http::traced(post, request.trace);
-        read_speech(&http::exchange(post, AUDIO_BYTES_MAX, ms_max).await?)
+        let answer = http::exchange(post, AUDIO_BYTES_MAX, ms_max).await;
+        pass.judge(&answer);
+        read_speech(&answer?)
     }
 
     /// Asks the address itself: a sentence would cost money. Whether the key is accepted

@@ -4,6 +4,7 @@
 //! a media thread. It keeps its wire format to itself, holds no state of a call,
 //! and answers every request within the deadline it was given.
 
+mod breaker;
 mod coded;
 mod cognigy_dialogs;
 mod cognigy_output;
