@@ -8,7 +8,7 @@
 //! | [`types`] | vocabulary: ids, time, audio, settings, facts and failures | nothing |
 //! | [`media`] | pure: codecs, resampling, reordering, speech detection, playout | `types` |
 //! | [`turn`] | pure: the conversation, who speaks when | `types` |
-//! | [`resilience`] | pure: backoff, retry, permits, restart budget | `types` |
+//! | [`resilience`] | pure: backoff, breaker, retry, permits, restart budget | `types` |
 //! | [`call`] | pure: one call as a value; its timers, events and restarts | the four above |
 //! | [`config`] | `config.toml` and the environment as checked values | `types` |
 //! | [`telemetry`] | one event: log line, metric and record together | `types` |

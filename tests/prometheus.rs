@@ -177,3 +177,36 @@ async fn a_slow_turn_is_found_with_the_stage_that_made_it_slow() {
     assert_eq!(engine.get("/v1/slow-turns?limit=0").await.0, 400);
     engine.stop().await.assert_code(0);
 }
+
+#[tokio::test]
+async fn a_platform_that_fails_again_and_again_is_not_asked_until_it_answers_again() {
+    let sandbox = sandbox();
+    let door = format!("http://{}/_sandbox/faults", sandbox.addr);
+    let has_faults = async |faults: Value| {
+        client().post(&door).json(&faults).send().await.expect("it answers");
+    };
+    // A turn is tried three times.
+    let setup = Setup::with(&sandbox).key("BREAKER__FAILURES_MAX", "3");
+    let setup = setup.key("BREAKER__OPEN_MS", "100");
+    let events = setup.clone();
+    let engine = setup.start().await;
+    assert_eq!(engine.metric("antiphon_breaker_state").await, 0.0);
+
+    has_faults(json!({ "dialog": { "status_every_nth": 1, "status": 503 } })).await;
+    let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
+    let failed = phone.turn(&speech()).await;
+    assert!(failed.iter().any(|message| message.event() == "dialog_failed"), "{failed:?}");
+    assert_eq!(engine.metric("antiphon_breaker_state").await, 2.0);
+    assert_eq!(engine.metric("antiphon_breaker_openings_total").await, 1.0);
+
+    has_faults(json!({})).await;
+    let answered = phone.turn(&speech()).await;
+    assert!(answered.iter().any(|message| message.event() == "dialog_replied"), "{answered:?}");
+    assert_eq!(engine.metric("antiphon_breaker_state").await, 0.0);
+    phone.hang_up().await;
+    engine.stop().await.assert_code(0);
+    let told = events.events().into_iter().map(|event| event["event_type"].clone());
+    let told: Vec<Value> =
+        told.filter(|kind| kind.as_str().is_some_and(|kind| kind.starts_with("breaker"))).collect();
+    assert_eq!(told, ["breaker_opened", "breaker_closed"]);
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::CliError;
-use crate::config::TtsSettings;
+use crate::config::{BreakerSettings, TtsSettings};
 use crate::media::{Resampler, wav};
 use crate::sandbox::{SpeechOrder, Synthesiser};
 use crate::services::{Health, TextToSpeech, TtsRequest, synthesiser};
@@ -49,7 +49,7 @@ pub(super) async fn local_synthesiser(
     settings: &TtsSettings,
 ) -> Result<Arc<dyn TextToSpeech>, CliError> {
     // It needs no credential.
-    let synthesiser = synthesiser(FLITE, settings, &|_| None, None)?;
+    let synthesiser = synthesiser(FLITE, settings, &BreakerSettings::default(), &|_| None, None)?;
     match synthesiser.check().await {
         Health::Ready(_) => Ok(synthesiser),
         Health::Unavailable(reason) | Health::Refused(reason) => Err(CliError::NoSpeech(reason)),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::settings::{
-    CognigyDialogsSettings, CognigyRestSettings, DeepgramSettings, DialogSettings, EventSettings,
-    FliteSettings, GenericHttpSettings, HttpCallbackSettings, LimitSettings, LogFormat,
-    LogSettings, OpenAiHttpSettings, PocketsphinxSettings, RouteSettings, ServerSettings,
-    WebSocketRefusal, WorkerSettings,
+    BreakerSettings, CognigyDialogsSettings, CognigyRestSettings, DeepgramSettings, DialogSettings,
+    EventSettings, FliteSettings, GenericHttpSettings, HttpCallbackSettings, LimitSettings,
+    LogFormat, LogSettings, OpenAiHttpSettings, PocketsphinxSettings, RouteSettings,
+    ServerSettings, WebSocketRefusal, WorkerSettings,
 };
 use super::stand_ins::FixedDialogSettings;
 use crate::types::{BudgetSettings, ListeningSettings, Prompts, RetryOn, TurnSettings};
@@ -70,6 +70,12 @@ impl Default for HttpCallbackSettings {
             playback_hosts: Vec::new(),
             idle_ms_max: 5_000,
         }
+    }
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self { failures_max: 5, open_ms: 5_000 }
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("http_callback.reply_ms_max", Whole { min: 1_000, max: 600_000 }),
     ("http_callback.playback_hosts", Hosts),
     ("http_callback.idle_ms_max", Whole { min: 500, max: HOUR_MS }),
+    ("breaker.failures_max", Whole { min: 0, max: 1_000 }),
+    ("breaker.open_ms", Whole { min: 100, max: 600_000 }),
     ("dialog.in_flight_max", Whole { min: 1, max: 1_000 }),
     ("dialog.waiting_max", Whole { min: 0, max: 100_000 }),
     ("dialog.cognigy-dialogs.base_url", Url { may_be_empty: true }),

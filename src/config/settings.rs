@@ -24,6 +24,8 @@ pub struct Config {
     pub routes: Vec<NamedRoute>,
     /// The HTTP media callback.
     pub http_callback: HttpCallbackSettings,
+    /// When a provider behind HTTP is not asked for a while.
+    pub breaker: BreakerSettings,
     /// Dialog platforms.
     pub dialog: DialogSettings,
     /// Recognisers.
@@ -138,6 +140,16 @@ pub struct HttpCallbackSettings {
     pub playback_hosts: Vec<String>,
     /// No media post for this long: the media is lost.
     pub idle_ms_max: u32,
+}
+
+/// `[breaker]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerSettings {
+    /// Failures in a row after which a provider is not asked. 0: it always is.
+    pub failures_max: u32,
+    /// How long nothing is asked before one request tries.
+    pub open_ms: u32,
 }
 
 /// `[dialog]`

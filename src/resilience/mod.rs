@@ -1,10 +1,11 @@
 //! What keeps a failing child or provider, or too many callers, from taking calls down
-//! with them: restarting, waiting, retrying, standing in line and refusing, as decisions.
+//! with them: restarting, waiting, retrying, standing in line, not asking and refusing, as decisions.
 //!
 //! Pure. Time and randomness are arguments; nothing here sleeps, sends or locks.
 
 mod admission;
 mod backoff;
+mod breaker;
 mod lateness;
 mod memory_room;
 mod permits;
@@ -14,6 +15,7 @@ mod source_rate;
 
 pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits, Turned};
 pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
+pub use breaker::{Breaker, BreakerState, Outcome, Pass};
 pub use lateness::Lateness;
 pub use memory_room::MemoryRoom;
 pub use permits::{LineFull, PermitQueue, Place, Ticket};

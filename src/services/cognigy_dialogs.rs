@@ -15,6 +15,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::breaker::ProviderBreaker;
 use super::cognigy_output::{END_STATE, confidence, name, read_outputs};
 use super::credentials::{CredentialError, CredentialSource, Environment};
 use super::dialog_attempts::{AttemptLimits, DialogAttempts};
@@ -79,6 +80,7 @@ impl CognigyDialogs {
         settings: &CognigyDialogsSettings,
         environment: Environment<'_>,
         governor: Arc<Governor>,
+        breaker: Arc<ProviderBreaker>,
         jitter: Jitter,
     ) -> Result<Self, ProviderError> {
         let base = base_url(settings, environment)?;
@@ -100,7 +102,7 @@ impl CognigyDialogs {
             bot_id: settings.bot_id.clone(),
             key: source.read(environment)?,
             key_place: source.place(),
-            attempts: DialogAttempts::new(governor, limits, jitter),
+            attempts: DialogAttempts::new(governor, breaker, limits, jitter),
         })
     }
 

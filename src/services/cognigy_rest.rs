@@ -16,6 +16,7 @@ use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::breaker::ProviderBreaker;
 use super::cognigy_output::{END_STATE, confidence, ends_call, name, read_outputs};
 use super::credentials::{CredentialSource, Environment};
 use super::dialog_attempts::{AttemptLimits, DialogAttempts};
@@ -67,6 +68,7 @@ impl CognigyRest {
         settings: &CognigyRestSettings,
         environment: Environment<'_>,
         governor: Arc<Governor>,
+        breaker: Arc<ProviderBreaker>,
         jitter: Jitter,
     ) -> Result<Self, ProviderError> {
         let source = CredentialSource {
@@ -88,7 +90,7 @@ impl CognigyRest {
                 intent: settings.intent_pointer.clone(),
                 confidence: settings.confidence_pointer.clone(),
             },
-            attempts: DialogAttempts::new(governor, limits, jitter),
+            attempts: DialogAttempts::new(governor, breaker, limits, jitter),
         })
     }
 

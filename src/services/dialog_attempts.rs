@@ -1,16 +1,19 @@
 //! One caller turn at a dialog platform, from the line in front of it to the reply
-//! or the failure that stands: permit, attempt, back-off, next attempt.
+//! or the failure that stands: breaker, permit, attempt, back-off, next attempt.
 //!
 //! It knows no wire format: an adapter hands in what one attempt is. It never
 //! repeats an attempt that its policy does not list, and never keeps a permit while
-//! it waits.
+//! it waits. It never waits for an open breaker: a caller who hears at once that the
+//! turn failed is better off than one who hears nothing for seconds, and of all who
+//! waited one alone would be let through.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::governor::Governor;
+use super::breaker::{Admitted, ProviderBreaker};
+use super::governor::{Governor, Permit};
 use super::http::ExchangeError;
 use super::jitter::Jitter;
 use crate::resilience::{AttemptFailure, Backoff, Place, Progress, RetryDecision, RetryPolicy};
@@ -26,6 +29,7 @@ const BACKOFF_MS_MAX: u32 = 2_000;
 #[derive(Debug)]
 pub(super) struct DialogAttempts {
     governor: Arc<Governor>,
+    breaker: Arc<ProviderBreaker>,
     policy: RetryPolicy,
     attempt_ms_max: u32,
     jitter: Jitter,
@@ -43,10 +47,15 @@ pub(super) struct AttemptLimits {
 }
 
 impl DialogAttempts {
-    pub(super) fn new(governor: Arc<Governor>, limits: AttemptLimits, jitter: Jitter) -> Self {
+    pub(super) fn new(
+        governor: Arc<Governor>,
+        breaker: Arc<ProviderBreaker>,
+        limits: AttemptLimits,
+        jitter: Jitter,
+    ) -> Self {
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MS_MAX);
         let policy = RetryPolicy::new(limits.attempts_max, limits.retry_on, backoff);
-        Self { governor, policy, attempt_ms_max: limits.attempt_ms_max, jitter }
+        Self { governor, breaker, policy, attempt_ms_max: limits.attempt_ms_max, jitter }
     }
 
     /// Runs `attempt` (which gets the milliseconds it may take) until it brings a
@@ -63,10 +72,11 @@ impl DialogAttempts {
         let mut place = Place::Back;
         let (mut attempts_used, mut waited_ms) = (0, 0);
         loop {
-            let permit = self.governor.acquire(&request.call_id, place, deadline).await?;
+            let (permit, pass) = self.admitted(request, place, deadline).await?;
             waited_ms += permit.waited_ms();
             let outcome = timeout_at(deadline, attempt(self.attempt_ms_max)).await;
             let outcome = outcome.unwrap_or(Err(ExchangeError::TimedOut));
+            pass.judge(&outcome);
             self.governor.tell(&DialogFact::Attempted(told(&outcome)));
             let error = match outcome {
                 Ok(reply) => return Ok(DialogReply { waited_ms, ..reply }),
@@ -74,16 +84,39 @@ impl DialogAttempts {
             };
             attempts_used += 1;
             let decision = self.after(&error, attempts_used, deadline);
-            // Only now may the next in line be let through: the pause has begun, if any.
+            // Only now may the next in line be let through: the pause has begun, if any, and
+            // the breaker knows.
             drop(permit);
             match decision {
                 RetryDecision::GiveUp => return Err(error.into()),
+                RetryDecision::RetryAfter { ms } if self.breaker.refuses_in(ms) => {
+                    return Err(error.into());
+                }
                 RetryDecision::RetryAfter { ms } => {
                     self.tell_retry(&request.call_id, &error, attempts_used, ms);
                     sleep(Duration::from_millis(ms.into())).await;
                 }
             }
             place = Place::Front;
+        }
+    }
+
+    /// Waits in line for a permit, unless the breaker is open or opens meanwhile: then
+    /// everybody leaves the line at once.
+    async fn admitted(
+        &self,
+        request: &DialogRequest,
+        place: Place,
+        deadline: Instant,
+    ) -> Result<(Permit, Admitted), DialogFailure> {
+        tokio::select! {
+            biased;
+            refused = self.breaker.refused() => Err(refused.into()),
+            permit = self.governor.acquire(&request.call_id, place, deadline) => {
+                let permit = permit?;
+                let ms_max = self.attempt_ms_max.min(request.answer_ms_max);
+                Ok((permit, self.breaker.admit(ms_max)?))
+            }
         }
     }
 
@@ -171,9 +204,11 @@ impl From<ExchangeError> for DialogFailure {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::config::BreakerSettings;
     use crate::types::{SessionData, TurnId, UserId};
 
     const LIMITED: ExchangeError =
@@ -184,12 +219,17 @@ mod tests {
     }
 
     fn attempts(governor: &Arc<Governor>) -> DialogAttempts {
+        let breaker = ProviderBreaker::new(&BreakerSettings::default(), None);
+        attempts_behind(breaker, governor)
+    }
+
+    fn attempts_behind(breaker: Arc<ProviderBreaker>, governor: &Arc<Governor>) -> DialogAttempts {
         let limits = AttemptLimits {
             attempt_ms_max: 10_000,
             attempts_max: 3,
             retry_on: vec![RetryOn::TooManyRequests, RetryOn::ServerError, RetryOn::NotSent],
         };
-        DialogAttempts::new(Arc::clone(governor), limits, || 1.0)
+        DialogAttempts::new(Arc::clone(governor), breaker, limits, || 1.0)
     }
 
     fn request(call: &str, answer_ms_max: u32) -> DialogRequest {
@@ -309,5 +349,189 @@ mod tests {
             attempts(&governor).run(&request("call", 400), |_| std::future::pending()).await;
         assert_eq!(outcome, Err(DialogFailure::Timeout));
         assert_eq!(begun.elapsed().as_millis(), 400);
+    }
+
+    /// Asks `count` turns of different calls at once, each attempt of which ends as
+    /// `answer` does. Returns the outcomes and how many attempts were made.
+    async fn ask_all<F>(
+        attempts: &DialogAttempts,
+        count: u32,
+        answer: impl Fn() -> F,
+    ) -> (Vec<Result<(), DialogFailure>>, u32)
+    where
+        F: Future<Output = Result<DialogReply, ExchangeError>>,
+    {
+        let made = Cell::new(0);
+        let turns = (0..count).map(async |call| {
+            let request = request(&format!("call-{call}"), 25_000);
+            let attempt = |_| {
+                made.set(made.get() + 1);
+                answer()
+            };
+            attempts.run(&request, attempt).await.map(|_| ())
+        });
+        let outcomes = futures_util::future::join_all(turns).await;
+        (outcomes, made.get())
+    }
+
+    async fn after_ms<T>(ms: u64, answer: T) -> T {
+        sleep(Duration::from_millis(ms)).await;
+        answer
+    }
+
+    fn is_refused(outcome: &Result<(), DialogFailure>) -> bool {
+        matches!(outcome, Err(DialogFailure::BreakerOpen { .. }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_of_waiting_turns_empties_at_once_when_the_breaker_opens() {
+        let attempts = attempts(&Governor::new(2, 100, None));
+        let begun = Instant::now();
+        let broken = || after_ms(1_000, Err(ExchangeError::Broken));
+        let (outcomes, made) = ask_all(&attempts, 50, broken).await;
+        // Two at a time: five have failed after three seconds, and the sixth with them.
+        assert_eq!((made, begun.elapsed().as_millis()), (6, 3_000));
+        assert_eq!(outcomes.iter().filter(|outcome| is_refused(outcome)).count(), 44);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_empties_although_the_only_permit_is_with_another_platform() {
+        let governor = Governor::new(1, 100, None);
+        let breaker = ProviderBreaker::new(&BreakerSettings::default(), None);
+        let attempts = attempts_behind(Arc::clone(&breaker), &governor);
+        let call = CallId::new("other").unwrap();
+        let permit = governor.acquire(&call, Place::Back, Instant::now()).await.unwrap();
+        let begun = Instant::now();
+        let (waiting, ()) =
+            tokio::join!(ask_all(&attempts, 10, || after_ms(0, Ok(reply()))), async {
+                sleep(Duration::from_millis(10)).await;
+                for _ in 0..5 {
+                    breaker.admit(1_000).unwrap().judge::<()>(&Err(status(500)));
+                }
+            });
+        drop(permit);
+        assert!(waiting.0.iter().all(is_refused), "{waiting:?}");
+        assert_eq!((waiting.1, begun.elapsed().as_millis()), (0, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_fails_a_turn_at_once_and_takes_no_permit() {
+        let governor = Governor::new(1, 1, None);
+        let attempts = attempts(&governor);
+        ask_all(&attempts, 1, || after_ms(0, Err(status(500)))).await;
+        let (last, _) = ask_all(&attempts, 1, || after_ms(0, Err(status(502)))).await;
+        // It does not wait for an attempt that would be refused, and says what it met.
+        assert_eq!(last, [Err(DialogFailure::Status { status: 502 })]);
+        let call = CallId::new("other").unwrap();
+        let _only = governor.acquire(&call, Place::Back, Instant::now()).await.unwrap();
+        let begun = Instant::now();
+        let (refused, made) = ask_all(&attempts, 3, || after_ms(0, Ok(reply()))).await;
+        let message = "it failed too often in a row (last time: the answer has status 502)";
+        let failure = DialogFailure::BreakerOpen { message: message.to_owned() };
+        assert_eq!(refused, vec![Err(failure); 3]);
+        assert_eq!((made, begun.elapsed().as_millis()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_seconds_one_turn_tries_for_all() {
+        let attempts = attempts(&Governor::new(10, 100, None));
+        ask_all(&attempts, 5, || after_ms(0, Err(ExchangeError::Broken))).await;
+        sleep(Duration::from_millis(5_000)).await;
+        let (outcomes, made) = ask_all(&attempts, 20, || after_ms(300, Ok(reply()))).await;
+        assert_eq!(made, 1);
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let (outcomes, made) = ask_all(&attempts, 20, || after_ms(300, Ok(reply()))).await;
+        assert!(outcomes.iter().all(Result::is_ok) && made == 20, "closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_key_ends_the_calls_that_are_not_asked_as_well() {
+        let attempts = attempts(&Governor::new(10, 100, None));
+        let (outcomes, made) = ask_all(&attempts, 5, || after_ms(0, Err(status(401)))).await;
+        let (more, none_made) = ask_all(&attempts, 5, || after_ms(0, Ok(reply()))).await;
+        assert_eq!((made, none_made), (5, 0));
+        assert_eq!([outcomes, more].concat(), vec![Err(DialogFailure::Unauthorized); 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_came_too_late_to_be_answered_do_not_open_the_breaker() {
+        let attempts = attempts(&Governor::new(1, 100, None));
+        let slow = || after_ms(4_000, Ok(reply()));
+        let (outcomes, made) = ask_all(&attempts, 20, slow).await;
+        // Six are answered within 25 s. The others get their permits when no time is left,
+        // and all of them time out, one right after the other.
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 6);
+        assert!(made > 6 && !outcomes.iter().any(is_refused), "{made} {outcomes:?}");
+    }
+
+    /// What a platform in a bad hour does: all by turns, nothing by chance.
+    async fn bad_hour(nth: usize) -> Result<DialogReply, ExchangeError> {
+        sleep(Duration::from_micros(nth as u64 % 7 * 150)).await;
+        match nth % 20 {
+            0..=2 => Err(ExchangeError::NotSent),
+            3 => Err(ExchangeError::Broken),
+            4 => Err(status(503)),
+            5 => std::future::pending().await,
+            6 => panic!("an attempt that panics"),
+            _ => Ok(reply()),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn neither_permit_nor_probe_is_lost_in_a_storm_of_failures_and_cancelled_turns() {
+        const PERMITS: usize = 4;
+        let governor = Governor::new(PERMITS, 1_000, None);
+        let settings = BreakerSettings { failures_max: 3, open_ms: 2 };
+        let attempts = Arc::new(attempts_behind(ProviderBreaker::new(&settings, None), &governor));
+        let (made, in_flight_max) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let mut turns = tokio::task::JoinSet::new();
+        for turn in 0..3_000_u32 {
+            let (attempts, made) = (Arc::clone(&attempts), Arc::clone(&made));
+            let (in_flight, most) = (Arc::clone(&in_flight), Arc::clone(&in_flight_max));
+            turns.spawn(async move {
+                sleep(Duration::from_millis(u64::from(turn / 5))).await;
+                let request = request(&format!("call-{}", turn % 50), 20);
+                let run = attempts.run(&request, |_| async {
+                    let _counted = Counted::new(&in_flight, &most);
+                    bad_hour(made.fetch_add(1, Ordering::Relaxed)).await
+                });
+                // One in three callers hangs up soon.
+                let patience = if turn % 3 == 0 { u64::from(turn % 5) } else { 1_000 };
+                tokio::time::timeout(Duration::from_millis(patience), run).await.ok();
+            });
+        }
+        while turns.join_next().await.is_some() {}
+        assert!(made.load(Ordering::Relaxed) > 100, "{made:?}");
+        assert!(in_flight_max.load(Ordering::Relaxed) <= PERMITS, "{in_flight_max:?}");
+
+        let call = |name: usize| CallId::new(&format!("late-{name}")).unwrap();
+        let soon = Instant::now() + Duration::from_secs(5);
+        let mut permits = Vec::new();
+        for name in 0..PERMITS {
+            permits.push(governor.acquire(&call(name), Place::Back, soon).await.unwrap());
+        }
+        drop(permits);
+        sleep(Duration::from_millis(10)).await;
+        let (probe, _) = ask_all(&attempts, 1, || after_ms(0, Ok(reply()))).await;
+        let (others, _) = ask_all(&attempts, 20, || after_ms(1, Ok(reply()))).await;
+        assert!(probe.iter().chain(&others).all(Result::is_ok), "{probe:?} {others:?}");
+    }
+
+    /// Counts what is in flight while it lives.
+    struct Counted<'a>(&'a AtomicUsize);
+
+    impl<'a> Counted<'a> {
+        fn new(in_flight: &'a AtomicUsize, most: &AtomicUsize) -> Self {
+            let now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            Self(in_flight)
+        }
+    }
+
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

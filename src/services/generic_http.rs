@@ -3,10 +3,13 @@
 //! The answer is 16 kHz speech, raw or as a WAV file, and heard while it comes. One
 //! request for a sentence, no repetition; dropping the answer stops it.
 
+use std::sync::Arc;
+
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use serde::Serialize;
 
+use super::breaker::{Admitted, ProviderBreaker};
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, Incoming};
 use super::providers::ProviderError;
@@ -27,6 +30,7 @@ pub(super) struct GenericTts {
     synthesize: Url,
     key: Secret,
     timeout_ms: u32,
+    breaker: Arc<ProviderBreaker>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +47,7 @@ impl GenericTts {
     pub(super) fn new(
         settings: &GenericHttpSettings,
         environment: Environment<'_>,
+        breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
         let endpoint = http::address(ENDPOINT, &settings.endpoint)?;
         let source = CredentialSource {
@@ -57,12 +62,15 @@ impl GenericTts {
             endpoint,
             key: source.read(environment)?,
             timeout_ms: settings.timeout_ms,
+            breaker,
         })
     }
 
     /// The deadline is for the first audio; from there on the limits of all growing
     /// speech count.
     async fn begin(&self, request: TtsRequest) -> Result<Speech, TtsFailure> {
+        let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let pass = self.breaker.admit(ms_max)?;
         let body = http::json_body(&SentenceBody {
             text: request.text.expose(),
             voice: if request.voice.is_empty() { VOICE } else { &request.voice },
@@ -75,11 +83,16 @@ impl GenericTts {
             .bearer_auth(self.key.expose())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let post = http::traced(post, request.trace);
         http::within(ms_max, async {
-            let incoming = http::open(post, AUDIO_BYTES_MAX).await?;
-            Speech::begin(Body::new(incoming)?).await
+            let incoming = match http::open(post, AUDIO_BYTES_MAX).await {
+                Ok(incoming) => incoming,
+                Err(error) => {
+                    pass.judge(&Err::<(), _>(error.clone()));
+                    return Err(error.into());
+                }
+            };
+            Speech::begin(Body::new(incoming, pass)?).await
         })
         .await
     }
@@ -121,23 +134,30 @@ impl TextToSpeech for GenericTts {
 struct Body {
     incoming: Incoming,
     reader: wav::Reader,
+    /// Until the first part of the body is there: that one shows whether it speaks.
+    pass: Option<Admitted>,
 }
 
 impl Body {
-    fn new(incoming: Incoming) -> Result<Self, TtsFailure> {
+    fn new(incoming: Incoming, pass: Admitted) -> Result<Self, TtsFailure> {
         let media_type = incoming.media_type.as_str();
         // Played as audio, an error message in a 200 answer would be noise.
         if media_type.starts_with("text/") || media_type == "application/json" {
+            pass.judge(&Ok(()));
             let message = "the answer is declared as text or JSON, not as audio".to_owned();
             return Err(TtsFailure::Failed { message });
         }
-        Ok(Self { incoming, reader: wav::Reader::default() })
+        Ok(Self { incoming, reader: wav::Reader::default(), pass: Some(pass) })
     }
 }
 
 impl SpeechSource for Body {
     async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
-        let chunk = self.incoming.chunk().await?;
+        let chunk = self.incoming.chunk().await;
+        if let Some(pass) = self.pass.take() {
+            pass.judge(&chunk);
+        }
+        let chunk = chunk?;
         let read = match &chunk {
             Some(bytes) => self.reader.read(bytes, samples),
             None => self.reader.end(samples),

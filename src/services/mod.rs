@@ -5,6 +5,7 @@
 //! connection that waits for its next utterance, and answers every request within the
 //! deadline it was given.
 
+mod breaker;
 mod coded;
 mod cognigy_dialogs;
 mod cognigy_output;

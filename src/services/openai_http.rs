@@ -4,10 +4,13 @@
 //! One request for a whole utterance, no repetition. Errors are told by status only:
 //! the bodies differ from server to server.
 
+use std::sync::Arc;
+
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 
+use super::breaker::ProviderBreaker;
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError};
 use super::providers::ProviderError;
@@ -27,6 +30,7 @@ pub(super) struct OpenAiStt {
     key: Option<Secret>,
     key_place: String,
     timeout_ms: u32,
+    breaker: Arc<ProviderBreaker>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +43,7 @@ impl OpenAiStt {
     pub(super) fn new(
         settings: &OpenAiHttpSettings,
         environment: Environment<'_>,
+        breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
         let base = http::address(BASE_URL, &settings.base_url)?;
         let source = CredentialSource {
@@ -55,17 +60,20 @@ impl OpenAiStt {
             key: source.read_optional(environment)?,
             key_place: source.place(),
             timeout_ms: settings.timeout_ms,
+            breaker,
         })
     }
 
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
+        let ms_max = self.timeout_ms.min(request.answer_ms_max);
+        let pass = self.breaker.admit(ms_max)?;
         let post = self
             .authorized(self.client.post(self.transcriptions.clone()))
             .multipart(self.form(&request).await?);
-        let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let post = http::traced(post, request.trace);
-        let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
-        let body: TranscriptionBody = answer.json()?;
+        let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await;
+        pass.judge(&answer);
+        let body: TranscriptionBody = answer?.json()?;
         let text = body.text.trim();
         if text.is_empty() {
             return Ok(Transcript::NoMatch);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::breaker::ProviderBreaker;
 use super::coded::{CodedStt, CodedTts};
 use super::cognigy_dialogs::CognigyDialogs;
 use super::cognigy_rest::CognigyRest;
@@ -21,8 +22,8 @@ use super::openai_http::OpenAiStt;
 use super::speech::{WorkerStt, WorkerTts};
 use super::tone::ToneTts;
 use super::{DialogBackend, SpeechToText, TextToSpeech};
-use crate::config::{Config, DialogSettings, SttSettings, TtsSettings};
-use crate::telemetry::Telemetry;
+use crate::config::{BreakerSettings, Config, DialogSettings, SttSettings, TtsSettings};
+use crate::telemetry::{Service, Telemetry};
 use crate::types::Route;
 
 /// Providers by the name that routes use.
@@ -82,17 +83,19 @@ impl Providers {
         routes.into_iter().for_each(|route| names.add(route));
         let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
         let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
+        let breakers = Breakers { settings: &config.breaker, telemetry };
         let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
-            let backend = dialog_backend(name, &config.dialog, environment, &governor);
+            let backend = dialog_backend(name, &config.dialog, environment, &governor, breakers);
             place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {
-            let recogniser = recogniser(name, &config.stt, environment, telemetry);
+            let recogniser = recogniser(name, &config.stt, environment, breakers);
             place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
-            let synthesiser = synthesiser(name, &config.tts, environment, telemetry);
+            let synthesiser =
+                synthesiser(name, &config.tts, &config.breaker, environment, telemetry);
             place(&mut built.tts, &mut unbuilt, name, synthesiser);
         }
         (built, unbuilt)
@@ -127,11 +130,26 @@ impl<'a> ProviderNames<'a> {
     }
 }
 
+/// Makes the breakers of providers that are asked over a network.
+#[derive(Clone, Copy)]
+struct Breakers<'a> {
+    settings: &'a BreakerSettings,
+    telemetry: Option<&'a Telemetry>,
+}
+
+impl Breakers<'_> {
+    fn before(self, service: Service, provider: &'static str) -> Arc<ProviderBreaker> {
+        let meter = self.telemetry.map(|telemetry| telemetry.breaker_meter(service, provider));
+        ProviderBreaker::new(self.settings, meter)
+    }
+}
+
 fn dialog_backend(
     name: &str,
     settings: &DialogSettings,
     environment: Environment<'_>,
     governor: &Arc<Governor>,
+    breakers: Breakers<'_>,
 ) -> Result<Arc<dyn DialogBackend>, ProviderError> {
     let governor = Arc::clone(governor);
     Ok(match name {
@@ -139,12 +157,14 @@ fn dialog_backend(
             &settings.cognigy_dialogs,
             environment,
             governor,
+            breakers.before(Service::Dialog, "cognigy-dialogs"),
             jitter::by_chance,
         )?),
         "cognigy-rest" => Arc::new(CognigyRest::new(
             &settings.cognigy_rest,
             environment,
             governor,
+            breakers.before(Service::Dialog, "cognigy-rest"),
             jitter::by_chance,
         )?),
         "fixed" => Arc::new(FixedDialog::new(&settings.fixed, governor)),
@@ -157,12 +177,18 @@ fn recogniser(
     name: &str,
     settings: &SttSettings,
     environment: Environment<'_>,
-    telemetry: Option<&Telemetry>,
+    breakers: Breakers<'_>,
 ) -> Result<Arc<dyn SpeechToText>, ProviderError> {
+    let telemetry = breakers.telemetry;
     Ok(match name {
-        "openai-http" => Arc::new(OpenAiStt::new(&settings.openai_http, environment)?),
+        "openai-http" => {
+            let breaker = breakers.before(Service::Stt, "openai-http");
+            Arc::new(OpenAiStt::new(&settings.openai_http, environment, breaker)?)
+        }
         "deepgram" => {
-            Arc::new(DeepgramStt::new(&settings.deepgram, environment, jitter::by_chance)?)
+            let breaker = breakers.before(Service::Stt, "deepgram");
+            let settings = &settings.deepgram;
+            Arc::new(DeepgramStt::new(settings, environment, jitter::by_chance, breaker)?)
         }
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
         "coded" => Arc::new(CodedStt),
@@ -179,11 +205,16 @@ fn recogniser(
 pub fn synthesiser(
     name: &str,
     settings: &TtsSettings,
+    breaker: &BreakerSettings,
     environment: Environment<'_>,
     telemetry: Option<&Telemetry>,
 ) -> Result<Arc<dyn TextToSpeech>, ProviderError> {
+    let breakers = Breakers { settings: breaker, telemetry };
     Ok(match name {
-        "generic-http" => Arc::new(GenericTts::new(&settings.generic_http, environment)?),
+        "generic-http" => {
+            let breaker = breakers.before(Service::Tts, "generic-http");
+            Arc::new(GenericTts::new(&settings.generic_http, environment, breaker)?)
+        }
         "flite" => Arc::new(WorkerTts::flite(&settings.flite, telemetry)),
         "tone" => Arc::new(ToneTts::new(&settings.tone)),
         "coded" => Arc::new(CodedTts::new(&settings.coded)),

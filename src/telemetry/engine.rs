@@ -56,6 +56,29 @@ pub enum EngineEvent {
         /// How long.
         wait_ms: u64,
     },
+    /// A provider failed so often in a row that it is not asked for a while. Told once,
+    /// however many probes fail after it.
+    BreakerOpened {
+        /// Which service it provides.
+        service: Service,
+        /// Its name in the configuration.
+        provider: String,
+        /// How many failures there were in a row.
+        failures: u32,
+        /// How long nothing is asked before one request tries, again and again.
+        open_ms: u32,
+        /// What came of the last request; holds no caller data and no address.
+        message: String,
+    },
+    /// A single request was answered: everything is asked again.
+    BreakerClosed {
+        /// Which service it provides.
+        service: Service,
+        /// Its name in the configuration.
+        provider: String,
+        /// How long ago the breaker opened.
+        away_ms: u64,
+    },
     /// A speech worker process ended and is replaced.
     WorkerRestarted {
         /// Which service it provides.
@@ -122,6 +145,8 @@ impl EngineEvent {
             Self::CallRefused { .. } => "call_refused",
             Self::ProviderHealthChanged { .. } => "provider_health_changed",
             Self::DialogThrottled { .. } => "dialog_throttled",
+            Self::BreakerOpened { .. } => "breaker_opened",
+            Self::BreakerClosed { .. } => "breaker_closed",
             Self::WorkerRestarted { .. } => "worker_restarted",
             Self::ActorRestarted { .. } => "actor_restarted",
             Self::CertificateTaken => "certificate_taken",
@@ -142,10 +167,12 @@ impl EngineEvent {
             | Self::DrainStarted { .. }
             | Self::EngineStopped
             | Self::ThreadOpened { .. }
+            | Self::BreakerClosed { .. }
             | Self::CertificateTaken => Level::INFO,
             Self::ThreadClosed { .. }
             | Self::CallRefused { .. }
             | Self::DialogThrottled { .. }
+            | Self::BreakerOpened { .. }
             | Self::WorkerRestarted { .. }
             | Self::ActorRestarted { .. } => Level::WARN,
             Self::ProviderHealthChanged { health, .. } => match health {
@@ -178,6 +205,16 @@ impl EngineEvent {
                 .text("health", health.as_str())
                 .text("message", message),
             Self::DialogThrottled { wait_ms } => none.number("wait_ms", *wait_ms),
+            Self::BreakerOpened { service, provider, failures, open_ms, message } => none
+                .text("service", service.as_str())
+                .text("provider", provider)
+                .number("failures", *failures)
+                .number("open_ms", *open_ms)
+                .text("message", message),
+            Self::BreakerClosed { service, provider, away_ms } => none
+                .text("service", service.as_str())
+                .text("provider", provider)
+                .number("away_ms", *away_ms),
             Self::WorkerRestarted { service, provider, message } => none
                 .text("service", service.as_str())
                 .text("provider", provider)
@@ -187,7 +224,8 @@ impl EngineEvent {
         }
     }
 
-    /// Counts the event. Dropped events were counted when they were dropped.
+    /// Counts the event. Dropped events were counted when they were dropped; a breaker
+    /// counts by its own meter.
     pub(super) fn measure(&self, metrics: &Metrics) {
         match self {
             Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
@@ -197,6 +235,8 @@ impl EngineEvent {
             | Self::ThreadOpened { .. }
             | Self::CertificateTaken
             | Self::CertificateRefused { .. }
+            | Self::BreakerOpened { .. }
+            | Self::BreakerClosed { .. }
             | Self::EventsDropped { .. } => {}
             Self::CallRefused { reason, .. } => {
                 metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);

@@ -64,6 +64,7 @@ pub(super) const DIALOG_FAILURE: LabelSpec = LabelSpec {
         "status",
         "timeout",
         "unreachable",
+        "breaker_open",
         "malformed",
         "saturated",
         "lost",

@@ -314,6 +314,26 @@ pub(super) const SPECS: &[Spec] = &[
         )
     },
     Spec {
+        labels: &[SERVICE, PROVIDER],
+        ..gauge(
+            Metric::BreakerState,
+            "antiphon_breaker_state",
+            "0 closed, 1 half-open: a single request tries, 2 open: the provider is not asked",
+        )
+    },
+    counter(
+        Metric::BreakerOpenings,
+        "antiphon_breaker_openings_total",
+        "Times a provider failed so often in a row that it is not asked for a while",
+        &[SERVICE, PROVIDER],
+    ),
+    counter(
+        Metric::BreakerRefusals,
+        "antiphon_breaker_refusals_total",
+        "Requests that failed at once because the provider is not asked",
+        &[SERVICE, PROVIDER],
+    ),
+    Spec {
         labels: &[ARBITER],
         ..gauge(Metric::ArbiterCalls, "antiphon_arbiter_calls", "Calls that a media thread carries")
     },

@@ -14,6 +14,7 @@
 //! id goes into the event file only. `docs/events.md` lists the event types.
 
 mod arbiter;
+mod breaker;
 mod call;
 mod dialog;
 mod engine;
@@ -41,6 +42,7 @@ use parking_lot::Mutex;
 use tracing::Level;
 
 pub use arbiter::{ArbiterMeter, Carried, Room};
+pub use breaker::BreakerMeter;
 pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
 pub use process::resident_bytes;
@@ -181,6 +183,12 @@ impl Telemetry {
     /// How many calls may run at once.
     pub fn calls_limit(&self, calls_max: u32) {
         self.metrics.set(Metric::CallsMax, &[], f64::from(calls_max));
+    }
+
+    /// What the breaker in front of `provider` tells, to be kept by it.
+    #[must_use]
+    pub fn breaker_meter(&self, service: Service, provider: &'static str) -> BreakerMeter {
+        BreakerMeter::register(self.clone(), service, provider)
     }
 
     /// What one media thread tells, to be kept by its driver.

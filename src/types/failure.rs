@@ -259,6 +259,12 @@ pub enum DialogFailure {
     /// No connection, or it broke.
     #[error("the dialog platform is not reachable")]
     Unreachable,
+    /// It was not asked: it failed too often in a row, and is left alone for a while.
+    #[error("the dialog platform is not asked for a while: {message}")]
+    BreakerOpen {
+        /// What came of the last request; holds no caller data.
+        message: String,
+    },
     /// The answer is not what the contract says.
     #[error("the dialog platform's answer is not understood: {message}")]
     Malformed {
@@ -290,6 +296,7 @@ impl DialogFailure {
             Self::Status { .. } => "status",
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
+            Self::BreakerOpen { .. } => "breaker_open",
             Self::Malformed { .. } => "malformed",
             Self::Saturated => "saturated",
             Self::Lost => "lost",

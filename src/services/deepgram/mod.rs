@@ -9,6 +9,7 @@ mod idle;
 mod stream;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Upgraded, Url};
@@ -16,11 +17,12 @@ use tokio::time::sleep;
 
 use self::idle::IdleStreams;
 use self::stream::Stream;
+use super::breaker::ProviderBreaker;
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError};
 use super::jitter::Jitter;
 use super::providers::ProviderError;
-use super::{Health, ServiceFuture, SpeechToText, SttRequest, websocket};
+use super::{Health, LiveSpeech, ServiceFuture, SpeechToText, SttRequest, websocket};
 use crate::config::DeepgramSettings;
 use crate::resilience::Backoff;
 use crate::types::{CallId, Secret, SttFailure, Transcript};
@@ -34,6 +36,8 @@ const OPEN_MS_MAX: u32 = 5_000;
 const ATTEMPTS_MAX: u32 = 4;
 /// Waits between them.
 const BACKOFF: Backoff = Backoff::new(250, 1_000);
+/// How often it is looked whether the breaker lets a stream through.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The `deepgram` recogniser.
 pub(super) struct DeepgramStt {
@@ -44,6 +48,7 @@ pub(super) struct DeepgramStt {
     key_place: String,
     timeout_ms: u32,
     idle: IdleStreams<Upgraded>,
+    breaker: Arc<ProviderBreaker>,
     jitter: Jitter,
 }
 
@@ -53,6 +58,7 @@ impl DeepgramStt {
         settings: &DeepgramSettings,
         environment: Environment<'_>,
         jitter: Jitter,
+        breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
         let base = http::address(BASE_URL, &settings.base_url)?;
         let source = CredentialSource {
@@ -71,6 +77,7 @@ impl DeepgramStt {
             key_place: source.place(),
             timeout_ms: settings.timeout_ms,
             idle: IdleStreams::default(),
+            breaker,
             jitter,
         })
     }
@@ -82,25 +89,39 @@ impl DeepgramStt {
             sleep(Duration::from_millis(ms_max.into())).await;
         };
         tokio::select! {
-            outcome = self.attempts(&request) => Ok(outcome?),
+            outcome = self.attempts(&request, ms_max) => outcome,
             () = too_late => Err(SttFailure::Timeout),
         }
     }
 
     /// To recognise an utterance twice has no effect on anything.
-    async fn attempts(&self, request: &SttRequest) -> Result<Transcript, ExchangeError> {
+    async fn attempts(&self, request: &SttRequest, ms_max: u32) -> Result<Transcript, SttFailure> {
         let mut attempts_used = 0;
         loop {
-            let error = match self.attempt(request).await {
+            self.rest_is_over(&request.speech).await;
+            let pass = self.breaker.admit(ms_max)?;
+            let outcome = self.attempt(request).await;
+            pass.judge(&outcome);
+            let error = match outcome {
                 Ok(transcript) => return Ok(transcript),
                 Err(error) => error,
             };
             attempts_used += 1;
             if attempts_used == ATTEMPTS_MAX || !is_passing(&error) {
-                return Err(error);
+                return Err(error.into());
             }
             let wait_ms = BACKOFF.wait_ms(attempts_used, None, (self.jitter)());
             sleep(Duration::from_millis(wait_ms.into())).await;
+        }
+    }
+
+    /// While the breaker is open and the caller still speaks, nothing is lost by waiting.
+    async fn rest_is_over(&self, speech: &LiveSpeech) {
+        while self.breaker.refuses_in(0) && !speech.has_ended() {
+            tokio::select! {
+                _ = speech.whole() => {}
+                () = sleep(LOOK_EVERY) => {}
+            }
         }
     }
 

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
-use crate::services::tests::ReservedPort;
-use crate::services::{LiveSpeech, SpeechFeed};
+use crate::services::SpeechFeed;
+use crate::services::tests::{ReservedPort, breaker};
 use crate::types::SpeechAudio;
 
 /// What a server does with one connection.
@@ -133,7 +133,8 @@ fn recogniser(addr: SocketAddr) -> DeepgramStt {
         timeout_ms: 60_000,
         ..DeepgramSettings::default()
     };
-    DeepgramStt::new(&settings, &|_| Some("key-0123456789".to_owned()), || 0.0).unwrap()
+    let key = |_: &str| Some("key-0123456789".to_owned());
+    DeepgramStt::new(&settings, &key, || 0.0, breaker()).unwrap()
 }
 
 fn request(call: &str, speech: LiveSpeech) -> SttRequest {

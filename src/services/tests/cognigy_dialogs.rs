@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
-use super::{turn, words};
+use super::{breaker, turn, words};
 use crate::config::CognigyDialogsSettings;
 use crate::resilience::Place;
 use crate::services::cognigy_dialogs::CognigyDialogs;
@@ -26,7 +26,7 @@ fn backend_at(addr: SocketAddr, timeout_ms: u32, governor: Arc<Governor>) -> Cog
         ..CognigyDialogsSettings::default()
     };
     let environment = |name: &str| (name == "COGNIGY_API_KEY").then(|| KEY.to_owned());
-    CognigyDialogs::new(&settings, &environment, governor, || 0.0).unwrap()
+    CognigyDialogs::new(&settings, &environment, governor, breaker(), || 0.0).unwrap()
 }
 
 fn backend(server: &ScriptedServer) -> CognigyDialogs {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
-use super::{turn, words};
+use super::{breaker, turn, words};
 use crate::config::CognigyRestSettings;
 use crate::services::cognigy_rest::CognigyRest;
 use crate::services::governor::Governor;
@@ -22,7 +22,8 @@ fn backend_at(addr: SocketAddr, timeout_ms: u32) -> CognigyRest {
     let settings = CognigyRestSettings { timeout_ms, ..CognigyRestSettings::default() };
     let environment =
         |name: &str| (name == "COGNIGY_ENDPOINT_URL").then(|| format!("http://{addr}/{TOKEN}"));
-    CognigyRest::new(&settings, &environment, Governor::new(10, 10, None), || 0.0).unwrap()
+    CognigyRest::new(&settings, &environment, Governor::new(10, 10, None), breaker(), || 0.0)
+        .unwrap()
 }
 
 fn hello() -> Step {
@@ -118,7 +119,9 @@ async fn the_check_makes_a_connection_and_sends_neither_turn_nor_token() {
 fn an_endpoint_that_is_no_address_is_refused_without_repeating_it() {
     let environment = |_: &str| Some(TOKEN.to_owned());
     let settings = CognigyRestSettings::default();
-    let error = CognigyRest::new(&settings, &environment, Governor::new(1, 1, None), || 0.0).err();
+    let error =
+        CognigyRest::new(&settings, &environment, Governor::new(1, 1, None), breaker(), || 0.0)
+            .err();
     let text = error.unwrap().to_string();
     assert!(text.contains("COGNIGY_ENDPOINT_URL") && !text.contains(TOKEN), "{text}");
 }

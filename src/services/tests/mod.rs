@@ -1,12 +1,17 @@
 //! Every provider against a real HTTP server on the loopback.
 
+mod breaker;
 mod cognigy_dialogs;
 mod cognigy_rest;
 mod scripted_server;
 mod speech;
 mod streamed_speech;
 
+use std::sync::Arc;
+
 pub(super) use self::scripted_server::ReservedPort;
+use super::breaker::ProviderBreaker;
+use crate::config::BreakerSettings;
 use crate::types::{CallId, DialogReply, DialogRequest, Private, TurnId, UserId};
 
 /// A caller turn of the call `call`, to be answered within 20 s.
@@ -20,6 +25,11 @@ pub(super) fn turn(call: &str) -> DialogRequest {
         answer_ms_max: 20_000,
         trace: None,
     }
+}
+
+/// A breaker as it is configured by default, which tells nobody.
+pub(super) fn breaker() -> Arc<ProviderBreaker> {
+    ProviderBreaker::new(&BreakerSettings::default(), None)
 }
 
 fn words(reply: &DialogReply) -> Vec<&str> {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::breaker;
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
 use crate::config::{GenericHttpSettings, OpenAiHttpSettings};
 use crate::services::generic_http::GenericTts;
@@ -22,7 +23,7 @@ fn recogniser(server: &ScriptedServer) -> OpenAiStt {
         timeout_ms: server.patience_ms(),
         ..OpenAiHttpSettings::default()
     };
-    OpenAiStt::new(&settings, &with_key).unwrap()
+    OpenAiStt::new(&settings, &with_key, breaker()).unwrap()
 }
 
 fn utterance() -> SttRequest {
@@ -96,7 +97,7 @@ async fn the_time_of_the_request_bounds_the_answer_too() {
         timeout_ms: 600_000,
         ..OpenAiHttpSettings::default()
     };
-    let recogniser = OpenAiStt::new(&settings, &with_key).unwrap();
+    let recogniser = OpenAiStt::new(&settings, &with_key, breaker()).unwrap();
     let request = SttRequest { answer_ms_max: 50, ..utterance() };
     assert_eq!(recogniser.transcribe(request).await, Err(SttFailure::Timeout));
 }
@@ -117,7 +118,7 @@ pub(super) fn synthesiser(server: &ScriptedServer) -> GenericTts {
 
 pub(super) fn synthesiser_at(endpoint: String, timeout_ms: u32) -> GenericTts {
     let settings = GenericHttpSettings { endpoint, timeout_ms, ..GenericHttpSettings::default() };
-    GenericTts::new(&settings, &with_key).unwrap()
+    GenericTts::new(&settings, &with_key, breaker()).unwrap()
 }
 
 pub(super) fn sentence() -> TtsRequest {

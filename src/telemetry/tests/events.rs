@@ -11,7 +11,7 @@ use super::samples::{
 use super::support::{Folder, LogLines, lines, settings, telemetry};
 use crate::telemetry::metric_list::SPECS;
 use crate::telemetry::metrics::Kind;
-use crate::telemetry::{EventWriter, LockedFile};
+use crate::telemetry::{EventWriter, LockedFile, Prometheus, Service};
 use crate::types::CallEventKind;
 
 /// Tells everything once; returns the log, the scrape and the file's text.
@@ -132,6 +132,41 @@ fn every_histogram_has_buckets_and_every_metric_a_help_text() {
 fn a_counter_that_never_counted_reads_zero() {
     let (_telemetry, _queue, prometheus) = telemetry(1, 1);
     assert!(prometheus.render().contains("antiphon_calls_ended_total{cause=\"drained\"} 0"));
+}
+
+#[test]
+fn a_breaker_tells_how_it_stands_and_its_outage_once() {
+    let folder = Folder::new();
+    let (recorder, prometheus) = Prometheus::recorder().expect("buckets for every histogram");
+    let stands = |state: u8, openings: u8, refusals: u8| {
+        let scrape = prometheus.render();
+        for (name, value) in
+            [("state", state), ("openings_total", openings), ("refusals_total", refusals)]
+        {
+            let series =
+                format!("antiphon_breaker_{name}{{service=\"stt\",provider=\"p\"}} {value}");
+            assert!(scrape.contains(&series), "{series} is not in:\n{scrape}");
+        }
+    };
+    let (telemetry, queue, _) = telemetry(10, 10);
+    let meter =
+        metrics::with_local_recorder(&recorder, || telemetry.breaker_meter(Service::Stt, "p"));
+    stands(0, 0, 0);
+    meter.opened(5, 5_000, "there was no complete answer in time".to_owned());
+    meter.refused();
+    stands(2, 1, 1);
+    meter.half_opened();
+    stands(1, 1, 1);
+    meter.stayed_open();
+    stands(2, 1, 1);
+    meter.half_opened();
+    meter.closed(10_120);
+    stands(0, 1, 1);
+    queue.drain(&mut EventWriter::<LockedFile>::new(settings(folder.file())));
+    let told = lines(&folder.file());
+    let types: Vec<&Value> = told.iter().map(|line| &line["event_type"]).collect();
+    assert_eq!(types, ["breaker_opened", "breaker_closed"]);
+    assert_eq!((&told[0]["failures"], &told[1]["away_ms"]), (&json!(5), &json!(10_120)));
 }
 
 #[test]

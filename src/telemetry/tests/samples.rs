@@ -144,6 +144,7 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         DialogFailure::Status { status: 500 },
         DialogFailure::Timeout,
         DialogFailure::Unreachable,
+        DialogFailure::BreakerOpen { message: text() },
         DialogFailure::Malformed { message: text() },
         DialogFailure::Saturated,
         DialogFailure::Lost,
@@ -216,6 +217,14 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         events.push(E::CallRefused { transport: "stream", reason });
     }
     for service in [Service::Stt, Service::Dialog, Service::Tts] {
+        events.push(E::BreakerOpened {
+            service,
+            provider: "worker".to_owned(),
+            failures: 5,
+            open_ms: 5_000,
+            message: text(),
+        });
+        events.push(E::BreakerClosed { service, provider: "worker".to_owned(), away_ms: 5_040 });
         events.push(E::WorkerRestarted { service, provider: "worker".to_owned(), message: text() });
         for health in [ProviderHealth::Ready, ProviderHealth::Unavailable, ProviderHealth::Refused]
         {
