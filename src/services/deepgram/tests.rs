@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
+use crate::config::BreakerSettings;
 use crate::services::SpeechFeed;
 use crate::services::tests::{ReservedPort, breaker};
 use crate::types::SpeechAudio;
@@ -128,13 +129,17 @@ async fn server(scripts: &'static [Script]) -> (SocketAddr, Seen) {
 }
 
 fn recogniser(addr: SocketAddr) -> DeepgramStt {
+    recogniser_behind(breaker(), addr)
+}
+
+fn recogniser_behind(breaker: Arc<ProviderBreaker>, addr: SocketAddr) -> DeepgramStt {
     let settings = DeepgramSettings {
         base_url: format!("http://{addr}"),
         timeout_ms: 60_000,
         ..DeepgramSettings::default()
     };
     let key = |_: &str| Some("key-0123456789".to_owned());
-    DeepgramStt::new(&settings, &key, || 0.0, breaker()).unwrap()
+    DeepgramStt::new(&settings, &key, || 0.0, breaker).unwrap()
 }
 
 fn request(call: &str, speech: LiveSpeech) -> SttRequest {
@@ -236,6 +241,34 @@ async fn a_server_that_always_breaks_is_given_up() {
     let failed = recogniser(addr).transcribe(request("a", spoken(5_000))).await;
     assert!(matches!(failed, Err(SttFailure::Unavailable { .. })), "{failed:?}");
     assert_eq!(seen.lock().iter().filter(|it| it.starts_with('/')).count(), 3);
+}
+
+/// A breaker that has just opened.
+fn open_breaker(open_ms: u32) -> Arc<ProviderBreaker> {
+    let settings = BreakerSettings { failures_max: 1, open_ms };
+    let breaker = ProviderBreaker::new(&settings, None);
+    breaker.admit(1_000).expect("closed").judge(&Err::<(), _>(ExchangeError::Broken));
+    breaker
+}
+
+#[tokio::test]
+async fn with_an_open_breaker_an_utterance_fails_at_once_unless_it_is_still_spoken() {
+    let (addr, seen) = server(&[]).await;
+    let recogniser = recogniser_behind(open_breaker(600_000), addr);
+    let failed = recogniser.transcribe(request("a", spoken(10))).await.unwrap_err();
+    assert!(failed.to_string().contains("too often in a row"), "{failed}");
+    assert!(seen.lock().is_empty());
+
+    let recogniser = recogniser_behind(open_breaker(50), addr);
+    let mut feed = SpeechFeed::begin();
+    feed.append([&[1; 1_600], &[]]);
+    let speech = feed.speech();
+    let speaking = async {
+        until(|| !seen.lock().is_empty()).await;
+        feed.end(SpeechAudio::new(vec![1; 2_000]));
+    };
+    let (transcript, ()) = tokio::join!(recogniser.transcribe(request("a", speech)), speaking);
+    assert_eq!(transcript, Ok(words("2000 samples")));
 }
 
 #[tokio::test]

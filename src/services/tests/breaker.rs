@@ -10,7 +10,10 @@ use tokio::time::sleep;
 
 use super::scripted_server::{ScriptedServer, Step};
 use super::{breaker, turn};
-use crate::config::{CognigyRestSettings, GenericHttpSettings, OpenAiHttpSettings};
+use crate::config::{
+    BreakerSettings, CognigyRestSettings, GenericHttpSettings, OpenAiHttpSettings,
+};
+use crate::services::breaker::ProviderBreaker;
 use crate::services::cognigy_rest::CognigyRest;
 use crate::services::generic_http::GenericTts;
 use crate::services::governor::Governor;
@@ -135,6 +138,16 @@ async fn the_periodic_check_goes_out_while_the_breaker_is_open_and_does_not_clos
     assert_eq!(server.seen().len(), 6);
 }
 
+fn sentence() -> TtsRequest {
+    TtsRequest {
+        text: "Breakfast is at seven.".into(),
+        voice: String::new(),
+        language: "en-US".to_owned(),
+        answer_ms_max: 10_000,
+        trace: None,
+    }
+}
+
 /// Asks five times, and once more; returns that answer and how many requests arrived.
 async fn sixth<F: Future>(server: &ScriptedServer, ask: impl Fn() -> F) -> (F::Output, usize) {
     five(async || drop(ask().await)).await;
@@ -165,13 +178,25 @@ async fn callers_do_not_wait_for_a_recogniser_or_a_synthesiser_that_is_broken() 
     let endpoint = server.url("");
     let settings = GenericHttpSettings { endpoint, ..GenericHttpSettings::default() };
     let synthesiser = GenericTts::new(&settings, &key, breaker()).unwrap();
-    let sentence = || TtsRequest {
-        text: "Breakfast is at seven.".into(),
-        voice: String::new(),
-        language: "en-US".to_owned(),
-        answer_ms_max: 10_000,
-        trace: None,
-    };
     let (outcome, arrived) = sixth(&server, || synthesiser.synthesize(sentence())).await;
     assert_eq!((outcome.err(), arrived), (Some(TtsFailure::Unavailable { message }), 5));
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_sentence_after_its_first_audio_says_nothing_about_the_synthesiser() {
+    let chunks = vec![vec![1; 16_000]];
+    let server = ScriptedServer::start(vec![
+        Step::Stream { every_ms: 0, chunks: chunks.clone(), ends: Some(false) },
+        Step::Stream { every_ms: 0, chunks, ends: None },
+    ]);
+    let settings = BreakerSettings { failures_max: 1, ..BreakerSettings::default() };
+    let breaker = ProviderBreaker::new(&settings, None);
+    let endpoint = server.url("");
+    let settings = GenericHttpSettings { endpoint, ..GenericHttpSettings::default() };
+    let key = |_: &str| Some("key-0123456789-XYZ1".to_owned());
+    let synthesiser = GenericTts::new(&settings, &key, Arc::clone(&breaker)).unwrap();
+    let speak = async || synthesiser.speak(sentence()).await.expect("its beginning is there");
+    assert!(speak().await.whole().await.is_err(), "it broke off");
+    drop(speak().await);
+    assert!(!breaker.refuses_in(0));
 }

@@ -3,8 +3,6 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::scripted_server::{ScriptedServer, Step};
 use super::speech::{sentence, synthesiser, synthesiser_at};
 use crate::services::{Speech, SpeechStream, TextToSpeech, wav};
@@ -47,21 +45,17 @@ async fn synthesize(chunks: Vec<Vec<u8>>) -> Result<Vec<i16>, TtsFailure> {
 }
 
 #[tokio::test]
-async fn the_first_audio_is_there_long_before_the_last() {
+async fn what_came_is_heard_although_the_end_is_yet_to_come() {
     let expected = samples(16_000);
-    // A quarter of a second every 200 ms.
-    let chunks = chunks(&raw(&expected), 8_000);
-    let step = Step::Stream { every_ms: 200, chunks, ends: Some(true) };
+    let step = Step::Stream { every_ms: 5, chunks: chunks(&raw(&expected), 8_000), ends: None };
     let server = ScriptedServer::start(vec![step]);
-    let begun = Instant::now();
     let mut stream = stream(synthesiser(&server).speak(sentence()).await.unwrap());
-    let first_after = begun.elapsed();
     let mut heard = Vec::new();
-    while let Some(piece) = next(&mut stream).await {
-        heard.extend_from_slice(piece.unwrap().samples());
+    while heard.len() < expected.len() {
+        let piece = next(&mut stream).await.expect("it goes on").expect("nothing breaks");
+        heard.extend_from_slice(piece.samples());
     }
     assert_eq!(heard, expected);
-    assert!(begun.elapsed() - first_after >= Duration::from_millis(500));
 }
 
 #[tokio::test]
