@@ -61,7 +61,7 @@ measure() {
   kill "$engine" && wait "$engine" || true
 }
 
-taskset -c "$others" "$antiphon" sandbox --addr 127.0.0.1:0 --tones \
+taskset -c "$others" "$antiphon" sandbox --addr 127.0.0.1:0 --tones --speech-pace 5 \
   --tls-certificate "$out/cert.pem" --tls-key "$out/key.pem" >"$out/sandbox" 2>&1 &
 running+=("$!")
 base=$(told 'listen on ' 'https://[0-9.:]*[0-9]' "$out/sandbox")

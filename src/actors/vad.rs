@@ -24,8 +24,8 @@ const PIECE_SAMPLES: usize = 256;
 const PIECES_PER_DRIVE: usize = 125;
 
 /// Audio is fed to a recogniser that follows speech in pieces of at least so many samples
-/// (100 ms): each one wakes a thread and becomes a message on the network.
-const FEED_SAMPLES: usize = INNER_RATE.samples_in_ms(100);
+/// (200 ms): each one wakes a thread and becomes a message on the network.
+const FEED_SAMPLES: usize = INNER_RATE.samples_in_ms(200);
 
 /// What Vad works with.
 pub struct Vad {
