@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::wire::{CLOSE_STREAM, FINALIZE, KEEP_ALIVE, Told, Understood};
+use super::wire::{self, CLOSE_STREAM, FINALIZE, KEEP_ALIVE, Told, Understood};
 use crate::services::LiveSpeech;
 use crate::services::http::ExchangeError;
 use crate::types::{INNER_RATE, Transcript};
@@ -74,6 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                     Told::Last if stage == Stage::Closing => break,
                     Told::More | Told::Finalized => {}
                     Told::Last | Told::Failed => return Err(ExchangeError::Broken),
+                    Told::TooLong => {
+                        return Err(ExchangeError::TooLong { bytes_max: wire::TEXT_BYTES_MAX });
+                    }
                     Told::Malformed => {
                         return Err(ExchangeError::Malformed("is no message of the contract"));
                     }

@@ -13,6 +13,9 @@ pub(super) const KEEP_ALIVE: &str = r#"{"type":"KeepAlive"}"#;
 /// Nothing more will be said; answered with the last results and `Metadata`.
 pub(super) const CLOSE_STREAM: &str = r#"{"type":"CloseStream"}"#;
 
+/// Longest transcript. Nobody says so much in one utterance.
+pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
+
 /// How speech is to be recognised. The engine itself tells where utterances end, and asks
 /// nobody what was understood in the middle of one.
 pub(super) const QUERY: [(&str, &str); 6] = [
@@ -68,6 +71,8 @@ pub(super) enum Told {
     Failed,
     /// This is no message of the contract.
     Malformed,
+    /// More than anybody says.
+    TooLong,
 }
 
 /// What was understood of an utterance so far.
@@ -96,7 +101,11 @@ impl Understood {
         if results.is_final || results.from_finalize {
             results.channel.alternatives.first().into_iter().for_each(|best| self.append(best));
         }
-        if results.from_finalize { Told::Finalized } else { Told::More }
+        match results.from_finalize {
+            _ if self.text.len() > TEXT_BYTES_MAX => Told::TooLong,
+            true => Told::Finalized,
+            false => Told::More,
+        }
     }
 
     fn append(&mut self, segment: &Alternative) {
@@ -163,6 +172,14 @@ mod tests {
         let mut understood = Understood::default();
         let told = understood.take_in(&results("", 0.0, r#","from_finalize":true"#));
         assert_eq!((told, understood.transcript()), (Told::Finalized, Transcript::NoMatch));
+    }
+
+    #[test]
+    fn a_server_that_does_not_stop_talking_is_stopped() {
+        let mut understood = Understood::default();
+        let segment = final_results(&"word ".repeat(1_000), 0.9);
+        let told: Vec<Told> = (0..14).map(|_| understood.take_in(&segment)).collect();
+        assert_eq!(told.iter().position(|told| *told == Told::TooLong), Some(13));
     }
 
     #[test]
