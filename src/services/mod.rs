@@ -25,6 +25,7 @@ mod openai_http;
 mod otlp;
 mod prompts;
 mod providers;
+mod recogniser_health;
 pub mod speech;
 mod ssml;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::breaker::ProviderBreaker;
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError};
 use super::providers::ProviderError;
-use super::{Health, ServiceFuture, SpeechToText, SttRequest, wav};
+use super::{Health, ServiceFuture, SpeechToText, SttRequest, recogniser_health, wav};
 use crate::config::OpenAiHttpSettings;
 use crate::types::{CallerText, Secret, SttFailure, Transcript};
 
@@ -103,24 +103,10 @@ impl OpenAiStt {
         }
     }
 
-    /// Asks for the list of models, which costs nothing. Servers that have no such list
-    /// answer with another status and are there all the same.
+    /// Asks for the list of models, which costs nothing.
     async fn check_server(&self) -> Health {
-        match http::probe(self.authorized(self.client.get(self.models.clone()))).await {
-            Ok((status @ (401 | 403), _)) => Health::Refused(format!(
-                "the recogniser at {} refuses the key (status {status}): put another one into {}",
-                self.models, self.key_place
-            )),
-            Ok((503, _)) => Health::Unavailable(format!(
-                "the recogniser at {} is not ready yet (status 503)",
-                self.models
-            )),
-            Ok(_) => Health::Ready(format!("{} answers", self.models)),
-            Err(error) => Health::Unavailable(format!(
-                "the recogniser at {} is not reachable ({error}): check {BASE_URL}",
-                self.models
-            )),
-        }
+        let get = self.authorized(self.client.get(self.models.clone()));
+        recogniser_health::ask(get, &self.models, BASE_URL, &self.key_place).await
     }
 }
 

@@ -22,7 +22,9 @@ use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError};
 use super::jitter::Jitter;
 use super::providers::ProviderError;
-use super::{Health, LiveSpeech, ServiceFuture, SpeechToText, SttRequest, websocket};
+use super::{
+    Health, LiveSpeech, ServiceFuture, SpeechToText, SttRequest, recogniser_health, websocket,
+};
 use crate::config::DeepgramSettings;
 use crate::resilience::Backoff;
 use crate::types::{CallId, Secret, SttFailure, Transcript};
@@ -150,24 +152,10 @@ impl DeepgramStt {
         request.header("Authorization", format!("Token {}", self.key.expose()))
     }
 
-    /// Asks for the list of projects, which costs nothing. A server of one's own may have no
-    /// such list; it answers with another status and is there all the same.
+    /// Asks for the list of projects, which costs nothing.
     async fn check_server(&self) -> Health {
-        match http::probe(self.authorized(self.client.get(self.projects.clone()))).await {
-            Ok((status @ (401 | 403), _)) => Health::Refused(format!(
-                "the recogniser at {} refuses the key (status {status}): put another one into {}",
-                self.projects, self.key_place
-            )),
-            Ok((503, _)) => Health::Unavailable(format!(
-                "the recogniser at {} is not ready yet (status 503)",
-                self.projects
-            )),
-            Ok(_) => Health::Ready(format!("{} answers", self.projects)),
-            Err(error) => Health::Unavailable(format!(
-                "the recogniser at {} is not reachable ({error}): check {BASE_URL}",
-                self.projects
-            )),
-        }
+        let get = self.authorized(self.client.get(self.projects.clone()));
+        recogniser_health::ask(get, &self.projects, BASE_URL, &self.key_place).await
     }
 }
 
