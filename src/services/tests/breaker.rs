@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::scripted_server::{ScriptedServer, Step};
+use super::speech::sentence;
 use super::{breaker, turn};
 use crate::config::{
     BreakerSettings, CognigyRestSettings, GenericHttpSettings, OpenAiHttpSettings,
@@ -18,7 +19,7 @@ use crate::services::cognigy_rest::CognigyRest;
 use crate::services::generic_http::GenericTts;
 use crate::services::governor::Governor;
 use crate::services::openai_http::OpenAiStt;
-use crate::services::{DialogBackend, Health, SpeechToText, SttRequest, TextToSpeech, TtsRequest};
+use crate::services::{DialogBackend, Health, SpeechToText, SttRequest, TextToSpeech};
 use crate::types::{CallId, DialogFailure, SpeechAudio, SttFailure, TtsFailure};
 
 fn backend(server: &ScriptedServer) -> Arc<CognigyRest> {
@@ -136,16 +137,6 @@ async fn the_periodic_check_goes_out_while_the_breaker_is_open_and_does_not_clos
     assert!(matches!(backend.check().await, Health::Ready(_)));
     assert!(is_refused(&backend.ask(turn("call-1")).await));
     assert_eq!(server.seen().len(), 6);
-}
-
-fn sentence() -> TtsRequest {
-    TtsRequest {
-        text: "Breakfast is at seven.".into(),
-        voice: String::new(),
-        language: "en-US".to_owned(),
-        answer_ms_max: 10_000,
-        trace: None,
-    }
 }
 
 /// Asks five times, and once more; returns that answer and how many requests arrived.
