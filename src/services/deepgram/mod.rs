@@ -97,6 +97,9 @@ impl DeepgramStt {
     }
 
     /// To recognise an utterance twice has no effect on anything.
+    ///
+    /// The breaker's pass is for the whole utterance: that a stream opens does not prove that
+    /// anybody listens. So a probe lasts as long as its caller speaks.
     async fn attempts(&self, request: &SttRequest, ms_max: u32) -> Result<Transcript, SttFailure> {
         let mut attempts_used = 0;
         loop {
