@@ -91,11 +91,12 @@ async fn flite_or_tones() -> (Option<Synthesiser>, &'static str) {
 fn how_to_reach(sandbox: &RunningSandbox) -> String {
     format!(
         "The stand-ins listen on {base}. Point an engine at them with
-  COGNIGY_API_KEY, OPENAI_API_KEY, ANTIPHON_TTS_API_KEY={DEFAULT_KEY}  (or what --key says)
+  COGNIGY_API_KEY, OPENAI_API_KEY, DEEPGRAM_API_KEY, ANTIPHON_TTS_API_KEY={DEFAULT_KEY}  (or what --key says)
   ANTIPHON_DIALOG__COGNIGY_DIALOGS__BASE_URL={dialogs}
   COGNIGY_ENDPOINT_URL={endpoint}
   ANTIPHON_TTS__GENERIC_HTTP__ENDPOINT={base}
-  ANTIPHON_STT__OPENAI_HTTP__BASE_URL={base}",
+  ANTIPHON_STT__OPENAI_HTTP__BASE_URL={base}
+  ANTIPHON_STT__DEEPGRAM__BASE_URL={base}",
         base = sandbox.base_url(),
         dialogs = sandbox.dialogs_base_url(),
         endpoint = sandbox.endpoint_url(),
