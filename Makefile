@@ -23,7 +23,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
 .PHONY: help demo test deps packages prometheus tools build check format lint unit doc bench bench-smoke \
-	soak production silero-weights vad-oracle vad-table
+	soak production locks silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,10 @@ production: CALLS = 400
 production: FOR = 60s
 production: build ## measure calls as in production, all of it under TLS, beside plain ones
 	@CALLS=$(CALLS) FOR=$(FOR) tools/production.sh
+
+locks: CALLS = 150
+locks: build ## count the waits for a lock while calls are held (needs strace)
+	@CALLS=$(CALLS) tools/locks.sh
 
 soak: build ## let calls come and go for half an hour, and see that the engine does not grow
 	@CALLS=$(CALLS) CALL_FOR=$(CALL_FOR) FOR=$(FOR) WARM_UP=$(WARM_UP) MEMORY_MB=$(MEMORY_MB) \
