@@ -252,6 +252,19 @@ fn a_crate_stays_where_it_can_be_replaced() {
     assert_none("a crate outside its folders (see CRATES in tests/tidy.rs)", &findings);
 }
 
+#[test]
+fn unsafe_code_stays_where_foreign_code_or_single_instructions_are_called() {
+    let folders = ["src/services/speech/library", "src/media/silero"];
+    let elsewhere =
+        |source: &&Source| !folders.iter().any(|folder| source.path.starts_with(folder));
+    let mut findings = Vec::new();
+    for source in sources().iter().filter(elsewhere) {
+        let allowed = source.statements().filter(|(_, line)| line.contains("unsafe_code"));
+        findings.extend(allowed.map(|(number, _)| format!("{}:{number}", source.path.display())));
+    }
+    assert_none("unsafe code elsewhere", &findings);
+}
+
 /// Whether a path in the line begins with the crate.
 fn names_crate(line: &str, name: &str) -> bool {
     line.match_indices(name).any(|(at, _)| {

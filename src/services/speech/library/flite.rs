@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-
 use super::LibraryError;
+use super::foreign::{ForeignLibrary, Package};
 
 /// Voices of the package.
 pub(in crate::services::speech) const VOICES: [&str; 5] = ["slt", "rms", "awb", "kal", "kal16"];
 
-const NAME: &str = "the speech synthesiser flite";
-const PACKAGE: &str = "libflite1";
+const PACKAGE: Package = Package { name: "the speech synthesiser flite", package: "libflite1" };
 const LIBRARY_NAMES: [&str; 2] = ["libflite.so.1", "libflite.so"];
 
 /// A `cst_wave`. Its layout has been the same in all 2.x versions.
@@ -42,22 +40,22 @@ pub(in crate::services::speech) struct Flite {
     delete_wave: DeleteWave,
     voices: BTreeMap<&'static str, *mut c_void>,
     /// Never unloaded: voices and functions point into them.
-    libraries: Vec<Library>,
+    libraries: Vec<ForeignLibrary>,
     _on_one_thread: PhantomData<*mut ()>,
 }
 
 impl Flite {
     /// Loads the library. Voices are loaded when first used.
     pub(in crate::services::speech) fn load() -> Result<Self, LibraryError> {
-        let library = open(&LIBRARY_NAMES)?;
+        let library = PACKAGE.open(&LIBRARY_NAMES)?;
         // SAFETY: the types are those of flite.h 2.x; the library stays loaded in
         // `libraries` as long as the functions are used.
         let (init, text_to_wave, resample, delete_wave) = unsafe {
             (
-                function::<Init>(&library, "flite_init")?,
-                function::<TextToWave>(&library, "flite_text_to_wave")?,
-                function::<Resample>(&library, "cst_wave_resample")?,
-                function::<DeleteWave>(&library, "delete_wave")?,
+                library.function::<Init>("flite_init")?,
+                library.function::<TextToWave>("flite_text_to_wave")?,
+                library.function::<Resample>("cst_wave_resample")?,
+                library.function::<DeleteWave>("delete_wave")?,
             )
         };
         // SAFETY: takes nothing, may be called any number of times.
@@ -116,9 +114,9 @@ impl Flite {
             return Ok(*voice);
         }
         let file = format!("libflite_cmu_us_{name}.so");
-        let library = open(&[&format!("{file}.1"), &file])?;
+        let library = PACKAGE.open(&[&format!("{file}.1"), &file])?;
         // SAFETY: each voice library has this function with this type.
-        let register: RegisterVoice = unsafe { function(&library, register_name(name))? };
+        let register: RegisterVoice = unsafe { library.function(register_name(name))? };
         // SAFETY: the argument is a folder for voice data; null means the built-in data.
         let voice = unsafe { register(std::ptr::null()) };
         if voice.is_null() {
@@ -137,39 +135,5 @@ fn register_name(voice: &'static str) -> &'static str {
         "kal" => "register_cmu_us_kal",
         "kal16" => "register_cmu_us_kal16",
         _ => "register_cmu_us_slt",
-    }
-}
-
-fn open(names: &[&str]) -> Result<Library, LibraryError> {
-    let mut reason = String::new();
-    for name in names {
-        // SAFETY: flite's libraries run no code of consequence when loaded. Their
-        // symbols are global because the voices look for those of flite.
-        match unsafe { Library::open(Some(*name), RTLD_NOW | RTLD_GLOBAL) } {
-            Ok(library) => return Ok(library),
-            Err(error) => reason = error.to_string(),
-        }
-    }
-    Err(LibraryError::Missing { name: NAME, package: PACKAGE, reason })
-}
-
-/// # Safety
-/// `F` is the type of the function called `name`, and the library outlives its use.
-unsafe fn function<F: Copy>(library: &Library, name: &'static str) -> Result<F, LibraryError> {
-    // SAFETY: as the caller promises.
-    match unsafe { library.get::<F>(name.as_bytes()) } {
-        Ok(symbol) => Ok(*symbol),
-        Err(_) => Err(LibraryError::Function { name: NAME, package: PACKAGE, function: name }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_library_that_is_missing_is_named_with_its_package() {
-        let error = open(&["libno-such-library.so.1"]).err().unwrap().to_string();
-        assert!(error.contains("install the Debian package libflite1"), "{error}");
     }
 }

@@ -1,9 +1,10 @@
 //! Foreign speech libraries, looked up when a worker starts and never linked.
 //!
-//! The two files below are the only ones of the engine with unsafe code. They are
-//! used inside a worker process only: what goes wrong there ends that process.
+//! The files below hold all the foreign code of the engine. They are used inside a
+//! worker process only: what goes wrong there ends that process.
 
 pub(super) mod flite;
+mod foreign;
 pub(super) mod pocketsphinx;
 
 use super::protocol::WorkerFailure;

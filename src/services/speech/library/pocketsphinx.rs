@@ -8,12 +8,11 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-
 use super::LibraryError;
+use super::foreign::{ForeignLibrary, Package};
 
-const NAME: &str = "the speech recogniser pocketsphinx";
-const PACKAGE: &str = "libpocketsphinx3";
+const PACKAGE: Package =
+    Package { name: "the speech recogniser pocketsphinx", package: "libpocketsphinx3" };
 /// The package of the acoustic model.
 const MODEL_PACKAGE: &str = "pocketsphinx-en-us";
 const BASE_NAMES: [&str; 2] = ["libsphinxbase.so.3", "libsphinxbase.so"];
@@ -74,7 +73,7 @@ struct Functions {
     next_segment: SegIter,
     segment_word: SegWord,
     segment_frames: SegFrames,
-    _libraries: [Library; 2],
+    _libraries: [ForeignLibrary; 2],
 }
 
 /// A decoder with its vocabulary and searches.
@@ -234,30 +233,30 @@ impl Drop for Decoder {
 
 impl Functions {
     fn load() -> Result<Self, LibraryError> {
-        let base = open(&BASE_NAMES)?;
-        let main = open(&DECODER_NAMES)?;
+        let base = PACKAGE.open(&BASE_NAMES)?;
+        let main = PACKAGE.open(&DECODER_NAMES)?;
         // SAFETY: the types are those of cmd_ln.h and pocketsphinx.h of 5prealpha, and
         // the libraries are kept beside the functions.
         unsafe {
             Ok(Self {
-                config_new: function(&base, "cmd_ln_init")?,
-                config_free: function(&base, "cmd_ln_free_r")?,
-                config_args: function(&main, "ps_args")?,
-                new: function(&main, "ps_init")?,
-                free: function(&main, "ps_free")?,
-                add_word: function(&main, "ps_add_word")?,
-                set_jsgf: function(&main, "ps_set_jsgf_string")?,
-                set_search: function(&main, "ps_set_search")?,
-                start_stream: function(&main, "ps_start_stream")?,
-                start_utterance: function(&main, "ps_start_utt")?,
-                process_raw: function(&main, "ps_process_raw")?,
-                end_utterance: function(&main, "ps_end_utt")?,
-                hypothesis: function(&main, "ps_get_hyp")?,
-                frames: function(&main, "ps_get_n_frames")?,
-                segments: function(&main, "ps_seg_iter")?,
-                next_segment: function(&main, "ps_seg_next")?,
-                segment_word: function(&main, "ps_seg_word")?,
-                segment_frames: function(&main, "ps_seg_frames")?,
+                config_new: base.function("cmd_ln_init")?,
+                config_free: base.function("cmd_ln_free_r")?,
+                config_args: main.function("ps_args")?,
+                new: main.function("ps_init")?,
+                free: main.function("ps_free")?,
+                add_word: main.function("ps_add_word")?,
+                set_jsgf: main.function("ps_set_jsgf_string")?,
+                set_search: main.function("ps_set_search")?,
+                start_stream: main.function("ps_start_stream")?,
+                start_utterance: main.function("ps_start_utt")?,
+                process_raw: main.function("ps_process_raw")?,
+                end_utterance: main.function("ps_end_utt")?,
+                hypothesis: main.function("ps_get_hyp")?,
+                frames: main.function("ps_get_n_frames")?,
+                segments: main.function("ps_seg_iter")?,
+                next_segment: main.function("ps_seg_next")?,
+                segment_word: main.function("ps_seg_word")?,
+                segment_frames: main.function("ps_seg_frames")?,
                 _libraries: [base, main],
             })
         }
@@ -275,37 +274,4 @@ const fn ok(status: c_int, call: &'static str) -> Result<(), LibraryError> {
 
 fn path_text(path: &Path) -> Result<CString, LibraryError> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| LibraryError::Nul)
-}
-
-fn open(names: &[&str]) -> Result<Library, LibraryError> {
-    let mut reason = String::new();
-    for name in names {
-        // SAFETY: these libraries run no code of consequence when loaded.
-        match unsafe { Library::open(Some(*name), RTLD_NOW | RTLD_GLOBAL) } {
-            Ok(library) => return Ok(library),
-            Err(error) => reason = error.to_string(),
-        }
-    }
-    Err(LibraryError::Missing { name: NAME, package: PACKAGE, reason })
-}
-
-/// # Safety
-/// `F` is the type of the function called `name`, and the library outlives its use.
-unsafe fn function<F: Copy>(library: &Library, name: &'static str) -> Result<F, LibraryError> {
-    // SAFETY: as the caller promises.
-    match unsafe { library.get::<F>(name.as_bytes()) } {
-        Ok(symbol) => Ok(*symbol),
-        Err(_) => Err(LibraryError::Function { name: NAME, package: PACKAGE, function: name }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_library_that_is_missing_is_named_with_its_package() {
-        let error = open(&["libno-such-library.so.3"]).err().unwrap().to_string();
-        assert!(error.contains("install the Debian package libpocketsphinx3"), "{error}");
-    }
 }
