@@ -12,8 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-ulimit -n "$(ulimit -Hn)"
-antiphon=${CARGO_TARGET_DIR:-target}/release/antiphon
+source tools/common.sh
 out=target/locks
 rm -rf "$out" && mkdir -p "$out"
 command -v strace >/dev/null || { echo "this needs strace (Debian package strace)" >&2; exit 2; }
@@ -24,12 +23,7 @@ ANTIPHON_SERVER__HTTP=127.0.0.1:0 ANTIPHON_SERVER__SIMULATOR=127.0.0.1:0 \
 engine=$!
 running=("$engine")
 trap 'kill "${running[@]}" 2>/dev/null || true; wait || true' EXIT
-for _ in $(seq 100); do
-  http=$(awk '$1 == "http" { print $2 }' "$out/address")
-  [ -z "$http" ] || break
-  sleep 0.1
-done
-[ -n "$http" ] || { echo "the engine does not start: $out/serve.log" >&2; exit 2; }
+http=$(listens_at "$out/address")
 
 # Calls to the address "$1", whose report goes to "$2".
 callers() {

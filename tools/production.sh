@@ -12,8 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-ulimit -n "$(ulimit -Hn)"
-antiphon=$PWD/${CARGO_TARGET_DIR:-target}/release/antiphon
+source tools/common.sh
 out=$PWD/target/production
 rm -rf "$out" && mkdir -p "$out"
 others=1-$(($(nproc) - 1))
@@ -29,17 +28,6 @@ export SSL_CERT_FILE=$out/cert.pem
 running=()
 trap 'kill "${running[@]}" 2>/dev/null; wait || true' EXIT
 
-# What "$2" prints behind "$1" in the file "$3", once it does.
-told() {
-  for _ in $(seq 100); do
-    found=$(sed -n "s|^.*$1\($2\).*|\1|p" "$3" | head -1)
-    [ -z "$found" ] || { echo "$found"; return; }
-    sleep 0.1
-  done
-  echo "nothing listens: see $3" >&2
-  exit 1
-}
-
 # Runs calls against an engine; what it is and how it is reached comes as variables.
 measure() {
   local name=$1 ; shift
@@ -49,7 +37,7 @@ measure() {
   local engine=$!
   running+=("$engine")
   local http
-  http=$(told 'http  *' 'https*://[0-9.:]*' "$out/$name")
+  http=$(listens_at "$out/$name")
   taskset -c "$others" "$antiphon" load --url "${http/http/ws}/v1/stream" \
     --calls "${CALLS:?}" --for "${FOR:?}" --ramp 10s --speech tests/audio/cards_00?.wav \
     --interrupt 0 --watch "$http/metrics" --warm-up 12s --out "$out/load-$name" --max-errors 0 \

@@ -10,9 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Two sockets for each call, one at either end.
-ulimit -n "$(ulimit -Hn)"
-antiphon=${CARGO_TARGET_DIR:-target}/release/antiphon
+source tools/common.sh
 out=target/soak
 mkdir -p "$out"
 rm -f "$out"/voice_metrics.jsonl*
@@ -25,13 +23,7 @@ ANTIPHON_SERVER__HTTP=127.0.0.1:0 ANTIPHON_SERVER__SIMULATOR=127.0.0.1:0 \
 engine=$!
 trap 'kill "$engine" 2>/dev/null; wait "$engine" || true' EXIT
 
-for _ in $(seq 100); do
-  http=$(awk '$1 == "http" { print $2 }' "$out/address")
-  [ -z "$http" ] || break
-  sleep 0.1
-done
-[ -n "$http" ] || { echo "the engine does not start" >&2; exit 1; }
-
+http=$(listens_at "$out/address")
 "$antiphon" load --url "ws://${http#http://}/v1/stream" \
   --rate "$(awk "BEGIN { print ${CALLS:?} / ${CALL_FOR:?} }")" --call-for "${CALL_FOR}s" \
   --for "${FOR:?}" --ramp "${CALL_FOR}s" --speech tests/audio/cards_00?.wav \
