@@ -34,6 +34,8 @@ pub struct CallPulses {
     leg: RefCell<Arc<LegShared>>,
     /// How far Vad has listened; kept here for whoever tells something.
     heard_until: Cell<MediaTime>,
+    /// What is heard next may decide about an utterance.
+    turn_is_near: Cell<bool>,
     /// What earlier connections carried and nobody has told yet.
     carried: Cell<Carried>,
     watch: Rc<Watch>,
@@ -50,6 +52,7 @@ impl CallPulses {
             alarm,
             leg: RefCell::new(leg),
             heard_until: Cell::default(),
+            turn_is_near: Cell::default(),
             carried: Cell::default(),
             watch: Rc::clone(&driver.watch),
         }
@@ -81,6 +84,11 @@ impl CallPulses {
         self.heard_until.set(position);
     }
 
+    /// Takes note of whether what is heard next may decide about an utterance.
+    pub fn set_turn_is_near(&self, near: bool) {
+        self.turn_is_near.set(near);
+    }
+
     /// Counts a frame that was due at an instant known before.
     pub fn frame_was_due(&self, due: Now, now: Now) {
         self.watch.frame(due, now);
@@ -91,11 +99,16 @@ impl CallPulses {
         self.children.borrow()[child as usize].wake();
     }
 
-    fn tick(&self, now: Now) {
+    fn tick(&self, now: Now, rounds: &Rounds) {
         let leg = self.leg.borrow();
         leg.refill(now);
         if leg.take_audio_waiting() {
             self.wake(ChildKind::Ingest);
+        }
+        if self.turn_is_near.get()
+            && let Some(doorbell) = leg.doorbell()
+        {
+            rounds.visit_next(doorbell);
         }
         if leg.take_signal() || leg.is_looked_at() {
             self.supervisor.wake();
@@ -223,7 +236,7 @@ impl Driver {
     fn tick(&self) {
         let now = self.clock.now();
         for call in self.calls.borrow().iter() {
-            call.tick(now);
+            call.tick(now, &self.rounds);
         }
         self.watch.look(now, self.calls.borrow().len(), &self.meter);
         self.look_around();

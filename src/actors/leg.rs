@@ -6,8 +6,8 @@
 
 mod output;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -19,6 +19,7 @@ use super::gauges::LegGauges;
 use super::intake::{Arrival, Intake};
 use super::link::{CallRequest, ChunkOutcome, Delivery, IntakeState, LegCommand, StreamOutcome};
 use super::placement::Seat;
+use super::rounds::Doorbell;
 use crate::media::{RingConsumer, RingProducer, audio_ring};
 use crate::types::{
     CallEventKind, CallId, EndCause, Epoch, LegId, ListeningSettings, MediaFormat, SampleRate,
@@ -94,6 +95,7 @@ pub(super) fn connect(
         gauges: LegGauges::default(),
         epoch: AtomicU32::new(0),
         playout_ready: Notify::new(),
+        doorbell: OnceLock::new(),
         over: AtomicBool::new(false),
         signal: AtomicBool::new(false),
         signals: Mutex::new(Signals::default()),
@@ -134,6 +136,8 @@ pub struct LegShared {
     gauges: LegGauges,
     epoch: AtomicU32,
     playout_ready: Notify,
+    /// Has the connection look whether audio came, where it does not look by itself.
+    doorbell: OnceLock<Weak<Doorbell>>,
     /// The call is over, or went on to another connection.
     over: AtomicBool,
     /// `signals` has something new.
@@ -203,6 +207,11 @@ impl LegShared {
     pub(super) fn take_audio_waiting(&self) -> bool {
         self.audio_waiting.load(Ordering::Relaxed)
             && self.audio_waiting.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the connection look whether audio came.
+    pub(super) fn doorbell(&self) -> Option<Arc<Doorbell>> {
+        self.doorbell.get()?.upgrade()
     }
 
     /// Whether the supervisor has to look at the signals.
@@ -288,6 +297,11 @@ impl LegShared {
 pub struct LegInput(Arc<LegShared>);
 
 impl LegInput {
+    /// Names what the connection is visited by. The first one stays.
+    pub(super) fn set_doorbell(&self, doorbell: Weak<Doorbell>) {
+        let _one_is_known = self.0.doorbell.set(doorbell);
+    }
+
     /// Takes the next bytes of a stream, any number: a part of a sample is carried
     /// over to the next call.
     pub fn stream(&self, bytes: &[u8]) -> StreamOutcome {

@@ -1,51 +1,71 @@
 //! When a media thread looks at its connections: in rounds, a part of them at each tick.
 //! What came since the last visit is taken at once, and no packet that comes wakes the
-//! thread. The more connections, the longer the round: what a visit costs is then shared
-//! by more audio.
+//! thread: what a visit costs is shared by five frames. Where the next frame may decide, or
+//! the rest of a reply is to be written, the wait would be a part of the response time: such
+//! a connection is visited at the next tick.
 //!
 //! It reads and writes nothing itself: a visit only has the connection's task polled.
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
 
 use super::driver::Driver;
+use super::link::LegInput;
 
-/// Length of a round when there are few connections. Audio may wait so long in its socket.
-const ROUND_MS_MIN: usize = 20;
-
-/// Length of a round when there are many: what comes in it is read at once.
-const ROUND_MS_MAX: usize = 50;
-
-/// Connections that lengthen the round by a millisecond.
-const CONNECTIONS_PER_MS: usize = 10;
+/// Length of a round: so long may audio wait in its socket while it decides nothing.
+pub(super) const ROUND_MS: usize = 100;
 
 /// The connections of one media thread.
 pub(super) struct Rounds {
-    tick_ms: usize,
+    /// Ticks of a round.
+    ticks: usize,
     doorbells: RefCell<Vec<Weak<Doorbell>>>,
     /// Who is visited next.
     next: Cell<usize>,
+    /// Parts of visits that are due; a whole one has `ticks` of them.
+    owed: Cell<usize>,
+    awaited: Awaited,
 }
+
+/// Who is visited at the next tick in any case.
+type Awaited = Rc<RefCell<Vec<Arc<Doorbell>>>>;
 
 impl Rounds {
     /// No connections yet, on a thread that ticks every `tick_ms`.
     pub fn new(tick_ms: u32) -> Self {
-        let tick_ms = tick_ms.max(1) as usize;
-        Self { tick_ms, doorbells: RefCell::default(), next: Cell::default() }
+        Self {
+            ticks: (ROUND_MS / tick_ms.max(1) as usize).max(1),
+            doorbells: RefCell::default(),
+            next: Cell::default(),
+            owed: Cell::default(),
+            awaited: Awaited::default(),
+        }
     }
 
     /// One more connection.
     pub fn join(&self) -> Visits {
-        let doorbell = Rc::new(Doorbell::default());
-        self.doorbells.borrow_mut().push(Rc::downgrade(&doorbell));
-        Visits(doorbell)
+        let doorbell = Arc::new(Doorbell::default());
+        self.doorbells.borrow_mut().push(Arc::downgrade(&doorbell));
+        Visits { doorbell, awaited: Rc::clone(&self.awaited) }
     }
 
-    /// Visits those whose turn it is at this tick.
+    /// Has a connection visited at the next tick.
+    pub fn visit_next(&self, doorbell: Arc<Doorbell>) {
+        self.awaited.borrow_mut().push(doorbell);
+    }
+
+    /// Visits those who are awaited, and those whose turn it is at this tick.
     pub fn visit(&self) {
+        self.visit_awaited();
         let mut doorbells = self.doorbells.borrow_mut();
-        for _ in 0..doorbells.len().div_ceil(self.ticks(doorbells.len())) {
+        let owed = self.owed.get() + doorbells.len();
+        self.owed.set(owed % self.ticks);
+        for _ in 0..owed / self.ticks {
             let next = if self.next.get() < doorbells.len() { self.next.get() } else { 0 };
             let Some(doorbell) = doorbells.get(next) else { return };
             match doorbell.upgrade() {
@@ -61,10 +81,8 @@ impl Rounds {
         }
     }
 
-    /// Length of a round of so many visits.
-    fn ticks(&self, connections: usize) -> usize {
-        let round_ms = (connections / CONNECTIONS_PER_MS).clamp(ROUND_MS_MIN, ROUND_MS_MAX);
-        (round_ms / self.tick_ms).max(1)
+    fn visit_awaited(&self) {
+        self.awaited.borrow_mut().drain(..).for_each(|doorbell| doorbell.ring());
     }
 
     /// Whether there is nobody to visit.
@@ -73,23 +91,25 @@ impl Rounds {
     }
 }
 
+/// Where a connection hears that it is visited.
 #[derive(Default)]
-struct Doorbell {
-    rung: Cell<bool>,
-    waiting: RefCell<Option<Waker>>,
+pub(super) struct Doorbell {
+    rung: AtomicBool,
+    waiting: AtomicWaker,
 }
 
 impl Doorbell {
     fn ring(&self) {
-        self.rung.set(true);
-        if let Some(waker) = &*self.waiting.borrow() {
-            waker.wake_by_ref();
-        }
+        self.rung.store(true, Ordering::Release);
+        self.waiting.wake();
     }
 }
 
 /// The visits that a connection gets. No more when dropped.
-pub struct Visits(Rc<Doorbell>);
+pub struct Visits {
+    doorbell: Arc<Doorbell>,
+    awaited: Awaited,
+}
 
 impl Visits {
     /// Those of the current thread; `None` if it is no media thread.
@@ -105,33 +125,60 @@ impl Visits {
     /// Those of a test without a media thread, every 10 ms.
     #[cfg(test)]
     pub(crate) fn every_10_ms() -> Self {
-        let visits = Self(Rc::default());
-        let doorbell = Rc::downgrade(&visits.0);
+        Self::of_a_test(true)
+    }
+
+    /// The same, but only when they are awaited.
+    #[cfg(test)]
+    pub(crate) fn when_awaited() -> Self {
+        Self::of_a_test(false)
+    }
+
+    #[cfg(test)]
+    fn of_a_test(in_turn: bool) -> Self {
+        let rounds = Rounds::new(10);
+        let visits = rounds.join();
         actix_rt::spawn(async move {
-            while let Some(doorbell) = doorbell.upgrade() {
-                doorbell.ring();
+            while !rounds.is_empty() {
+                if in_turn {
+                    (0..rounds.ticks).for_each(|_| rounds.visit());
+                } else {
+                    rounds.visit_awaited();
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         });
         visits
     }
 
+    /// What is visited brings audio to `leg`: it gets more visits when its call needs them.
+    pub fn bring_to(&self, leg: &LegInput) {
+        leg.set_doorbell(Arc::downgrade(&self.doorbell));
+    }
+
     /// Ready once for each visit. Of several tasks only the last one is woken.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.0.rung.take() {
-            return Poll::Ready(());
+        self.doorbell.waiting.register(context.waker());
+        match self.doorbell.rung.swap(false, Ordering::AcqRel) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        let mut waiting = self.0.waiting.borrow_mut();
-        match &mut *waiting {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => *waiting = Some(context.waker().clone()),
+    }
+
+    /// The same, where the visit of the next tick is waited for.
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<()> {
+        let visited = self.poll(context);
+        if visited.is_pending() {
+            self.awaited.borrow_mut().push(Arc::clone(&self.doorbell));
         }
-        Poll::Pending
+        visited
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     fn is_visited(connection: &Visits) -> bool {
@@ -151,21 +198,24 @@ mod tests {
     fn each_connection_is_visited_once_in_a_round_and_not_all_at_one_tick() {
         let rounds = Rounds::new(10);
         let connections: Vec<Visits> = (0..4).map(|_| rounds.join()).collect();
-        assert_eq!(visited(&rounds, &connections, 4), [[0, 1], [2, 3], [0, 1], [2, 3]]);
+        let ticks = visited(&rounds, &connections, 20);
+        assert!(ticks.iter().all(|connections| connections.len() <= 1), "{ticks:?}");
+        assert_eq!(ticks.concat(), [0, 1, 2, 3, 0, 1, 2, 3]);
     }
 
     #[test]
-    fn many_connections_make_a_round_longer_but_not_for_ever() {
-        for (count, ticks) in [(1, 2), (299, 2), (300, 3), (500, 5), (5_000, 5)] {
-            assert_eq!(Rounds::new(10).ticks(count), ticks, "{count}");
-        }
+    fn who_is_awaited_is_visited_at_the_next_tick_and_in_its_turn() {
+        let rounds = Rounds::new(50);
+        let connections: Vec<Visits> = (0..4).map(|_| rounds.join()).collect();
+        rounds.visit_next(Arc::clone(&connections[3].doorbell));
+        assert_eq!(visited(&rounds, &connections, 3), [&[0, 1, 3][..], &[2, 3], &[0, 1]]);
     }
 
     #[test]
     fn a_connection_that_is_gone_leaves_nothing_behind() {
         let rounds = Rounds::new(10);
         drop((rounds.join(), rounds.join(), rounds.join()));
-        (0..6).for_each(|_| rounds.visit());
+        (0..20).for_each(|_| rounds.visit());
         assert!(rounds.is_empty());
     }
 
@@ -174,13 +224,13 @@ mod tests {
         let rounds = Rounds::new(10);
         let mut connections: Vec<Visits> = (0..5).map(|_| rounds.join()).collect();
         drop(connections.remove(0));
-        let visits = visited(&rounds, &connections, 3).concat();
+        let visits = visited(&rounds, &connections, 12).concat();
         assert!((0..4).all(|connection| visits.contains(&connection)), "{visits:?}");
     }
 
     #[test]
     fn a_slow_tick_visits_everybody() {
-        let rounds = Rounds::new(50);
+        let rounds = Rounds::new(200);
         let connections = [rounds.join(), rounds.join()];
         assert_eq!(visited(&rounds, &connections, 1), [[0, 1]]);
     }

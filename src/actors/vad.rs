@@ -11,6 +11,7 @@ use super::ingest::Inner;
 use super::lease::Lease;
 use super::messages::{CloseUtterance, Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
+use super::rounds::ROUND_MS;
 use super::scratch::with_scratch;
 use crate::media::{FinderParts, RingConsumer, SegmenterEvent, SpeechFinder};
 use crate::services::SpeechFeed;
@@ -26,6 +27,10 @@ const PIECES_PER_DRIVE: usize = 125;
 /// Audio is fed to a recogniser that follows speech in pieces of at least so many samples
 /// (200 ms): each one wakes a thread and becomes a message on the network.
 const FEED_SAMPLES: usize = INNER_RATE.samples_in_ms(200);
+
+/// Where so little (130 ms) may decide about an utterance, more is asked for at once: the
+/// time between two visits, and a tick or two until somebody knows.
+const TURN_NEAR_SAMPLES: usize = INNER_RATE.samples_in_ms(ROUND_MS as u32 + 30);
 
 /// What Vad works with.
 pub struct Vad {
@@ -82,6 +87,7 @@ impl VadActor {
 
     fn report(&mut self) {
         self.parts.pulses.set_heard_until(self.finder.position());
+        self.parts.pulses.set_turn_is_near(self.finder.turns_within(TURN_NEAR_SAMPLES));
         while let Some(event) = self.finder.poll_event() {
             let begins = matches!(event, SegmenterEvent::SpeechStarted { .. });
             if let SegmenterEvent::UtteranceReady { audio, .. } = &event

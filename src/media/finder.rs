@@ -108,6 +108,12 @@ impl SpeechFinder {
         self.segmenter.open_utterance()
     }
 
+    /// Whether the next `samples` may decide something: [`Segmenter::turns_within`].
+    #[must_use]
+    pub fn turns_within(&self, samples: usize) -> bool {
+        self.segmenter.turns_within(self.window.len() + samples)
+    }
+
     /// The end of the audio taken so far.
     #[must_use]
     pub fn position(&self) -> MediaTime {

@@ -192,6 +192,23 @@ impl Segmenter {
         Some([first, &second[..rest]])
     }
 
+    /// Whether with the next `samples` the utterance in progress may end, or become long
+    /// enough to interrupt the bot.
+    #[must_use]
+    pub fn turns_within(&self, samples: usize) -> bool {
+        let parts = &self.parts;
+        match parts.state {
+            VadState::Quiet => false,
+            VadState::Starting | VadState::Speaking => {
+                !parts.sustained && parts.voiced_samples + samples >= self.rules.sustain
+            }
+            VadState::Stopping => {
+                let silence = parts.heard.samples_since(parts.voiced_until) as usize;
+                silence + samples >= self.rules.silence_end
+            }
+        }
+    }
+
     /// Samples held beyond the configured end of speech.
     fn surplus(&self) -> usize {
         let silence = self.parts.heard.samples_since(self.parts.voiced_until) as usize;

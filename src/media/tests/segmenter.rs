@@ -209,6 +209,27 @@ fn states_follow_the_speech() {
 }
 
 #[test]
+fn it_is_known_when_the_next_samples_may_decide() {
+    let mut segmenter = segmenter();
+    let script = [
+        (1_000, SILENCE, false),
+        (96, SPEECH, false), // 208 ms interrupt
+        (16, SPEECH, true),
+        (96, SPEECH, false),   // they have
+        (368, SILENCE, false), // 480 ms end it
+        (16, SILENCE, true),
+        (16, SPEECH, false),
+        (464, SILENCE, true),
+        (16, SILENCE, false),
+    ];
+    for (ms, probability, near) in script {
+        feed(&mut segmenter, ms, probability);
+        let hundred_ms = INNER_RATE.samples_in_ms(100);
+        assert_eq!(segmenter.turns_within(hundred_ms), near, "{ms} ms of {probability}");
+    }
+}
+
+#[test]
 fn a_quiet_caller_costs_the_pre_roll_only() {
     let mut segmenter = segmenter();
     feed(&mut segmenter, 3_200, SPEECH);

@@ -15,16 +15,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::actors::link::Visits;
 
-/// Most that is read at a visit: thirty times what a caller sends in real time. The rest
+/// Most that is read at a visit: twenty times what a caller sends in real time. The rest
 /// waits, so that nobody keeps the thread to himself.
-const VISIT_BYTES_MAX: usize = 32 * 1024;
+const VISIT_BYTES_MAX: usize = 64 * 1024;
 
 /// The same when what comes is thrown away, until the peer has closed.
 const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the system may hold for a peer that does not read, in bytes: a second or two of
-/// audio. It takes twice as much for its own bookkeeping.
-const SEND_BUFFER_BYTES: usize = 32 * 1024;
+/// What the system may hold for a peer that does not read, in bytes: some seconds of audio.
+/// It takes twice as much for its own bookkeeping. A reply that is sent as one message has
+/// to fit: when the rest waits for the peer's acknowledgement, that may come 40 ms late.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The connection.
 pub(super) struct Connection {
@@ -47,6 +48,10 @@ struct Tcp {
     left: usize,
 }
 
+/// Which visits are waited for: what is read waits for those of the rounds, and what could
+/// not be written for the next tick, as the caller waits for it.
+type PollVisits = fn(&Visits, &mut Context<'_>) -> Poll<()>;
+
 impl Connection {
     /// Takes a connection over, and the TLS session on it.
     pub(super) fn new(
@@ -67,16 +72,17 @@ impl Connection {
         self.layers.tcp().visit_bytes_max = DRAIN_BYTES_MAX;
     }
 
-    /// Does `work`, again at each visit as long as the socket does not let it.
+    /// Does `work`, again at each of `visits` as long as the socket does not let it.
     fn poll<T>(
         &mut self,
         context: &mut Context<'_>,
+        visits: PollVisits,
         mut work: impl FnMut(&mut Layers) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
             match work(&mut self.layers) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(self.visits.poll(context));
+                    ready!(visits(&self.visits, context));
                     self.layers.tcp().visit();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -92,7 +98,8 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let bytes = self.poll(context, |layers| layers.read(buffer.initialize_unfilled()));
+        let read = |layers: &mut Layers| layers.read(buffer.initialize_unfilled());
+        let bytes = self.poll(context, Visits::poll, read);
         buffer.advance(ready!(bytes)?);
         Poll::Ready(Ok(()))
     }
@@ -104,15 +111,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll(context, |layers| layers.write(bytes))
+        self.poll(context, Visits::poll_next, |layers| layers.write(bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context, Layers::flush)
+        self.poll(context, Visits::poll_next, Layers::flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context, Layers::shut_down)
+        self.poll(context, Visits::poll_next, Layers::shut_down)
     }
 }
 
@@ -177,14 +184,14 @@ impl Read for Tcp {
         if self.left == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let read = self.stream.read(bytes)?;
+        let read = self.stream.read(bytes);
         self.left = match read {
             // The end is there whenever somebody looks.
-            0 => self.left,
-            _ if read < bytes.len() => 0,
-            _ => self.left.saturating_sub(read),
+            Ok(0) => self.left,
+            Ok(read) if read == bytes.len() => self.left.saturating_sub(read),
+            Ok(_) | Err(_) => 0,
         };
-        Ok(read)
+        read
     }
 }
 

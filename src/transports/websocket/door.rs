@@ -165,6 +165,7 @@ where
         let Some(visits) = Visits::here() else {
             return tracing::error!("a connection has come to a thread without rounds");
         };
+        visits.bring_to(&leg.input);
         match accepted.into_socket(visits, limits).await {
             Ok(socket) => carry(leg, socket, decoder, encoder, first).await,
             Err(error) => tracing::error!(%error, "a connection cannot change its thread"),

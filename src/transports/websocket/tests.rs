@@ -3,18 +3,20 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_http::{HttpService, Request, Response};
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use actix_web::dev::Server as HttpServer;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, StreamExt as _, poll};
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
@@ -206,6 +208,33 @@ async fn little_is_kept_for_a_peer_that_does_not_read_and_soon_it_counts_as_slow
         let refused = LocalSet::new().run_until(send_until_refused(tls)).await;
         assert_eq!(refused, SendError::Slow);
     }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_large_reply_does_not_wait_for_the_round() {
+    let carried = timeout(PATIENCE, carried_when_awaited(HELD_BYTES_MAX));
+    let carried = LocalSet::new().run_until(carried).await.expect("what is written is awaited");
+    assert_eq!(carried, HELD_BYTES_MAX as u64);
+}
+
+/// What a peer reads who begins with that when no more can be written.
+async fn carried_when_awaited(bytes: usize) -> u64 {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let client = std::net::TcpStream::connect(port.local_addr().expect("bound"));
+    let mut client = client.expect("the port listens");
+    SockRef::from(&client).set_recv_buffer_size(AUDIO_BYTES).expect("an option");
+    let stream = port.accept().expect("a peer").0;
+    let mut writing = Box::pin(async move {
+        let visits = Visits::when_awaited();
+        let mut connection = Connection::new(stream, None, visits).expect("its options");
+        connection.write_all(&vec![0; bytes]).await.expect("it is open");
+        connection.shutdown().await.expect("it is open");
+    });
+    assert!(poll!(&mut writing).is_pending(), "nobody reads");
+    let reading = spawn_blocking(move || io::copy(&mut client, &mut io::sink()));
+    // A task of its own is polled when it is woken only.
+    spawn_local(writing).await.expect("it writes");
+    reading.await.expect("it ends").expect("it is open")
 }
 
 async fn send_until_refused(tls: Option<Certified>) -> SendError {
