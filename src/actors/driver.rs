@@ -8,13 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::time::{Duration, MissedTickBehavior, interval};
+use tokio::time::Duration;
 
 use super::clock::Clock;
 use super::leg::LegShared;
 use super::pulse::{Alarm, Pulse};
 use super::rest;
 use super::rounds::{Rounds, Visits};
+use super::ticks::{Ticks, others_first};
 use super::watch::{SharedAdmission, Watch};
 use crate::telemetry::{ArbiterMeter, Carried, Telemetry};
 use crate::types::{ChildKind, MediaTime, Now};
@@ -212,17 +213,15 @@ impl Driver {
     }
 
     async fn run(self: Rc<Self>) {
-        let mut ticks = interval(self.tick);
-        // What is due follows from elapsed time, so a missed tick needs no repeat.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = Ticks::every(self.tick);
         while self.is_needed() {
-            let due = ticks.tick().await;
+            let due = ticks.next().await;
             let lag = due.elapsed();
             self.meter.beat(lag);
             self.watch.beat(lag);
             self.rounds.visit();
             // What is read now is heard now.
-            tokio::task::yield_now().await;
+            others_first().await;
             self.tick();
         }
         self.running.set(false);

@@ -12,10 +12,10 @@
 //! `actors.md` describes each actor, message, limit and life. Reading order here:
 //! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
-//! (supervision), `lease` and `board` (what survives a child), `pulse`, `rounds`, `driver`
-//! and `placement` (who runs when and where), `watch`, `rest` and `admission` (whether
-//! another call fits). An actor that decides something
-//! about speech or dialog is in the wrong file.
+//! (supervision), `lease` and `board` (what survives a child), `pulse`, `ticks`, `rounds`,
+//! `driver` and `placement` (who runs when and where), `watch`, `rest` and `admission`
+//! (whether another call fits). An actor that decides something about speech or dialog is
+//! in the wrong file.
 
 #[macro_use]
 mod sabotage;
@@ -49,6 +49,7 @@ mod stt;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod tests;
+mod ticks;
 mod tts;
 mod vad;
 mod voice;

@@ -1,4 +1,4 @@
-//! When a media thread looks at its connections: in rounds, a part of them at each tick.
+//! When a media thread looks at its connections: in rounds, a bunch of them at a time.
 //! What came since the last visit is taken at once, and no packet that comes wakes the
 //! thread: what a visit costs is shared by five frames. Where the next frame may decide, or
 //! the rest of a reply is to be written, the wait would be a part of the response time: such
@@ -20,6 +20,10 @@ use super::link::LegInput;
 /// Length of a round: so long may audio wait in its socket while it decides nothing.
 pub(super) const ROUND_MS: usize = 100;
 
+/// So many connections are visited together, where a round has no more at a tick anyway:
+/// the first one fetches the code and the tables into the cache that all of them need.
+const BUNCH: usize = 32;
+
 /// The connections of one media thread.
 pub(super) struct Rounds {
     /// Ticks of a round.
@@ -29,6 +33,8 @@ pub(super) struct Rounds {
     next: Cell<usize>,
     /// Parts of visits that are due; a whole one has `ticks` of them.
     owed: Cell<usize>,
+    /// Ticks since the last bunch.
+    passed: Cell<usize>,
     awaited: Awaited,
 }
 
@@ -43,6 +49,7 @@ impl Rounds {
             doorbells: RefCell::default(),
             next: Cell::default(),
             owed: Cell::default(),
+            passed: Cell::default(),
             awaited: Awaited::default(),
         }
     }
@@ -59,11 +66,28 @@ impl Rounds {
         self.awaited.borrow_mut().push(doorbell);
     }
 
-    /// Visits those who are awaited, and those whose turn it is at this tick.
+    /// A tick: visits those who are awaited, and those whose turn it is.
     pub fn visit(&self) {
         self.visit_awaited();
+        self.passed.update(|ticks| ticks + 1);
+        if self.passed.get() >= self.ticks_between_bunches() {
+            self.visit_bunch(self.passed.take());
+        }
+    }
+
+    /// A divisor of the round, so that each connection waits equally long for each visit.
+    fn ticks_between_bunches(&self) -> usize {
+        let connections = self.doorbells.borrow().len();
+        let is_fit = |ticks: &usize| {
+            self.ticks.is_multiple_of(*ticks) && connections * ticks <= BUNCH * self.ticks
+        };
+        (1..=self.ticks).rev().find(is_fit).unwrap_or(1)
+    }
+
+    /// Visits those whose turn came in `ticks`.
+    fn visit_bunch(&self, ticks: usize) {
         let mut doorbells = self.doorbells.borrow_mut();
-        let owed = self.owed.get() + doorbells.len();
+        let owed = self.owed.get() + doorbells.len() * ticks;
         self.owed.set(owed % self.ticks);
         for _ in 0..owed / self.ticks {
             let next = if self.next.get() < doorbells.len() { self.next.get() } else { 0 };
@@ -194,21 +218,45 @@ mod tests {
         (0..ticks).map(at_tick).collect()
     }
 
+    fn joined<const N: usize>(rounds: &Rounds) -> [Visits; N] {
+        std::array::from_fn(|_| rounds.join())
+    }
+
     #[test]
-    fn each_connection_is_visited_once_in_a_round_and_not_all_at_one_tick() {
+    fn few_connections_are_visited_together_once_in_a_round() {
         let rounds = Rounds::new(10);
-        let connections: Vec<Visits> = (0..4).map(|_| rounds.join()).collect();
-        let ticks = visited(&rounds, &connections, 20);
-        assert!(ticks.iter().all(|connections| connections.len() <= 1), "{ticks:?}");
-        assert_eq!(ticks.concat(), [0, 1, 2, 3, 0, 1, 2, 3]);
+        let connections = joined::<BUNCH>(&rounds);
+        let visits = visited(&rounds, &connections, 20);
+        for (tick, visited) in visits.iter().enumerate() {
+            let due = if tick % 10 == 9 { BUNCH } else { 0 };
+            assert_eq!(visited.len(), due, "tick {tick}");
+        }
+    }
+
+    #[test]
+    fn many_connections_are_visited_a_part_at_a_time_each_at_the_same_distance() {
+        for count in [BUNCH + 1, 5 * BUNCH, 20 * BUNCH] {
+            let rounds = Rounds::new(10);
+            let connections: Vec<Visits> = (0..count).map(|_| rounds.join()).collect();
+            let visits = visited(&rounds, &connections, 50);
+            let most = visits.iter().map(Vec::len).max().unwrap();
+            assert!(most <= BUNCH.max(count / 10), "{most} of {count} at a tick");
+            for connection in 0..count {
+                let at = |(tick, visited): (usize, &Vec<usize>)| {
+                    visited.contains(&connection).then_some(tick)
+                };
+                let ticks: Vec<usize> = visits.iter().enumerate().filter_map(at).collect();
+                assert!(ticks.windows(2).all(|pair| pair[1] - pair[0] == 10), "{ticks:?}");
+            }
+        }
     }
 
     #[test]
     fn who_is_awaited_is_visited_at_the_next_tick_and_in_its_turn() {
         let rounds = Rounds::new(50);
-        let connections: Vec<Visits> = (0..4).map(|_| rounds.join()).collect();
+        let connections = joined::<4>(&rounds);
         rounds.visit_next(Arc::clone(&connections[3].doorbell));
-        assert_eq!(visited(&rounds, &connections, 3), [&[0, 1, 3][..], &[2, 3], &[0, 1]]);
+        assert_eq!(visited(&rounds, &connections, 3), [&[3][..], &[0, 1, 2, 3], &[]]);
     }
 
     #[test]
