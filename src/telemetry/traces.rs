@@ -100,7 +100,9 @@ impl<'a> CallSpans<'a> {
     /// The stages of an answered turn, one after the other up to now.
     fn turn(self, timings: &TurnTimings) -> impl Iterator<Item = Span> + use<'a> {
         let mut begin = before(self.at, timings.total_ms());
-        let stages = timings.stages().into_iter().filter(|(_, ms)| *ms > 0);
+        // A provider may answer within the millisecond, and refers to the span of its stage.
+        let passed = |(stage, ms): &(TurnStage, u64)| *ms > 0 || !stage.is_wait();
+        let stages = timings.stages().into_iter().filter(passed);
         stages.filter_map(move |(stage, ms)| {
             let end = begin + Duration::from_millis(ms);
             let span = self.stage(stage, begin, end);
@@ -225,4 +227,65 @@ fn attributes(pairs: &[(&'static str, Value)]) -> Vec<Value> {
         number => json!({ "intValue": number.to_string() }),
     };
     pairs.iter().map(|(key, it)| json!({ "key": key, "value": value(it) })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::tests::samples::scope;
+    use crate::types::MediaTime;
+
+    /// The spans of a turn that was answered so: their names, and how long they are.
+    fn spans(timings: TurnTimings) -> Vec<(String, u64)> {
+        let (intake, queue) = channel(&Arc::new(Metrics::register()));
+        let kind = CallEventKind::TurnAnswered { intent: None, confidence: None, timings };
+        let turn = Some(TurnId(1));
+        let event = CallEvent { sequence: 1, turn, audio_at: MediaTime(0), kind };
+        intake.tell(UNIX_EPOCH + Duration::from_secs(1_700_000_000), &scope(), &event);
+        let (body, _) = queue.take(100).expect("spans");
+        let body: Value = serde_json::from_slice(&body).expect("it is JSON");
+        let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned();
+        let nanos = |it: &Value| it.as_str().and_then(|it| it.parse::<u64>().ok());
+        let length = |span: &Value| {
+            let begin = nanos(&span["startTimeUnixNano"])?;
+            nanos(&span["endTimeUnixNano"])?.checked_sub(begin)
+        };
+        let named = |span: &Value| {
+            let ms = length(span).expect("an end after the beginning") / 1_000_000;
+            (span["name"].as_str().unwrap_or_default().to_owned(), ms)
+        };
+        spans.iter().flatten().map(named).collect()
+    }
+
+    fn lengths(spans: &[(String, u64)]) -> Vec<(&str, u64)> {
+        spans.iter().map(|(name, ms)| (name.as_str(), *ms)).collect()
+    }
+
+    #[test]
+    fn stages_within_a_millisecond_have_their_spans_and_waits_that_were_none_do_not() {
+        let timings = TurnTimings { end_of_speech_ms: 103, ..TurnTimings::default() };
+        let expected = [("end_of_speech", 103), ("stt", 0), ("dialog", 0), ("tts", 0)];
+        assert_eq!(lengths(&spans(timings)), expected);
+    }
+
+    #[test]
+    fn a_turn_that_waited_has_a_span_for_each_wait() {
+        let timings = TurnTimings {
+            end_of_speech_ms: 520,
+            stt_ms: 200,
+            dialog_ms: 900,
+            dialog_wait_ms: 300,
+            tts_ms: 80,
+            response_ms: 1_250,
+        };
+        let expected = [
+            ("end_of_speech", 520),
+            ("stt", 200),
+            ("turn_wait", 70),
+            ("permit_wait", 300),
+            ("dialog", 600),
+            ("tts", 80),
+        ];
+        assert_eq!(lengths(&spans(timings)), expected);
+    }
 }

@@ -89,6 +89,13 @@ impl TurnStage {
     pub const ALL: [Self; 6] =
         [Self::EndOfSpeech, Self::Stt, Self::TurnWait, Self::PermitWait, Self::Dialog, Self::Tts];
 
+    /// Whether a turn may pass without it: one that waits for nobody does not wait for
+    /// 0 ms. Every answered turn goes through the others, however fast.
+    #[must_use]
+    pub const fn is_wait(self) -> bool {
+        matches!(self, Self::TurnWait | Self::PermitWait)
+    }
+
     /// The name used in metric labels and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
