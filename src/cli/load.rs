@@ -28,9 +28,8 @@ Examples:
   antiphon load --script night.toml --min-turns-ok 0.999 --max-p99-ms 800 --out target/night
 
 For a run in which every piece of audio is verified the engine needs route.stt = \"coded\",
-route.dialog = \"echo\" and route.tts = \"coded\", and [route.listening] detector = \"earshot\":
-silero takes some coded vowels for no speech. The response time contains the silence that the
-engine waits for before it takes an utterance for finished.
+route.dialog = \"echo\" and route.tts = \"coded\". The response time contains the silence that
+the engine waits for before it takes an utterance for finished.
 
 Writes load.json and load.html into --out. Ctrl-C ends a run early and still reports it.
 

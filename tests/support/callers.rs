@@ -16,8 +16,6 @@ pub fn coded() -> Setup {
         .key("ROUTE__DIALOG", "echo")
         .key("ROUTE__TTS", "coded")
         .key("TTS__CODED__WORDS", "3")
-        // Silero takes some of the coded vowels for no speech.
-        .key("ROUTE__LISTENING__DETECTOR", "earshot")
         .key("ROUTE__LISTENING__SILENCE_MS_END", "900")
         .key("ROUTE__LISTENING__BURST_MS_MAX", "30000")
         .key("ROUTE__TURNS__INTERRUPTIBLE", "false")

@@ -2,10 +2,10 @@
 //!
 //! Whoever sends it can tell from what comes back what became of every piece of it:
 //! lost, repeated, out of order, damaged, or heard in somebody else's call. A
-//! [`CodeWord`] is 32 ms of silence and eight symbols of 40 ms, each a vowel: harmonics of
+//! [`CodeWord`] is a breath of 32 ms and eight symbols of 40 ms, each a vowel: harmonics of
 //! 125 Hz with one formant out of four in each of three bands, six bits in all. It counts
-//! as speech for a voice activity detector (bare tones do not), and survives G.711,
-//! resampling between 8 and 16 kHz, and any chunking.
+//! as speech for every detector here (bare tones do not), and survives G.711, resampling
+//! between 8 and 16 kHz, and any chunking.
 //!
 //! [`write_word`] makes the sound, [`CodeReader`] finds words in a stream, [`Passage`]
 //! judges the words of one utterance, and [`CodedText`] is what a recogniser makes of it.
@@ -23,13 +23,13 @@ mod tests;
 pub use passage::{Flaw, Flaws, Passage};
 pub use reader::{CodeReader, HeardWord};
 pub use text::CodedText;
-pub use voice::{CodedVoice, write_lead_in, write_passage, write_word};
+pub use voice::{write_lead_in, write_passage, write_word};
 pub use word::{CodeWord, Kind};
 
 /// Length of a word, the silence before it included.
 pub const WORD_MS: u32 = GAP_MS + SYMBOLS as u32 * SYMBOL_MS;
 
-/// Silence before the symbols of a word. Longer than a period, so that it is found, and
+/// Near silence before the symbols of a word. Longer than a period, so that it is found, and
 /// than a frame of 20 ms, so that losing one there does not hide the beginning.
 const GAP_MS: u32 = 32;
 /// Length of a symbol: five periods.

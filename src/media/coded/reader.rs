@@ -26,7 +26,7 @@ const QUIET_MS_MIN: u32 = PERIOD_MS + 1;
 const EARLY_MS: u32 = 1;
 /// How much of a symbol's energy its waves must have in common. A telephone leaves more
 /// than 0.98; a few milliseconds of another symbol take it under 0.9.
-const LIKENESS_MIN: f32 = 0.92;
+const LIKENESS_MIN: f32 = 0.96;
 /// How much more energy than the next best the formant of a band must have.
 const MARGIN_MIN: f32 = 1.6;
 /// How much further into its wave one symbol of a word may begin than the first, in waves.
