@@ -26,11 +26,12 @@ pub use text::CodedText;
 pub use voice::{write_lead_in, write_passage, write_word};
 pub use word::{CodeWord, Kind};
 
-/// Length of a word, the silence before it included.
+/// Length of a word, the breath before it included.
 pub const WORD_MS: u32 = GAP_MS + SYMBOLS as u32 * SYMBOL_MS;
 
-/// Near silence before the symbols of a word. Longer than a period, so that it is found, and
-/// than a frame of 20 ms, so that losing one there does not hide the beginning.
+/// Length of the breath before the symbols of a word, a reader's silence. Longer than a
+/// period, so that it is found, and than a frame of 20 ms, so that losing one there does
+/// not hide the beginning.
 const GAP_MS: u32 = 32;
 /// Length of a symbol: five periods.
 const SYMBOL_MS: u32 = 40;

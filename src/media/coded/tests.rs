@@ -233,7 +233,8 @@ fn utterance(call: u16, turn: u8) -> Vec<i16> {
 fn every_detector_takes_it_for_speech_from_its_beginning_to_its_end_in_every_turn() {
     for kind in [Detector::Earshot, Detector::Silero] {
         let limits = kind.thresholds();
-        for (call, is_telephone) in [(7, true), (4_711, false), (40_000, true), (1_499, false)] {
+        let calls = [7, 1_499, 4_711, 40_000];
+        for (call, is_telephone) in calls.into_iter().flat_map(|it| [(it, true), (it, false)]) {
             let mut detector = new_detector(kind);
             let window = detector.window_samples();
             let mut hear = |samples: &[i16]| -> Vec<f32> {
@@ -248,9 +249,9 @@ fn every_detector_takes_it_for_speech_from_its_beginning_to_its_end_in_every_tur
                 let who = format!("{kind:?}, call {call}, turn {turn}");
                 let onset = heard.iter().position(|probability| *probability >= limits.start);
                 let onset = onset.expect("speech");
-                assert!(ms(onset) <= 96, "{who}: heard after {} ms", ms(onset));
+                assert!(ms(onset) <= 32, "{who}: heard after {} ms", ms(onset));
                 let dip = ms(longest_under(limits.stop, &heard[onset..]));
-                assert!(dip <= 128, "{who}: lost for {dip} ms");
+                assert!(dip <= 32, "{who}: lost for {dip} ms");
             }
         }
     }

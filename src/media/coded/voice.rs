@@ -52,8 +52,8 @@ pub fn write_lead_in(rate: SampleRate, samples: &mut Vec<i16>) {
     }
 }
 
-/// Formants of 375, 1,750 and 2,750 Hz, as in "see".
-const LEAD_IN: usize = 0b00_11_10;
+/// Formants of 375, 1,750 and 3,000 Hz, as in "see".
+const LEAD_IN: usize = 0b00_11_11;
 const LEAD_IN_SYMBOLS: usize = 5;
 
 /// Noise before a word: nobody speaks without a breath, and a detector that hears the line
