@@ -152,6 +152,7 @@ mod tests {
             confidence: None,
             next_state: None,
             dialog_ms: 3,
+            dialog_wait_ms: 0,
         })
     }
 

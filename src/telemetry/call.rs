@@ -131,7 +131,13 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         }
         K::TurnAbandoned { turn } => none.number("abandoned_turn", turn.0),
         K::SttFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
-        K::DialogReplied { next_state: Some(state), .. } => none.text("next_state", state),
+        K::DialogReplied { next_state, dialog_wait_ms, .. } => {
+            let waited = none.number("dialog_wait_ms", *dialog_wait_ms);
+            match next_state {
+                Some(state) => waited.text("next_state", state),
+                None => waited,
+            }
+        }
         K::DialogFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
         K::SentenceSynthesized { sentence, audio_ms: Some(ms), .. } => {
             none.number("sentence", sentence.0).number("reply_audio_ms", *ms)

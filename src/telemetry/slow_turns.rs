@@ -145,7 +145,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::telemetry::tests::samples::scope;
+    use crate::telemetry::tests::samples::{TIMINGS, scope};
 
     /// `minute` minutes and `second` seconds into some day.
     fn at(minute: u64, second: u64) -> Timestamp {
@@ -208,21 +208,13 @@ mod tests {
 
     #[test]
     fn the_stages_of_a_turn_add_up_to_what_the_caller_waited() {
-        let timings = TurnTimings {
-            end_of_speech_ms: 520,
-            stt_ms: 200,
-            dialog_ms: 900,
-            dialog_wait_ms: 300,
-            tts_ms: 80,
-            response_ms: 1_250,
-        };
         let mut turns = SlowTurns::default();
-        turns.add(at(0, 0), &scope(), TurnId(3), timings);
+        turns.add(at(0, 0), &scope(), TurnId(3), TIMINGS);
         let told = serde_json::to_value(turns.slowest(at(0, 1), 1)).expect("it is plain data");
         let expected = serde_json::json!([{
-            "call_id": "call-1", "turn": 3, "at": "2023-11-14T22:14:00.000Z", "total_ms": 1770,
-            "stages_ms": { "end_of_speech": 520, "stt": 200, "turn_wait": 70, "permit_wait": 300,
-                           "dialog": 600, "tts": 80 },
+            "call_id": "call-1", "turn": 3, "at": "2023-11-14T22:14:00.000Z", "total_ms": 700,
+            "stages_ms": { "end_of_speech": 510, "stt": 40, "turn_wait": 5, "permit_wait": 15,
+                           "dialog": 105, "tts": 25 },
             "route": "default", "transport": "stream",
             "providers": { "stt": "pocketsphinx", "dialog": "cognigy-dialogs", "tts": "flite" },
         }]);

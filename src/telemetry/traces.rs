@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 
 use super::CallScope;
 use super::metrics::{Metric, Metrics};
-use crate::types::{
-    CallEvent, CallEventKind, SpanId, TraceId, TraceParent, TurnId, TurnStage, TurnTimings,
-};
+use crate::types::{CallEvent, CallEventKind, SpanId, TraceId, TraceParent, TurnId, TurnStage};
 
 /// Spans that may wait for the exporter.
 const WAITING_MAX: usize = 8_192;
@@ -57,7 +55,18 @@ impl SpanIntake {
         use CallEventKind as K;
         let call = CallSpans { at, scope, turn: event.turn };
         match &event.kind {
-            K::TurnAnswered { timings, .. } => call.turn(timings).for_each(|span| self.put(span)),
+            K::Transcribed { stt_ms, .. } | K::NotUnderstood { stt_ms, .. } => {
+                self.put_all(call.passed(&[(TurnStage::Stt, *stt_ms)]));
+            }
+            K::DialogReplied { dialog_ms, dialog_wait_ms, .. } => {
+                let asked_ms = dialog_ms.saturating_sub(*dialog_wait_ms);
+                let wait = (TurnStage::PermitWait, *dialog_wait_ms);
+                self.put_all(call.passed(&[wait, (TurnStage::Dialog, asked_ms)]));
+            }
+            K::TurnAnswered { timings, .. } => {
+                let stages = timings.stages();
+                self.put_all(call.passed(&stages).filter(|(stage, _)| !ends_before(*stage)));
+            }
             K::SttFailed { failure, stt_ms } => {
                 self.put_some(call.failed(TurnStage::Stt, *stt_ms, failure.as_str()));
             }
@@ -74,6 +83,10 @@ impl SpanIntake {
             }
             _ => {}
         }
+    }
+
+    fn put_all(&self, spans: impl Iterator<Item = (TurnStage, Span)>) {
+        spans.for_each(|(_, span)| self.put(span));
     }
 
     fn put_some(&self, span: Option<Span>) {
@@ -96,19 +109,25 @@ struct CallSpans<'a> {
     turn: Option<TurnId>,
 }
 
-impl<'a> CallSpans<'a> {
-    /// The stages of an answered turn, one after the other up to now.
-    fn turn(self, timings: &TurnTimings) -> impl Iterator<Item = Span> + use<'a> {
-        let mut begin = before(self.at, timings.total_ms());
-        // A provider may answer within the millisecond, and refers to the span of its stage.
-        let passed = |(stage, ms): &(TurnStage, u64)| *ms > 0 || !stage.is_wait();
-        let stages = timings.stages().into_iter().filter(passed);
-        stages.filter_map(move |(stage, ms)| {
-            let end = begin + Duration::from_millis(ms);
-            let span = self.stage(stage, begin, end);
-            begin = end;
-            span
-        })
+/// Whether a stage has an event of its own at its end, be the turn answered or not: the
+/// provider that was asked refers to its span.
+const fn ends_before(stage: TurnStage) -> bool {
+    matches!(stage, TurnStage::Stt | TurnStage::PermitWait | TurnStage::Dialog)
+}
+
+impl CallSpans<'_> {
+    /// Stages that passed one after the other up to now. One that took no millisecond has
+    /// a span, a wait that was none has not.
+    fn passed(&self, stages: &[(TurnStage, u64)]) -> impl Iterator<Item = (TurnStage, Span)> {
+        let mut begin = before(self.at, stages.iter().map(|(_, ms)| ms).sum());
+        stages.iter().filter(|(stage, ms)| *ms > 0 || !stage.is_wait()).filter_map(
+            move |&(stage, ms)| {
+                let end = begin + Duration::from_millis(ms);
+                let span = self.stage(stage, begin, end);
+                begin = end;
+                Some((stage, span?))
+            },
+        )
     }
 
     /// A stage that came to nothing just now.
@@ -232,60 +251,68 @@ fn attributes(pairs: &[(&'static str, Value)]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::tests::samples::scope;
-    use crate::types::MediaTime;
+    use crate::telemetry::tests::samples::{TIMINGS, scope};
+    use crate::types::{CallerText, MediaTime, TurnTimings};
 
-    /// The spans of a turn that was answered so: their names, and how long they are.
-    fn spans(timings: TurnTimings) -> Vec<(String, u64)> {
+    /// The spans that come of `events` of a turn, and how many milliseconds each is long.
+    fn spans(events: impl IntoIterator<Item = CallEventKind>) -> Vec<(&'static str, u128)> {
         let (intake, queue) = channel(&Arc::new(Metrics::register()));
-        let kind = CallEventKind::TurnAnswered { intent: None, confidence: None, timings };
-        let turn = Some(TurnId(1));
-        let event = CallEvent { sequence: 1, turn, audio_at: MediaTime(0), kind };
-        intake.tell(UNIX_EPOCH + Duration::from_secs(1_700_000_000), &scope(), &event);
-        let (body, _) = queue.take(100).expect("spans");
-        let body: Value = serde_json::from_slice(&body).expect("it is JSON");
-        let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned();
-        let nanos = |it: &Value| it.as_str().and_then(|it| it.parse::<u64>().ok());
-        let length = |span: &Value| {
-            let begin = nanos(&span["startTimeUnixNano"])?;
-            nanos(&span["endTimeUnixNano"])?.checked_sub(begin)
-        };
-        let named = |span: &Value| {
-            let ms = length(span).expect("an end after the beginning") / 1_000_000;
-            (span["name"].as_str().unwrap_or_default().to_owned(), ms)
-        };
-        spans.iter().flatten().map(named).collect()
+        let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for kind in events {
+            let turn = Some(TurnId(1));
+            let event = CallEvent { sequence: 1, turn, audio_at: MediaTime(0), kind };
+            intake.tell(at, &scope(), &event);
+        }
+        let ms = |span: &Span| span.end.duration_since(span.begin).expect("in order").as_millis();
+        queue.spans.try_iter().map(|span| (span.name, ms(&span))).collect()
     }
 
-    fn lengths(spans: &[(String, u64)]) -> Vec<(&str, u64)> {
-        spans.iter().map(|(name, ms)| (name.as_str(), *ms)).collect()
+    fn replied(dialog_ms: u64, dialog_wait_ms: u64) -> CallEventKind {
+        CallEventKind::DialogReplied {
+            text: CallerText::from(""),
+            intent: None,
+            confidence: None,
+            next_state: None,
+            dialog_ms,
+            dialog_wait_ms,
+        }
+    }
+
+    /// What is told of a turn that is answered.
+    fn answered(timings: TurnTimings) -> [CallEventKind; 3] {
+        let TurnTimings { stt_ms, dialog_ms, dialog_wait_ms, .. } = timings;
+        let text = CallerText::from("");
+        [
+            CallEventKind::Transcribed { text, confidence: None, stt_ms, audio_bytes: 0 },
+            replied(dialog_ms, dialog_wait_ms),
+            CallEventKind::TurnAnswered { intent: None, confidence: None, timings },
+        ]
     }
 
     #[test]
     fn stages_within_a_millisecond_have_their_spans_and_waits_that_were_none_do_not() {
         let timings = TurnTimings { end_of_speech_ms: 103, ..TurnTimings::default() };
-        let expected = [("end_of_speech", 103), ("stt", 0), ("dialog", 0), ("tts", 0)];
-        assert_eq!(lengths(&spans(timings)), expected);
+        let expected = [("stt", 0), ("dialog", 0), ("end_of_speech", 103), ("tts", 0)];
+        assert_eq!(spans(answered(timings)), expected);
     }
 
     #[test]
-    fn a_turn_that_waited_has_a_span_for_each_wait() {
-        let timings = TurnTimings {
-            end_of_speech_ms: 520,
-            stt_ms: 200,
-            dialog_ms: 900,
-            dialog_wait_ms: 300,
-            tts_ms: 80,
-            response_ms: 1_250,
-        };
+    fn a_turn_that_waited_has_each_of_its_stages_once() {
         let expected = [
-            ("end_of_speech", 520),
-            ("stt", 200),
-            ("turn_wait", 70),
-            ("permit_wait", 300),
-            ("dialog", 600),
-            ("tts", 80),
+            ("stt", 40),
+            ("permit_wait", 15),
+            ("dialog", 105),
+            ("end_of_speech", 510),
+            ("turn_wait", 5),
+            ("tts", 25),
         ];
-        assert_eq!(lengths(&spans(timings)), expected);
+        assert_eq!(spans(answered(TIMINGS)), expected);
+    }
+
+    #[test]
+    fn a_turn_without_an_answer_has_the_spans_of_the_stages_it_came_to() {
+        let not_understood = CallEventKind::NotUnderstood { stt_ms: 30, audio_bytes: 0 };
+        assert_eq!(spans([not_understood]), [("stt", 30)]);
+        assert_eq!(spans([replied(120, 0)]), [("dialog", 120)]);
     }
 }

@@ -169,6 +169,9 @@ pub enum CallEventKind {
         confidence: Option<f32>,
         next_state: Option<String>,
         dialog_ms: u64,
+        /// The part of it that the turn stood in line for a permit.
+        #[serde(default)]
+        dialog_wait_ms: u64,
     },
     /// The dialog platform failed.
     DialogFailed { failure: DialogFailure, dialog_ms: u64 },

@@ -59,17 +59,19 @@ fn connection_events() -> Vec<CallEventKind> {
     ]
 }
 
+/// Of an answered turn. Stages leave 5 ms in which the turn waited for the one before it.
+pub(in crate::telemetry) const TIMINGS: TurnTimings = TurnTimings {
+    end_of_speech_ms: 510,
+    stt_ms: 40,
+    dialog_ms: 120,
+    dialog_wait_ms: 15,
+    tts_ms: 25,
+    response_ms: 190,
+};
+
 fn turn_events() -> Vec<CallEventKind> {
     use CallEventKind as K;
     let spoken = || CallerText::from(SPOKEN);
-    let timings = TurnTimings {
-        end_of_speech_ms: 510,
-        stt_ms: 40,
-        dialog_ms: 120,
-        dialog_wait_ms: 15,
-        tts_ms: 25,
-        response_ms: 190,
-    };
     vec![
         K::SpeechStarted { at: MediaTime(8_000) },
         K::UtteranceSegmented {
@@ -88,9 +90,14 @@ fn turn_events() -> Vec<CallEventKind> {
             confidence: Some(0.75),
             next_state: Some("nights".to_owned()),
             dialog_ms: 120,
+            dialog_wait_ms: 15,
         },
         K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: Some(1_800) },
-        K::TurnAnswered { intent: Some("book_room".to_owned()), confidence: Some(0.75), timings },
+        K::TurnAnswered {
+            intent: Some("book_room".to_owned()),
+            confidence: Some(0.75),
+            timings: TIMINGS,
+        },
         K::BotTurnStopped { heard: spoken() },
         K::Interruption { epoch: Epoch(2), heard: spoken(), unheard_ms: 700 },
         K::FallbackPlayed {},

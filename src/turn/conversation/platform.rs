@@ -2,7 +2,9 @@
 
 use super::{Conversation, Stage};
 use crate::turn::{Purpose, sentences};
-use crate::types::{CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, TurnId};
+use crate::types::{
+    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, TurnId, TurnTimings,
+};
 
 impl Conversation {
     pub(super) fn handle_reply(
@@ -21,7 +23,8 @@ impl Conversation {
                 turn.stage = Stage::Answering { since: now };
                 turn.intent.clone_from(&reply.intent);
                 turn.confidence = reply.confidence;
-                self.tell(Some(id), replied(&reply, dialog_ms));
+                let kind = replied(&reply, &turn.timings);
+                self.tell(Some(id), kind);
                 self.speak_reply(id, reply);
             }
             Err(failure) => {
@@ -56,7 +59,7 @@ impl Conversation {
     }
 }
 
-fn replied(reply: &DialogReply, dialog_ms: u64) -> CallEventKind {
+fn replied(reply: &DialogReply, timings: &TurnTimings) -> CallEventKind {
     let texts: Vec<&str> =
         reply.outputs.iter().map(|output| output.text.expose().as_str()).collect();
     CallEventKind::DialogReplied {
@@ -64,6 +67,7 @@ fn replied(reply: &DialogReply, dialog_ms: u64) -> CallEventKind {
         intent: reply.intent.clone(),
         confidence: reply.confidence,
         next_state: reply.next_state.clone(),
-        dialog_ms,
+        dialog_ms: timings.dialog_ms,
+        dialog_wait_ms: timings.dialog_wait_ms,
     }
 }
