@@ -15,7 +15,8 @@ use super::kernel::spawn_watched;
 use super::kit::CallKit;
 use super::lease::Home;
 use super::leg::{LegEnds, LegShared};
-use super::messages::{ChildExited, ChildReport, Report, Reporter, WorkAdded};
+use super::messages::{ChildExited, ChildReport, Report, Reporter};
+use super::orders::{ListeningOrders, SpeakingOrders};
 use super::pulse::Pulse;
 use super::stt::{Stt, SttActor, SttBoard};
 use super::tts::{Tts, TtsActor, TtsBoard};
@@ -25,8 +26,8 @@ use crate::media::{FinderParts, RingConsumer, RingProducer, audio_ring};
 use crate::services::SpeechFeed;
 use crate::types::{ChildKind, Epoch, ExitReason, Generation, INNER_RATE, Route};
 
-/// Orders waiting for a child; there are never more than a few.
-const MAILBOX_MAX: usize = 16;
+/// A mailbox must have room for something; nobody writes to a child's.
+const MAILBOX_MAX: usize = 1;
 
 /// Length of the ring between Ingest and Vad.
 const INNER_RING_MS: u32 = 320;
@@ -46,6 +47,8 @@ pub(super) struct Keep {
     pub stt: SttBoard,
     pub dialog: DialogBoard,
     pub tts: TtsBoard,
+    pub listening: ListeningOrders,
+    pub speaking: SpeakingOrders,
 }
 
 impl Keep {
@@ -64,6 +67,8 @@ impl Keep {
             stt: SttBoard::default(),
             dialog: DialogBoard::default(),
             tts: TtsBoard::default(),
+            listening: ListeningOrders::default(),
+            speaking: SpeakingOrders::default(),
         }
     }
 
@@ -78,8 +83,15 @@ impl Keep {
 
 /// A running child. Dropping it stops the actor.
 pub(super) struct Child<A: Actor> {
-    pub address: Addr<A>,
+    /// An actor without an address ends.
+    _address: Addr<A>,
     pulse: Rc<Pulse>,
+}
+
+impl<A: Actor> Child<A> {
+    fn nudge(&self) {
+        self.pulse.wake();
+    }
 }
 
 impl<A: Actor> Drop for Child<A> {
@@ -92,10 +104,10 @@ impl<A: Actor> Drop for Child<A> {
 #[derive(Default)]
 pub(super) struct Children {
     ingest: Option<Child<IngestActor>>,
-    pub vad: Option<Child<VadActor>>,
+    vad: Option<Child<VadActor>>,
     stt: Option<Child<SttActor>>,
     dialog: Option<Child<DialogActor>>,
-    pub tts: Option<Child<TtsActor>>,
+    tts: Option<Child<TtsActor>>,
 }
 
 impl Children {
@@ -110,17 +122,16 @@ impl Children {
         }
     }
 
-    /// Tells a child that there is work on its board. A nudge that is lost with a
-    /// dying child is not missed: the next generation looks at the board.
+    /// Has a child look at its board and its orders. One that is dying is not missed: the
+    /// next generation looks at them first.
     pub fn nudge(&self, child: ChildKind) {
-        let _dying = match child {
-            ChildKind::Stt => self.stt.as_ref().map(|stt| stt.address.try_send(WorkAdded).is_ok()),
-            ChildKind::Dialog => {
-                self.dialog.as_ref().map(|dialog| dialog.address.try_send(WorkAdded).is_ok())
-            }
-            ChildKind::Tts => self.tts.as_ref().map(|tts| tts.address.try_send(WorkAdded).is_ok()),
-            ChildKind::Ingest | ChildKind::Vad => None,
-        };
+        match child {
+            ChildKind::Ingest => self.ingest.iter().for_each(Child::nudge),
+            ChildKind::Vad => self.vad.iter().for_each(Child::nudge),
+            ChildKind::Stt => self.stt.iter().for_each(Child::nudge),
+            ChildKind::Dialog => self.dialog.iter().for_each(Child::nudge),
+            ChildKind::Tts => self.tts.iter().for_each(Child::nudge),
+        }
     }
 
     /// Starts a child. One that needs what its predecessor still holds is not
@@ -168,6 +179,7 @@ impl Birth<'_> {
     fn vad(&self) -> Option<Child<VadActor>> {
         let parts = Vad {
             inner: self.keep.inner_out.lend()?,
+            orders: self.keep.listening.clone(),
             finder: self.keep.finder.lend()?,
             feed: self.keep.feed.lend()?,
             follows_speech: self.kit.stt.follows_speech(),
@@ -209,6 +221,7 @@ impl Birth<'_> {
         let parts = Tts {
             clock: self.kit.clock,
             board: self.keep.tts.clone(),
+            orders: self.keep.speaking.clone(),
             provider: Arc::clone(&self.kit.tts),
             prompts: Arc::clone(&self.kit.prompts),
             provider_name: self.route.tts.clone(),
@@ -240,7 +253,7 @@ impl Birth<'_> {
                 tell_exit(&parent, ChildExited { child, generation, reason });
             }
         };
-        Child { address: spawn_watched(MAILBOX_MAX, |_| make(), on_exit), pulse }
+        Child { _address: spawn_watched(MAILBOX_MAX, |_| make(), on_exit), pulse }
     }
 }
 

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Context};
 
 use super::board::Board;
-use super::messages::{Report, Reporter, WorkAdded};
+use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
 use super::service_runtime::ServiceRuntime;
 use crate::services::DialogBackend;
@@ -73,14 +73,5 @@ impl Driven for DialogActor {
         if !reporter.flush() {
             pulse.set_due(Some(Now::default()));
         }
-    }
-}
-
-impl Handler<WorkAdded> for DialogActor {
-    type Result = ();
-
-    /// Nothing to do: the actor is driven after every message.
-    fn handle(&mut self, _: WorkAdded, _: &mut Context<Self>) {
-        sabotage!(Dialog, "work added");
     }
 }

@@ -1,8 +1,8 @@
 //! Every message between actors of a call, in one file.
 //!
-//! Control only: audio travels in rings, requests and answers lie on boards. So
-//! each message may be lost with the mailbox of a dying child, and the next
-//! generation still finds everything it needs.
+//! All of them go from child to parent: audio travels in rings, requests and answers lie on
+//! boards, orders lie where the child looks at each drive (`orders`). A child's mailbox is
+//! never written to, so nothing is lost with it.
 
 use std::collections::VecDeque;
 
@@ -14,27 +14,8 @@ use crate::services::LiveSpeech;
 use crate::turn::CutShort;
 use crate::types::{
     CallEventKind, ChildKind, Epoch, ExitReason, Generation, MediaTime, SentenceId, TtsFailure,
-    TurnId, UtteranceEnd, UtteranceId,
+    TurnId, UtteranceId,
 };
-
-// === Parent to child ===
-
-/// To Vad: the audio ends here; close the utterance in progress.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct CloseUtterance(pub UtteranceEnd);
-
-/// To Stt, Dialog, Tts: there is new work on the board.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct WorkAdded;
-
-/// To Tts: stop playing, forget what is queued, report how far it got.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct StopSpeaking(pub Epoch);
-
-// === Child to parent ===
 
 /// To the supervisor: what a child has to say.
 #[derive(Message)]

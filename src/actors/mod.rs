@@ -12,7 +12,7 @@
 //! `actors.md` describes each actor, message, limit and life. Reading order here:
 //! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
-//! (supervision), `lease` and `board` (what survives a child), `pulse`, `ticks`, `rounds`,
+//! (supervision), `lease`, `board` and `orders` (what survives a child), `pulse`, `ticks`, `rounds`,
 //! `driver` and `placement` (who runs when and where), `watch`, `rest` and `admission`
 //! (whether another call fits). An actor that decides something about speech or dialog is
 //! in the wrong file.
@@ -38,6 +38,7 @@ pub mod link;
 mod messages;
 mod metrics;
 mod metrics_thread;
+mod orders;
 mod placement;
 mod pulse;
 mod registry;

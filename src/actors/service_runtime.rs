@@ -19,9 +19,9 @@ impl ServiceRuntime {
         Self(handle)
     }
 
-    /// Runs a request. The receiver yields its answer, `too_late` after `within_ms`,
-    /// or an error if the request panicked. Dropping the receiver cancels nothing:
-    /// what was asked may have had its effect already.
+    /// Runs a request that has an effect. The receiver yields its answer, `too_late` after
+    /// `within_ms`, or an error if the request panicked. Dropping the receiver cancels
+    /// nothing: what was asked may have had its effect already.
     pub fn ask<A, F>(
         &self,
         within_ms: u32,
@@ -37,6 +37,30 @@ impl ServiceRuntime {
             let within = Duration::from_millis(u64::from(within_ms));
             let outcome = timeout(within, request).await.unwrap_or(Err(too_late));
             // Nobody waits any more: the call ended or gave the request up.
+            let _nobody = answer.send(outcome);
+        });
+        receiver
+    }
+
+    /// Runs a request without effect. As above, but dropping the receiver cancels it and
+    /// frees what it holds at the provider: its permit, its connection.
+    pub fn ask_while_wanted<A, F>(
+        &self,
+        within_ms: u32,
+        too_late: F,
+        request: impl Future<Output = Result<A, F>> + Send + 'static,
+    ) -> oneshot::Receiver<Result<A, F>>
+    where
+        A: Send + 'static,
+        F: Send + 'static,
+    {
+        let (mut answer, receiver) = oneshot::channel();
+        self.0.spawn(async move {
+            let within = Duration::from_millis(u64::from(within_ms));
+            let outcome = tokio::select! {
+                outcome = timeout(within, request) => outcome.unwrap_or(Err(too_late)),
+                () = answer.closed() => return,
+            };
             let _nobody = answer.send(outcome);
         });
         receiver

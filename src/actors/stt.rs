@@ -1,14 +1,15 @@
 //! Stt: has utterances recognised. The utterances and the transcripts lie on the
-//! board; this child starts requests and reports answers.
+//! board; this child starts requests and reports answers. What is taken off the board is
+//! recognised no further.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Context};
 
 use super::board::Board;
-use super::messages::{Report, Reporter, WorkAdded};
+use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
 use super::service_runtime::ServiceRuntime;
 use crate::services::{SpeechToText, SttRequest};
@@ -61,7 +62,7 @@ impl Driven for SttActor {
         board.start(RUNNING_MAX, |request| {
             let provider = Arc::clone(provider);
             let within_ms = request.answer_ms_max.saturating_add(*speech_ms_max);
-            runtime.ask(within_ms, SttFailure::Timeout, async move {
+            runtime.ask_while_wanted(within_ms, SttFailure::Timeout, async move {
                 provider.transcribe(request).await
             })
         });
@@ -72,14 +73,5 @@ impl Driven for SttActor {
         if !reporter.flush() {
             pulse.set_due(Some(Now::default()));
         }
-    }
-}
-
-impl Handler<WorkAdded> for SttActor {
-    type Result = ();
-
-    /// Nothing to do: the actor is driven after every message.
-    fn handle(&mut self, _: WorkAdded, _: &mut Context<Self>) {
-        sabotage!(Stt, "work added");
     }
 }

@@ -17,7 +17,7 @@ use super::driver::{CallPulses, Driver, Registration};
 use super::kit::{CallKit, CallSpec};
 use super::leg::{CommandSender, LegEnds, LegShared, Signals};
 use super::link::LegCommand;
-use super::messages::{ChildExited, ChildReport, CloseUtterance, Report, StopSpeaking};
+use super::messages::{ChildExited, ChildReport, Report};
 use super::pulse::{Driven, Pulse, start_driving};
 use super::tts::SentenceRequest;
 use crate::call::{AudioProgress, CallCore, CallInput, CallOutput, Job};
@@ -209,11 +209,8 @@ impl CallSupervisor {
     }
 
     fn close_utterance(&mut self) {
-        if let Some(vad) = &self.children.vad {
-            // A full mailbox or a dying Vad costs the end of an utterance that
-            // silence would have ended as well.
-            let _busy = vad.address.try_send(CloseUtterance(UtteranceEnd::MediaEnded));
-        }
+        self.keep.listening.close(UtteranceEnd::MediaEnded);
+        self.children.nudge(ChildKind::Vad);
     }
 }
 
@@ -250,12 +247,6 @@ impl CallSupervisor {
             pulses: &self.pulses,
         };
         self.children.start(child, &birth);
-        if child == ChildKind::Tts
-            && let Some(epoch) = self.core.stop_pending()
-        {
-            // Its predecessor may not have heard it.
-            self.order_silence(epoch);
-        }
     }
 
     fn ask(&mut self, turn: TurnId, text: CallerText, session: SessionData) {
@@ -287,14 +278,8 @@ impl CallSupervisor {
 
     fn stop_speaking(&mut self, epoch: Epoch) {
         self.keep.tts.clear();
-        self.order_silence(epoch);
-    }
-
-    fn order_silence(&self, epoch: Epoch) {
-        if let Some(tts) = &self.children.tts {
-            // If it does not arrive, the next generation is told when it starts.
-            let _dying = tts.address.try_send(StopSpeaking(epoch));
-        }
+        self.keep.speaking.stop(epoch);
+        self.children.nudge(ChildKind::Tts);
     }
 
     fn abandon(&mut self, job: Job) {

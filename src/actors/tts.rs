@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Context};
 
 use super::board::Board;
 use super::clock::Clock;
 use super::driver::CallPulses;
 use super::lease::Lease;
-use super::messages::{Report, Reporter, StopSpeaking, WorkAdded};
+use super::messages::{Report, Reporter};
+use super::orders::SpeakingOrders;
 use super::pulse::{Driven, Pulse, start_driving};
 use super::service_runtime::ServiceRuntime;
 use super::voice::{ReadySentence, Voice};
@@ -42,6 +43,7 @@ pub type TtsBoard = Board<SentenceId, SentenceRequest, Result<Speech, TtsFailure
 pub struct Tts {
     pub(super) clock: Clock,
     pub(super) board: TtsBoard,
+    pub(super) orders: SpeakingOrders,
     pub(super) provider: Arc<dyn TextToSpeech>,
     pub(super) prompts: Arc<PromptCache>,
     pub(super) provider_name: String,
@@ -63,6 +65,15 @@ impl TtsActor {
     #[must_use]
     pub fn new(parts: Tts) -> Self {
         Self(parts)
+    }
+
+    fn stop_if_ordered(&mut self, now: Now) {
+        if let Some(epoch) = self.0.orders.stop_pending() {
+            sabotage!(Tts, "stop");
+            let cuts = self.0.voice.stop(now, epoch);
+            self.tell(Report::SpeakingStopped { epoch, cuts });
+            self.0.orders.stopped(epoch);
+        }
     }
 
     fn start_requests(&self) {
@@ -125,11 +136,9 @@ impl Tts {
         }
         let provider = Arc::clone(&self.provider);
         let within_ms = request.answer_ms_max;
-        self.runtime.ask(
-            within_ms,
-            TtsFailure::Timeout,
-            async move { provider.speak(request).await },
-        )
+        self.runtime.ask_while_wanted(within_ms, TtsFailure::Timeout, async move {
+            provider.speak(request).await
+        })
     }
 }
 
@@ -152,6 +161,7 @@ impl Driven for TtsActor {
         if let Some(due) = self.0.frame_due.take() {
             self.0.pulses.frame_was_due(due, now);
         }
+        self.stop_if_ordered(now);
         self.start_requests();
         self.collect(task, now);
         self.grow(task, now);
@@ -162,25 +172,5 @@ impl Driven for TtsActor {
         let due = self.0.voice.poll_timeout();
         self.0.frame_due = due.filter(|due| *due > now);
         self.0.pulse.set_due(if sent { due } else { Some(now) });
-    }
-}
-
-impl Handler<WorkAdded> for TtsActor {
-    type Result = ();
-
-    /// Nothing to do: the actor is driven after every message.
-    fn handle(&mut self, _: WorkAdded, _: &mut Context<Self>) {
-        sabotage!(Tts, "work added");
-    }
-}
-
-impl Handler<StopSpeaking> for TtsActor {
-    type Result = ();
-
-    fn handle(&mut self, StopSpeaking(epoch): StopSpeaking, _: &mut Context<Self>) {
-        sabotage!(Tts, "stop speaking");
-        let now = self.0.clock.now();
-        let cuts = self.0.voice.stop(now, epoch);
-        self.tell(Report::SpeakingStopped { epoch, cuts });
     }
 }

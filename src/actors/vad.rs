@@ -4,12 +4,13 @@
 use std::rc::Rc;
 use std::task::Context as TaskContext;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Context};
 
 use super::driver::CallPulses;
 use super::ingest::Inner;
 use super::lease::Lease;
-use super::messages::{CloseUtterance, Report, Reporter};
+use super::messages::{Report, Reporter};
+use super::orders::ListeningOrders;
 use super::pulse::{Driven, Pulse, start_driving};
 use super::rounds::ROUND_MS;
 use super::scratch::with_scratch;
@@ -35,6 +36,7 @@ const TURN_NEAR_SAMPLES: usize = INNER_RATE.samples_in_ms(ROUND_MS as u32 + 30);
 /// What Vad works with.
 pub struct Vad {
     pub(super) inner: Lease<RingConsumer<Inner>>,
+    pub(super) orders: ListeningOrders,
     /// The way to the recogniser of the utterance in progress, where it is followed.
     pub(super) feed: Lease<Option<SpeechFeed>>,
     pub(super) follows_speech: bool,
@@ -59,6 +61,17 @@ impl VadActor {
         let sustain_ms = route.turns.interrupt_speech_ms_min;
         let finder = SpeechFinder::resume(&route.listening, sustain_ms, known);
         Self { parts, finder }
+    }
+
+    /// Closes the utterance in progress, with all that is there of it.
+    fn close_if_ordered(&mut self) {
+        if let Some(end) = self.parts.orders.close_pending() {
+            sabotage!(Vad, "close utterance");
+            while self.listen() {}
+            self.finder.end_input(end);
+            self.parts.orders.closed();
+            self.report();
+        }
     }
 
     /// Listens to what is there. Returns whether something is left for the next time.
@@ -131,6 +144,7 @@ impl Driven for VadActor {
 
     fn drive(&mut self, _: &mut Context<Self>, _: &mut TaskContext<'_>) {
         sabotage!(Vad, "drive");
+        self.close_if_ordered();
         let more = self.listen();
         self.report();
         self.feed();
@@ -138,17 +152,6 @@ impl Driven for VadActor {
         if more || !sent {
             self.parts.pulse.set_due(Some(crate::types::Now::default()));
         }
-    }
-}
-
-impl Handler<CloseUtterance> for VadActor {
-    type Result = ();
-
-    fn handle(&mut self, CloseUtterance(end): CloseUtterance, _: &mut Context<Self>) {
-        sabotage!(Vad, "close utterance");
-        while self.listen() {}
-        self.finder.end_input(end);
-        self.report();
     }
 }
 

@@ -166,12 +166,6 @@ impl CallCore {
         self.conversation.epoch()
     }
 
-    /// A stop of the player that was ordered and not yet reported.
-    #[must_use]
-    pub fn stop_pending(&self) -> Option<Epoch> {
-        self.conversation.stop_pending()
-    }
-
     /// Whether the call is over.
     #[must_use]
     pub fn is_ended(&self) -> bool {

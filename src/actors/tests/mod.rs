@@ -3,6 +3,7 @@
 
 mod calls;
 mod intake;
+mod requests;
 mod rounds;
 pub(crate) mod stage;
 mod streaming;

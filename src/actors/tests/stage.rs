@@ -42,7 +42,7 @@ pub struct Script {
     pub words: Vec<&'static str>,
     /// Whether utterances are recognised while they are spoken.
     pub follows_speech: bool,
-    /// Milliseconds each service takes.
+    /// Milliseconds each service takes; a sentence with "Never" in it takes an hour.
     pub stt_ms: u64,
     pub dialog_ms: u64,
     pub tts_ms: u64,
@@ -132,6 +132,10 @@ pub struct Services {
     pub sentences: AtomicU32,
     /// Held once by this and once by every sentence that is on its way.
     pub streams: Arc<()>,
+    /// Likewise by every utterance that is being recognised.
+    pub transcribing: Arc<()>,
+    /// Likewise by every sentence of which nothing is there yet.
+    pub synthesizing: Arc<()>,
     pub asked: Mutex<Vec<String>>,
     pub sessions: Mutex<Vec<serde_json::Value>>,
 }
@@ -139,7 +143,9 @@ pub struct Services {
 impl SpeechToText for Services {
     fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
         let nth = self.heard.fetch_add(1, Ordering::Relaxed) as usize;
+        let open = Arc::clone(&self.transcribing);
         Box::pin(async move {
+            let _open = open;
             self.follow(&request.speech).await;
             tokio::time::sleep(Duration::from_millis(self.script.stt_ms)).await;
             Ok(self.script.words.get(nth).map_or(Transcript::NoMatch, |text| Transcript::Final {
@@ -202,9 +208,16 @@ impl DialogBackend for Services {
 }
 
 impl TextToSpeech for Services {
-    fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+    fn synthesize(
+        &self,
+        request: TtsRequest,
+    ) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        let open = Arc::clone(&self.synthesizing);
+        let never = request.text.expose().contains("Never");
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(self.script.tts_ms)).await;
+            let _open = open;
+            let tts_ms = if never { 3_600_000 } else { self.script.tts_ms };
+            tokio::time::sleep(Duration::from_millis(tts_ms)).await;
             let samples = INNER_RATE.samples_in_ms(self.script.sentence_ms);
             Ok(SpeechAudio::new(vec![1_000; samples]))
         })
@@ -258,6 +271,8 @@ impl Stage {
             forgotten: Mutex::default(),
             sentences: AtomicU32::new(0),
             streams: Arc::default(),
+            transcribing: Arc::default(),
+            synthesizing: Arc::default(),
             asked: Mutex::default(),
             sessions: Mutex::default(),
         });

@@ -104,7 +104,9 @@ impl WorkerPool {
         let request = build(self.ids.fetch_add(1, Ordering::Relaxed));
         let (answer, answered) = oneshot::channel();
         let job = Job { request, deadline, is_second_try: false, answer };
-        shared.queue.push(job).map_err(|_| PoolError::Saturated)?;
+        // Those whom nobody waits for any more keep nobody out.
+        let is_wanted = |job: &Job| !job.answer.is_closed();
+        shared.queue.push(job, is_wanted).map_err(|_| PoolError::Saturated)?;
         // The last worker may have gone down in between.
         shared.fail_waiting_if_down();
         match timeout_at(deadline + ANSWER_GRACE, answered).await {

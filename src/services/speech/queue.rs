@@ -25,9 +25,13 @@ impl<T> JobQueue<T> {
         Self { jobs: Mutex::default(), waiting_max, arrived: Notify::new() }
     }
 
-    /// Puts a new job at the back.
-    pub(super) fn push(&self, job: T) -> Result<(), Full> {
+    /// Puts a new job at the back. Where the line is full, those that are not wanted any
+    /// more leave it.
+    pub(super) fn push(&self, job: T, is_wanted: impl Fn(&T) -> bool) -> Result<(), Full> {
         let mut jobs = self.jobs.lock();
+        if jobs.len() >= self.waiting_max {
+            jobs.retain(is_wanted);
+        }
         if jobs.len() >= self.waiting_max {
             return Err(Full);
         }
@@ -80,9 +84,18 @@ mod tests {
     #[tokio::test]
     async fn a_newcomer_is_refused_when_the_line_is_full_and_a_returning_job_is_not() {
         let queue = JobQueue::new(2);
-        assert_eq!((queue.push(1), queue.push(2), queue.push(3)), (Ok(()), Ok(()), Err(Full)));
+        let push = |job| queue.push(job, |_| true);
+        assert_eq!((push(1), push(2), push(3)), (Ok(()), Ok(()), Err(Full)));
         queue.push_front(0);
         assert_eq!([queue.next().await, queue.next().await, queue.next().await], [0, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn jobs_that_nobody_wants_any_more_make_room() {
+        let queue = JobQueue::new(2);
+        let push = |job| queue.push(job, |job| *job != 1);
+        assert_eq!((push(1), push(2), push(3), push(4)), (Ok(()), Ok(()), Ok(()), Err(Full)));
+        assert_eq!([queue.next().await, queue.next().await], [2, 3]);
     }
 
     #[tokio::test]
@@ -97,7 +110,7 @@ mod tests {
         };
         let takers: Vec<_> = (0..5).map(|_| tokio::spawn(taker(Arc::clone(&queue)))).collect();
         for job in 0..100 {
-            queue.push(job).unwrap();
+            queue.push(job, |_| true).unwrap();
             tokio::task::yield_now().await;
         }
         let mut all = Vec::new();

@@ -228,12 +228,6 @@ impl Conversation {
         }
     }
 
-    /// The stop that is still to be reported, if any: a new player must be told again.
-    #[must_use]
-    pub fn stop_pending(&self) -> Option<Epoch> {
-        self.cut.as_ref().map(|cut| cut.epoch)
-    }
-
     /// Takes in what happened. Outputs are to be drained afterwards.
     pub fn handle_input(&mut self, now: Now, input: TurnInput) {
         if self.ended {
