@@ -16,8 +16,8 @@ use antiphon::telemetry::{CallScope, EventQueue, QueueLimits, Telemetry};
 use antiphon::turn::{TurnInput, UtteranceFacts};
 use antiphon::types::{
     CallEvent, CallEventKind, CallId, DialogReply, EndCause, INNER_RATE, LegId, MediaFormat,
-    MediaTime, Now, ReplyOutput, Route, SentenceId, SessionData, Transcript, TurnId, TurnTimings,
-    UtteranceEnd, UtteranceId,
+    MediaTime, Now, ReplyOutput, Route, SentenceId, SessionData, SessionId, Transcript, TurnId,
+    TurnTimings, UtteranceEnd, UtteranceId,
 };
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -238,7 +238,9 @@ fn telemetry(settings: &EventSettings) -> (Telemetry, EventQueue) {
 
 fn scope() -> CallScope {
     CallScope {
-        call_id: CallId::new("call").expect("a valid id"),
+        call_id: CallId::from_bits(1),
+        carrier_call_id: None,
+        session_id: SessionId::from_bits(2),
         user_id: "bench".into(),
         route: Arc::new(Route::default()),
         transport: "bench",

@@ -16,6 +16,8 @@ const REPLY: &str = "How can I help you?";
 const KEY: &str = "planted-key-0123456789-abcd";
 const TOKEN: &str = "plantedtoken";
 const USER: &str = "+15550123456";
+/// The carrier's name for the call, in which a number may be.
+const NAME: &str = "15550177777";
 const CALLED: &str = "+15550198765";
 
 /// None of these may be written anywhere.
@@ -38,12 +40,10 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
             .variable("COGNIGY_ENDPOINT_URL", &sandbox.endpoint_url());
         let engine = setup.clone().start().await;
 
-        let query = format!(
-            "events=1&call_id=with-an-id&user_id=%2B{}&route=%2B{}",
-            &USER[1..],
-            &CALLED[1..]
-        );
+        let query =
+            format!("events=1&call_id={NAME}&user_id=%2B{}&route=%2B{}", &USER[1..], &CALLED[1..]);
         let mut phone = Phone::dial(&engine.simulator, &format!("/?{query}")).await.expect("taken");
+        let started = phone.next().await;
         let heard = phone.turn(&speech()).await;
         let texts = format!("{heard:?}");
         assert!(texts.contains(WORDS) && texts.contains(REPLY), "the call is about them: {texts}");
@@ -53,7 +53,8 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
         sandbox.stop().await;
         phone.turn(&speech()).await;
         let mut written = engine.get("/v1/calls").await.1;
-        for path in ["/v1/calls/with-an-id", "/v1/slow-turns", "/metrics", "/ready"] {
+        let call = format!("/v1/calls/{}", started.text("call_id"));
+        for path in [&call, "/v1/slow-turns", "/metrics", "/ready"] {
             written += &engine.get(path).await.1;
         }
         assert!(written.contains("last_turn") && written.contains("stages_ms"), "{written}");
@@ -64,9 +65,12 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
         engine.stop().await.assert_code(0);
         let log = setup.log();
         assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is a full one");
+        assert!(!log.contains(NAME), "{}", around(&log, NAME));
         written += &log;
         let events = std::fs::read_to_string(setup.event_file()).expect("events");
-        assert!(events.contains(USER), "the event file names the caller");
+        for name in [USER, NAME] {
+            assert!(events.contains(name), "the event file names the caller and the call");
+        }
         assert!(!written.contains(&USER[1..]), "{}", around(&written, &USER[1..]));
         written += &events;
         for planted in NOWHERE.iter().chain(&[&DEFAULT_URL_TOKEN[..16]]) {

@@ -65,7 +65,7 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 34] = [
+const CRATES: [(&str, &[&str]); 35] = [
     ("actix", &["actors"]),
     ("actix_codec", &["transports"]),
     ("actix_http", &["transports"]),
@@ -79,6 +79,7 @@ const CRATES: [(&str, &[&str]); 34] = [
     ("crossbeam_channel", &["telemetry"]),
     ("earshot", &["media"]),
     ("futures_util", &["services", "actors", "transports", "server", "load"]),
+    ("getrandom", &["server"]),
     ("httpdate", &["services"]),
     ("libc", &["telemetry"]),
     ("libloading", &["services"]),

@@ -23,7 +23,7 @@ use antiphon::media::Encoder;
 use antiphon::services::{PromptCache, Providers};
 use antiphon::telemetry::{QueueLimits, Telemetry};
 use antiphon::turn::sentences;
-use antiphon::types::{CallId, EndCause, MediaFormat, Route};
+use antiphon::types::{CarrierCallId, EndCause, MediaFormat, Route};
 use tokio::time::sleep;
 
 /// What a caller sends at once.
@@ -57,6 +57,15 @@ pub fn goforward() -> Vec<i16> {
     RECORDING.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
 }
 
+/// Ids that are the same in each run.
+fn counted() -> impl FnMut() -> Option<u128> + Send {
+    let mut last = 0;
+    move || {
+        last += 1;
+        Some(last)
+    }
+}
+
 /// An engine on the current thread.
 pub struct Stage {
     pub switchboard: Switchboard,
@@ -77,15 +86,16 @@ impl Stage {
             threads: MediaThreads::here(clock, config.server.tick_ms, &limits, &telemetry),
             telemetry,
             limits,
-            run_id: 1,
+            draw: Box::new(counted()),
         });
         Self { switchboard }
     }
 
-    /// A caller whose audio is written in `format`, both ways.
-    pub async fn call(&self, call_id: &str, format: MediaFormat) -> Caller {
+    /// A caller whose carrier has this name for the call, with audio in `format` both ways.
+    pub async fn call(&self, name: &str, format: MediaFormat) -> Caller {
         let request = CallRequest {
-            call_id: Some(CallId::new(call_id).expect("a valid id")),
+            carrier_call_id: Some(CarrierCallId::new(name).expect("a valid name")),
+            takes_over: true,
             user_id: "bench".into(),
             called: None,
             source: None,

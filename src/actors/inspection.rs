@@ -17,7 +17,7 @@ use super::gauges::look;
 use super::leg::LegShared;
 use super::registry::{ANSWER_WITHIN, CallRegistry, Switchboard};
 use crate::telemetry::Timestamp;
-use crate::types::{CallId, CallSnapshot, EndCause};
+use crate::types::{CallId, CallSnapshot, CarrierCallId, EndCause};
 
 /// Longest wait for the snapshots of calls. A call answers at its next tick.
 const LOOK_WITHIN: Duration = Duration::from_millis(500);
@@ -29,6 +29,8 @@ pub struct CallView {
     pub number: u64,
     /// Its id.
     pub call_id: CallId,
+    /// The carrier's name for it; the engine's where it gave none.
+    pub carrier_call_id: CarrierCallId,
     /// Name of its transport.
     pub transport: &'static str,
     /// When it began.
@@ -91,8 +93,8 @@ impl Handler<ListCalls> for CallRegistry {
         // The oldest ones, without sorting all: there may be a hundred thousand.
         let mut oldest = BinaryHeap::with_capacity(list.limit + 1);
         let mut more = false;
-        for (call_id, entry) in self.calls().filter(|(_, entry)| entry.number() > list.after) {
-            oldest.push((entry.number(), call_id));
+        for (call_id, entry) in self.calls().filter(|(_, entry)| entry.number > list.after) {
+            oldest.push((entry.number, call_id));
             if oldest.len() > list.limit {
                 oldest.pop();
                 more = true;
@@ -109,7 +111,7 @@ impl Handler<FindCall> for CallRegistry {
     type Result = MessageResult<FindCall>;
 
     fn handle(&mut self, FindCall(call_id): FindCall, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.found(&call_id))
+        MessageResult(self.found(call_id))
     }
 }
 
@@ -117,7 +119,7 @@ impl Handler<EndCall> for CallRegistry {
     type Result = bool;
 
     fn handle(&mut self, EndCall { call_id, cause }: EndCall, _: &mut Context<Self>) -> bool {
-        let found = self.found(&call_id);
+        let found = self.found(call_id);
         if let Some(Found { leg, .. }) = &found {
             leg.hang_up(cause);
         }
@@ -126,7 +128,7 @@ impl Handler<EndCall> for CallRegistry {
 }
 
 impl CallRegistry {
-    fn found(&self, call_id: &CallId) -> Option<Found> {
+    fn found(&self, call_id: CallId) -> Option<Found> {
         let (view, leg) = self.view(call_id)?;
         Some(Found { view, leg })
     }
@@ -154,15 +156,15 @@ impl Switchboard {
     }
 
     /// How a running call stands. `None`: there is none with this id.
-    pub async fn call(&self, call_id: &CallId) -> Option<CallView> {
-        let find = self.registry().send(FindCall(call_id.clone()));
+    pub async fn call(&self, call_id: CallId) -> Option<CallView> {
+        let find = self.registry().send(FindCall(call_id));
         let found = find.timeout(ANSWER_WITHIN).await.ok()??;
         Some(found.ask(Instant::now() + LOOK_WITHIN).await)
     }
 
     /// Ends a running call. Returns whether there is one with this id.
-    pub async fn end_call(&self, call_id: &CallId, cause: EndCause) -> bool {
-        let end = EndCall { call_id: call_id.clone(), cause };
+    pub async fn end_call(&self, call_id: CallId, cause: EndCause) -> bool {
+        let end = EndCall { call_id, cause };
         self.registry().send(end).timeout(ANSWER_WITHIN).await.unwrap_or(false)
     }
 }
@@ -179,16 +181,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_does_not_answer_is_shown_without_a_snapshot_in_time() {
         let request = request("a", Delivery::WholeSentences);
-        let call_id = CallId::new("a").expect("a valid id");
+        let call_id = CallId::of_test("a");
         let listening = ListeningSettings::default();
         // Nobody drives this leg.
         let (_leg, ends) =
-            connect(&call_id, LegId(1), &Seat::here(), &request, &listening, Clock::start());
+            connect(call_id, LegId(1), &Seat::here(), &request, &listening, Clock::start());
         let asked = Instant::now();
         let views = join_all((0..100).map(|number| {
             let view = CallView {
                 number,
-                call_id: call_id.clone(),
+                call_id,
+                carrier_call_id: call_id.into(),
                 transport: "stage",
                 started: crate::telemetry::Telemetry::new(limits()).0.wall_time(),
                 age_ms: 0,

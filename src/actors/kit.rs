@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::service_runtime::ServiceRuntime;
 use crate::services::{DialogBackend, PromptCache, SpeechToText, TextToSpeech};
 use crate::telemetry::Telemetry;
-use crate::types::{CallId, Route, UserId};
+use crate::types::{CallId, CarrierCallId, Route, SessionId, UserId};
 
 /// What a call gets from the engine.
 #[derive(Clone)]
@@ -31,6 +31,10 @@ pub struct CallKit {
 pub struct CallSpec {
     /// Its id.
     pub call_id: CallId,
+    /// The carrier's name for it, if it gave one.
+    pub carrier_call_id: Option<CarrierCallId>,
+    /// The dialog platform's name of its conversation.
+    pub session_id: SessionId,
     /// Who is calling.
     pub user_id: UserId,
     /// How it is treated.

@@ -69,7 +69,7 @@ pub struct LegEnds {
 
 /// Makes both halves of a connection.
 pub(super) fn connect(
-    call_id: &CallId,
+    call_id: CallId,
     leg: LegId,
     seat: &Seat,
     request: &CallRequest,
@@ -102,7 +102,7 @@ pub(super) fn connect(
     });
     let commands = CommandSender { sender, shared: Arc::clone(&shared) };
     let leg = Leg {
-        call_id: call_id.clone(),
+        call_id,
         resumed: false,
         seat: seat.clone(),
         input: LegInput(Arc::clone(&shared)),
@@ -268,7 +268,12 @@ impl LegShared {
         self.signal.store(true, Ordering::Release);
     }
 
-    /// Whether the call is over, or was told to end: its id is free for another call.
+    /// Whether nobody is connected any more, as far as the transport knows.
+    pub(super) fn is_lost(&self) -> bool {
+        self.signals.lock().lost
+    }
+
+    /// Whether the call is over, or was told to end: its name is free for another call.
     pub(super) fn is_ending(&self) -> bool {
         self.over.load(Ordering::Acquire) || self.signals.lock().hang_up.is_some()
     }

@@ -12,13 +12,16 @@ pub use super::placement::Seat;
 pub use super::registry::Switchboard;
 pub use super::rounds::Visits;
 
-use crate::types::{CallEvent, CallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
+use crate::types::{CallEvent, CarrierCallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
 
 /// What a transport knows of a call that it wants to start or to resume.
 #[derive(Clone, Debug)]
 pub struct CallRequest {
-    /// The carrier's id. `None`: the engine makes one up.
-    pub call_id: Option<CallId>,
+    /// The carrier's name for the call, by which it resumes it on the same transport.
+    /// `None`: the engine's id is its name.
+    pub carrier_call_id: Option<CarrierCallId>,
+    /// Whether a running call is taken over from a connection that still stands.
+    pub takes_over: bool,
     /// Who is calling.
     pub user_id: UserId,
     /// Called number, path or key that selects the route.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `actors.md` describes each actor, message, limit and life. Reading order here:
-//! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`,
+//! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`, `call_table`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
 //! (supervision), `lease`, `board` and `orders` (what survives a child), `pulse`, `ticks`, `rounds`,
 //! `driver` and `placement` (who runs when and where), `watch`, `rest` and `admission`
@@ -22,6 +22,7 @@ mod sabotage;
 
 mod admission;
 mod board;
+mod call_table;
 mod children;
 mod clock;
 mod dialog;
@@ -61,5 +62,5 @@ pub use kernel::{install_panic_hook, spawn_watched};
 pub use kit::CallKit;
 pub use metrics_thread::MetricsThread;
 pub use placement::MediaThreads;
-pub use registry::{CallPlanner, CallRegistry, Load, RegistryParts};
+pub use registry::{CallPlanner, CallRegistry, DrawBits, Load, RegistryParts};
 pub use service_runtime::ServiceRuntime;

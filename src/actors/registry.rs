@@ -1,15 +1,15 @@
-//! CallRegistry: admits calls, finds them again by their id, and lets them end.
+//! CallRegistry: admits calls, finds them again by their key, and lets them end.
 //!
 //! It knows which connection a call has, not what is said on it. A call is found
-//! by its id, never by its socket: a socket may die and the call goes on.
+//! by its key, never by its socket: a socket may die and the call goes on.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
 
 use super::admission::Admission;
+use super::call_table::{CallTable, Entry};
 use super::clock::Clock;
 use super::inspection::CallView;
 use super::kit::{CallKit, CallSpec};
@@ -18,8 +18,10 @@ use super::link::CallRequest;
 use super::placement::{MediaThreads, NoPlace, Place, Seat};
 use super::supervisor::CallSupervisor;
 use crate::config::LimitSettings;
-use crate::telemetry::{EngineEvent, Telemetry, Timestamp};
-use crate::types::{CallId, EndCause, ExitReason, LegId, Now, RefusalReason, Route};
+use crate::telemetry::{EngineEvent, Telemetry};
+use crate::types::{
+    CallId, CallKey, EndCause, ExitReason, LegId, Now, RefusalReason, Route, SessionId,
+};
 
 /// Requests of transports waiting for the registry. More wait in their own tasks.
 const MAILBOX_MAX: usize = 1_024;
@@ -39,29 +41,20 @@ pub trait CallPlanner: Send {
 /// The actor.
 pub struct CallRegistry {
     clock: Clock,
-    calls: HashMap<CallId, Entry>,
+    calls: CallTable,
     planner: Box<dyn CallPlanner>,
     threads: MediaThreads,
     telemetry: Telemetry,
     admission: Admission,
     draining: bool,
-    /// Tells calls without a carrier's id apart from those of an earlier run.
-    run_id: u32,
+    draw: DrawBits,
     calls_begun: u64,
     address: Addr<Self>,
 }
 
-pub(super) struct Entry {
-    /// Which of the calls of this process it is.
-    incarnation: u64,
-    started: Timestamp,
-    started_at: Now,
-    route: Arc<Route>,
-    leg: LegId,
-    shared: Arc<LegShared>,
-    /// Where it runs.
-    seat: Seat,
-}
+/// Draws 128 bits by chance: ids that nobody can guess and no other engine gives out.
+/// `None`: there is no chance to be had.
+pub type DrawBits = Box<dyn FnMut() -> Option<u128> + Send>;
 
 /// What the registry is made of.
 pub struct RegistryParts {
@@ -75,8 +68,8 @@ pub struct RegistryParts {
     pub telemetry: Telemetry,
     /// What is refused.
     pub limits: LimitSettings,
-    /// Any number that differs from run to run.
-    pub run_id: u32,
+    /// Where ids come from.
+    pub draw: DrawBits,
 }
 
 impl CallRegistry {
@@ -99,45 +92,42 @@ impl CallRegistry {
     fn new(parts: RegistryParts, address: Addr<Self>) -> Self {
         Self {
             clock: parts.clock,
-            calls: HashMap::new(),
+            calls: CallTable::default(),
             planner: parts.planner,
             threads: parts.threads,
             telemetry: parts.telemetry,
             admission: Admission::new(parts.limits),
             draining: false,
-            run_id: parts.run_id,
+            draw: parts.draw,
             calls_begun: 0,
             address,
         }
     }
 
-    fn connect(&mut self, request: CallRequest) -> Result<Leg, RefusalReason> {
-        match &request.call_id {
-            Some(call_id) if self.is_running(call_id) => {
-                let call_id = call_id.clone();
-                self.resume(&call_id, &request)
-            }
-            _ => self.admit(&request),
+    fn connect(&mut self, request: &CallRequest) -> Result<Leg, RefusalReason> {
+        match self.resume(request) {
+            Some(outcome) => outcome,
+            None => self.admit(request),
         }
     }
 
-    /// A call that is about to end is not resumed: a caller who hangs up and dials
-    /// again at once wants another one.
-    fn is_running(&self, call_id: &CallId) -> bool {
-        self.calls.get(call_id).is_some_and(|call| !call.shared.is_ending())
-    }
-
-    /// Gives a running call a new connection. The newest one wins: an old socket
-    /// that died is often noticed later than its caller is back.
-    fn resume(&mut self, call_id: &CallId, request: &CallRequest) -> Result<Leg, RefusalReason> {
-        let entry = self.calls.get_mut(call_id).ok_or(RefusalReason::Internal)?;
+    /// Gives the running call of this name a new connection, if there is one. The newest one
+    /// wins, unless it may not: an old socket that died is often noticed later than its
+    /// caller is back.
+    fn resume(&mut self, request: &CallRequest) -> Option<Result<Leg, RefusalReason>> {
+        let carrier_call_id = request.carrier_call_id.clone()?;
+        let key = CallKey { transport: request.transport, carrier_call_id };
+        let (call_id, entry) = self.calls.named(&key)?;
+        if !request.takes_over && !entry.shared.is_lost() {
+            return Some(Err(RefusalReason::AlreadyConnected));
+        }
         entry.leg = entry.leg.next();
         let (mut leg, ends) =
             connect(call_id, entry.leg, &entry.seat, request, &entry.route.listening, self.clock);
         let shared = Arc::clone(&ends.shared);
         std::mem::replace(&mut entry.shared, shared).succeed(ends);
         leg.resumed = true;
-        Ok(leg)
+        Some(Ok(leg))
     }
 
     fn admit(&mut self, request: &CallRequest) -> Result<Leg, RefusalReason> {
@@ -148,32 +138,46 @@ impl CallRegistry {
         self.admission.check(now, self.calls.len(), request.source)?;
         let route = self.planner.route(request.called.as_deref());
         let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
-        self.calls_begun += 1;
-        let call_id = request.call_id.clone().map_or_else(|| self.make_call_id(), Ok)?;
+        let spec = self.spec(request, &route)?;
+        let (call_id, leg_id) = (spec.call_id, LegId(1));
         let (seat, place) = self.take_place(now)?;
-        let first_leg = LegId(1);
-        let (leg, ends) =
-            connect(&call_id, first_leg, &seat, request, &route.listening, self.clock);
-        let spec = CallSpec {
-            call_id: call_id.clone(),
-            user_id: request.user_id.clone(),
-            route: Arc::clone(&route),
-        };
+        let (leg, ends) = connect(call_id, leg_id, &seat, request, &route.listening, self.clock);
         let shared = Arc::clone(&ends.shared);
         if !self.start_call(&seat, place, (spec, kit, ends)) {
             return Err(RefusalReason::Internal);
         }
+        self.calls_begun += 1;
+        let name = request.carrier_call_id.clone();
         let entry = Entry {
-            incarnation: self.calls_begun,
+            number: self.calls_begun,
+            key: CallKey {
+                transport: request.transport,
+                carrier_call_id: name.unwrap_or_else(|| call_id.into()),
+            },
             started: self.telemetry.wall_time(),
             started_at: self.clock.now(),
             route,
-            leg: first_leg,
+            leg: leg_id,
             shared,
             seat,
         };
         self.calls.insert(call_id, entry);
         Ok(leg)
+    }
+
+    fn spec(
+        &mut self,
+        request: &CallRequest,
+        route: &Arc<Route>,
+    ) -> Result<CallSpec, RefusalReason> {
+        let mut draw = || (self.draw)().ok_or(RefusalReason::Internal);
+        Ok(CallSpec {
+            call_id: CallId::from_bits(draw()?),
+            carrier_call_id: request.carrier_call_id.clone(),
+            session_id: SessionId::from_bits(draw()?),
+            user_id: request.user_id.clone(),
+            route: Arc::clone(route),
+        })
     }
 
     fn take_place(&mut self, now: Now) -> Result<(Seat, Place), RefusalReason> {
@@ -193,16 +197,17 @@ impl CallRegistry {
     }
 
     /// The running calls, in no order.
-    pub(super) fn calls(&self) -> impl Iterator<Item = (&CallId, &Entry)> {
+    pub(super) fn calls(&self) -> impl Iterator<Item = (CallId, &Entry)> {
         self.calls.iter()
     }
 
     /// A running call as far as the registry knows it, and its connection.
-    pub(super) fn view(&self, call_id: &CallId) -> Option<(CallView, Arc<LegShared>)> {
+    pub(super) fn view(&self, call_id: CallId) -> Option<(CallView, Arc<LegShared>)> {
         let entry = self.calls.get(call_id)?;
         let view = CallView {
-            number: entry.incarnation,
-            call_id: call_id.clone(),
+            number: entry.number,
+            call_id,
+            carrier_call_id: entry.key.carrier_call_id.clone(),
             transport: entry.shared.transport(),
             started: entry.started,
             age_ms: self.clock.now().ms_since(entry.started_at),
@@ -211,18 +216,13 @@ impl CallRegistry {
         Some((view, Arc::clone(&entry.shared)))
     }
 
-    fn make_call_id(&self) -> Result<CallId, RefusalReason> {
-        CallId::new(&format!("call-{:08x}-{}", self.run_id, self.calls_begun))
-            .map_err(|_| RefusalReason::Internal)
-    }
-
     fn start_call(
         &self,
         seat: &Seat,
         place: Place,
         (spec, kit, ends): (CallSpec, CallKit, LegEnds),
     ) -> bool {
-        let over = CallOver { call_id: spec.call_id.clone(), incarnation: self.calls_begun };
+        let over = CallOver(spec.call_id);
         let registry = self.address.clone();
         seat.start(move |driver| {
             CallSupervisor::start(spec, kit, ends, driver, move |reason| {
@@ -230,13 +230,6 @@ impl CallRegistry {
                 tell_over(&registry, over, &reason);
             });
         })
-    }
-}
-
-impl Entry {
-    /// Counts the calls of this process from 1.
-    pub(super) fn number(&self) -> u64 {
-        self.incarnation
     }
 }
 
@@ -254,7 +247,7 @@ impl Handler<Connect> for CallRegistry {
 
     fn handle(&mut self, Connect(request): Connect, _: &mut Context<Self>) -> Self::Result {
         let transport = request.transport;
-        let outcome = self.connect(request);
+        let outcome = self.connect(&request);
         if let Err(reason) = &outcome {
             let reason = reason.clone();
             self.telemetry.engine_event(&EngineEvent::CallRefused { transport, reason });
@@ -266,15 +259,12 @@ impl Handler<Connect> for CallRegistry {
 /// From the kernel: a call's supervisor is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct CallOver {
-    call_id: CallId,
-    incarnation: u64,
-}
+struct CallOver(CallId);
 
 #[expect(clippy::disallowed_methods, reason = "must arrive, and is sent once per call")]
 fn tell_over(registry: &Addr<CallRegistry>, over: CallOver, reason: &ExitReason) {
     if let ExitReason::Panicked { at } = reason {
-        tracing::error!(call_id = %over.call_id, %at, "a call's supervisor panicked; the call ends");
+        tracing::error!(call_id = %over.0, %at, "a call's supervisor panicked; the call ends");
     }
     registry.do_send(over);
 }
@@ -282,10 +272,8 @@ fn tell_over(registry: &Addr<CallRegistry>, over: CallOver, reason: &ExitReason)
 impl Handler<CallOver> for CallRegistry {
     type Result = ();
 
-    fn handle(&mut self, over: CallOver, _: &mut Context<Self>) {
-        if self.calls.get(&over.call_id).is_some_and(|call| call.incarnation == over.incarnation) {
-            self.calls.remove(&over.call_id);
-        }
+    fn handle(&mut self, CallOver(call_id): CallOver, _: &mut Context<Self>) {
+        self.calls.remove(call_id);
     }
 }
 
@@ -303,7 +291,7 @@ impl Handler<Drain> for CallRegistry {
     fn handle(&mut self, Drain { hang_up }: Drain, _: &mut Context<Self>) -> usize {
         self.draining = true;
         if hang_up {
-            self.calls.values().for_each(|call| call.shared.hang_up(EndCause::Drained));
+            self.calls.iter().for_each(|(_, call)| call.shared.hang_up(EndCause::Drained));
         }
         self.calls.len()
     }
@@ -360,7 +348,7 @@ impl Switchboard {
         &self.registry
     }
 
-    /// Starts a call, or gives a running one with the same id a new connection.
+    /// Starts a call, or gives the running one of the same key a new connection.
     pub async fn connect(&self, request: CallRequest) -> Result<Leg, RefusalReason> {
         let answer = self.registry.send(Connect(request)).timeout(ANSWER_WITHIN).await;
         answer.unwrap_or(Err(RefusalReason::Internal))

@@ -84,7 +84,9 @@ impl CallSupervisor {
         let pulses = Rc::new(CallPulses::new(Arc::clone(&leg), driver));
         let registration = driver.register(Rc::clone(&pulses));
         let scope = CallScope {
-            call_id: spec.call_id.clone(),
+            call_id: spec.call_id,
+            session_id: spec.session_id,
+            carrier_call_id: spec.carrier_call_id.clone(),
             user_id: spec.user_id.clone(),
             route: Arc::clone(&spec.route),
             transport: leg.transport(),
@@ -251,7 +253,8 @@ impl CallSupervisor {
 
     fn ask(&mut self, turn: TurnId, text: CallerText, session: SessionData) {
         let request = DialogRequest {
-            call_id: self.spec.call_id.clone(),
+            call_id: self.spec.call_id,
+            session_id: self.spec.session_id,
             user_id: self.spec.user_id.clone(),
             turn,
             text,

@@ -13,7 +13,7 @@ use super::speech::{CallerVoice, FLITE_VOICES, read_wav};
 use super::table::table;
 use crate::config::Config;
 use crate::load::{CallEnd, CallPlan, CallerSettings, place_call};
-use crate::types::{CallId, CallIdError, SampleRate};
+use crate::types::{CarrierCallId, CarrierCallIdError, SampleRate};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -51,11 +51,11 @@ pub(super) struct CallArgs {
     chunk_ms: u32,
     /// Name of the call; the engine makes one up otherwise.
     #[arg(long, value_parser = parse_call_id)]
-    call_id: Option<CallId>,
+    call_id: Option<CarrierCallId>,
 }
 
-fn parse_call_id(text: &str) -> Result<CallId, CallIdError> {
-    CallId::new(text)
+fn parse_call_id(text: &str) -> Result<CarrierCallId, CarrierCallIdError> {
+    CarrierCallId::new(text)
 }
 
 pub(super) fn parse_rate(text: &str) -> Result<SampleRate, String> {

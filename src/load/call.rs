@@ -18,7 +18,7 @@ use super::caller::{Caller, CallerSettings};
 use super::connection::{Trust, Unconnected, connect_tcp, is_tls};
 use super::recording::StereoRecording;
 use super::wire::{self, Message};
-use crate::types::{CallEvent, CallEventKind, CallId, Now};
+use crate::types::{CallEvent, CallEventKind, CarrierCallId, Now};
 
 /// Longest wait for the connection.
 const CONNECT_MS_MAX: u64 = 5_000;
@@ -33,7 +33,7 @@ pub struct CallPlan {
     /// The engine's simulator WebSocket, `ws://host:port` with or without a path.
     pub url: String,
     /// Names the call; the engine names it otherwise.
-    pub call_id: Option<CallId>,
+    pub call_id: Option<CarrierCallId>,
     /// How the caller behaves.
     pub settings: CallerSettings,
     /// What it says, at the rate of `settings`.
@@ -176,7 +176,7 @@ fn call_url(plan: &CallPlan) -> Result<Url, CallError> {
     url.query_pairs_mut()
         .append_pair("rate", &plan.settings.rate.hz().to_string())
         .append_pair("events", "1")
-        .extend_pairs(plan.call_id.iter().map(|id| ("call_id", id.as_str())));
+        .extend_pairs(plan.call_id.iter().map(|id| ("call_id", id.expose())));
     Ok(url)
 }
 

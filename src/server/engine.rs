@@ -14,6 +14,7 @@ use actix_web::web;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::chance;
 use super::health::{Finding, HealthBoard, check_providers, watch};
 use super::planner::Planner;
 use super::routes::{self, EngineState};
@@ -151,7 +152,7 @@ impl Engine {
             ),
             telemetry: telemetry.clone(),
             limits: config.limits.clone(),
-            run_id: std::process::id(),
+            draw: Box::new(chance::draw),
         });
         let draining = Arc::new(AtomicBool::new(false));
         let state = EngineState {

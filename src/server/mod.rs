@@ -3,6 +3,7 @@
 //!
 //! Wires everything and decides nothing about calls.
 
+mod chance;
 mod engine;
 mod health;
 mod planner;

@@ -65,7 +65,7 @@ mod tests {
 
     async fn recognised(samples: Vec<i16>) -> Transcript {
         let request = SttRequest {
-            call_id: CallId::new("a").unwrap(),
+            call_id: CallId::of_test("a"),
             speech: SpeechAudio::new(samples).into(),
             language: "en-US".to_owned(),
             answer_ms_max: 1_000,

@@ -124,9 +124,10 @@ impl CognigyDialogs {
     fn turn_body(&self, request: &DialogRequest) -> Bytes {
         let nothing = Value::Object(serde_json::Map::new());
         let session = request.session.expose();
+        let session_id = request.session_id.to_string();
         let turn = TurnBody {
             bot_id: &self.bot_id,
-            dialog_id: request.call_id.as_str(),
+            dialog_id: &session_id,
             user_id: request.user_id.expose(),
             inputs: [TurnInput { kind: "text", text: request.text.expose() }],
             session_data: if session.is_null() { &nothing } else { session },

@@ -97,7 +97,7 @@ impl CognigyRest {
     async fn ask_turn(&self, request: DialogRequest) -> Result<DialogReply, DialogFailure> {
         let body = http::json_body(&TurnBody {
             user_id: request.user_id.expose(),
-            session_id: request.call_id.as_str(),
+            session_id: &request.session_id.to_string(),
             text: request.text.expose(),
             data: Map::new(),
         });

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::config::BreakerSettings;
-    use crate::types::{SessionData, TurnId, UserId};
+    use crate::types::{SessionData, SessionId, TurnId, UserId};
 
     const LIMITED: ExchangeError =
         ExchangeError::Status { status: 429, retry_after_ms: Some(3_000) };
@@ -234,7 +234,8 @@ mod tests {
 
     fn request(call: &str, answer_ms_max: u32) -> DialogRequest {
         DialogRequest {
-            call_id: CallId::new(call).unwrap(),
+            call_id: CallId::of_test(call),
+            session_id: SessionId::of_test(call),
             user_id: UserId::from("joe"),
             turn: TurnId(1),
             text: "hello".into(),
@@ -399,7 +400,7 @@ mod tests {
         let governor = Governor::new(1, 100, None);
         let breaker = ProviderBreaker::new(&BreakerSettings::default(), None);
         let attempts = attempts_behind(Arc::clone(&breaker), &governor);
-        let call = CallId::new("other").unwrap();
+        let call = CallId::of_test("other");
         let permit = governor.acquire(&call, Place::Back, Instant::now()).await.unwrap();
         let begun = Instant::now();
         let (waiting, ()) =
@@ -422,7 +423,7 @@ mod tests {
         let (last, _) = ask_all(&attempts, 1, || after_ms(0, Err(status(502)))).await;
         // It does not wait for an attempt that would be refused, and says what it met.
         assert_eq!(last, [Err(DialogFailure::Status { status: 502 })]);
-        let call = CallId::new("other").unwrap();
+        let call = CallId::of_test("other");
         let _only = governor.acquire(&call, Place::Back, Instant::now()).await.unwrap();
         let begun = Instant::now();
         let (refused, made) = ask_all(&attempts, 3, || after_ms(0, Ok(reply()))).await;
@@ -505,7 +506,7 @@ mod tests {
         assert!(made.load(Ordering::Relaxed) > 100, "{made:?}");
         assert!(in_flight_max.load(Ordering::Relaxed) <= PERMITS, "{in_flight_max:?}");
 
-        let call = |name: usize| CallId::new(&format!("late-{name}")).unwrap();
+        let call = |name: usize| CallId::of_test(&format!("late-{name}"));
         let soon = Instant::now() + Duration::from_secs(5);
         let mut permits = Vec::new();
         for name in 0..PERMITS {

@@ -154,7 +154,7 @@ impl Governor {
         place: Place,
         waker: oneshot::Sender<()>,
     ) -> Result<Permit, LineFull> {
-        let ticket = self.queue.lock().enter(call.clone(), place, waker)?;
+        let ticket = self.queue.lock().enter(*call, place, waker)?;
         self.wake_granted();
         Ok(Permit { governor: Arc::clone(self), ticket, waited: Duration::ZERO })
     }
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     fn call(name: impl std::fmt::Display) -> CallId {
-        CallId::new(&format!("call-{name}")).unwrap()
+        CallId::of_test(&name.to_string())
     }
 
     fn in_ms(ms: u64) -> Instant {

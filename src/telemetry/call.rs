@@ -5,13 +5,21 @@
 
 use tracing::Level;
 
+use super::CallScope;
 use super::metrics::{Metric, Metrics};
 use super::record::{Columns, Details, Facts};
 use crate::types::{CallEventKind, DialogFailure, EndCause};
 
-/// Describes an event for the log and the event file.
-pub(super) fn facts(kind: &CallEventKind) -> Facts<'_> {
-    Facts { name: kind.name(), level: level(kind), columns: columns(kind), details: details(kind) }
+/// Describes an event for the log and the event file. The platform's name of the
+/// conversation is told once, and not in the event itself, which the carrier may see.
+pub(super) fn facts<'a>(scope: &CallScope, kind: &'a CallEventKind) -> Facts<'a> {
+    let details = match kind {
+        CallEventKind::CallStarted { .. } => {
+            details(kind).text("session_id", scope.session_id.to_string())
+        }
+        _ => details(kind),
+    };
+    Facts { name: kind.name(), level: level(kind), columns: columns(kind), details }
 }
 
 fn level(kind: &CallEventKind) -> Level {

@@ -11,7 +11,7 @@
 //! Telling never blocks, never fails and never waits for a disk: what does not
 //! fit into the queue is counted, and the count is written later. No transcript,
 //! no reply, no audio and no credential goes into any of the three; the user's
-//! id goes into the event file only. `docs/events.md` lists the event types.
+//! id and the carrier's name for the call go into the event file only. `docs/events.md` lists the event types.
 
 mod arbiter;
 mod breaker;
@@ -57,8 +57,8 @@ pub use writer::{
 };
 
 use crate::types::{
-    CallEvent, CallEventKind, CallId, Route, SpanId, TraceId, TraceParent, TurnId, TurnStage,
-    UserId,
+    CallEvent, CallEventKind, CallId, CarrierCallId, Route, SessionId, SpanId, TraceId,
+    TraceParent, TurnId, TurnStage, UserId,
 };
 use metrics::{Metric, Metrics};
 use queue::Intake;
@@ -87,6 +87,10 @@ pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 pub struct CallScope {
     /// The call.
     pub call_id: CallId,
+    /// The carrier's name for it; written to the event file, never to the log or a metric.
+    pub carrier_call_id: Option<CarrierCallId>,
+    /// The dialog platform's name of its conversation.
+    pub session_id: SessionId,
     /// Who is calling; written to the event file, never to the log or a metric.
     pub user_id: UserId,
     /// Its route.
@@ -140,7 +144,7 @@ impl Telemetry {
 
     /// Tells one fact of a call.
     pub fn call_event(&self, scope: &CallScope, event: &CallEvent) {
-        let facts = call::facts(&event.kind);
+        let facts = call::facts(scope, &event.kind);
         log_call(scope, event, &facts);
         call::measure(&event.kind, &self.metrics);
         let at = (self.clock)();

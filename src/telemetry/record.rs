@@ -1,7 +1,7 @@
 //! One line of the event file, and the same facts as one line of the log.
 //!
 //! What callers and the bot said is not in it: no type here can hold it. The
-//! user's id goes into the file, and into nothing else.
+//! user's id and the carrier's name for the call go into the file, and into nothing else.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 
 use super::CallScope;
-use crate::types::{CallEvent, ExitReason};
+use crate::types::{CallEvent, CallId, CarrierCallId, ExitReason};
 
 /// What there is to tell about one event, before anybody is told.
 pub(super) struct Facts<'a> {
@@ -58,7 +58,8 @@ struct Line<'a> {
     user_id: Option<&'a str>,
     #[serde(flatten)]
     columns: &'a Columns<'a>,
-    call_id: Option<&'a str>,
+    call_id: Option<CallId>,
+    carrier_call_id: Option<&'a str>,
     route: Option<&'a str>,
     turn: Option<u32>,
     sequence: Option<u64>,
@@ -82,7 +83,10 @@ pub(super) fn line(
         event_type: facts.name,
         user_id: call.map(|(scope, _)| bounded(scope.user_id.expose())),
         columns: &facts.columns,
-        call_id: call.map(|(scope, _)| scope.call_id.as_str()),
+        call_id: call.map(|(scope, _)| scope.call_id),
+        carrier_call_id: call
+            .and_then(|(scope, _)| scope.carrier_call_id.as_ref())
+            .map(CarrierCallId::expose),
         route: call.map(|(scope, _)| bounded(&scope.route.name)),
         turn: call.and_then(|(_, event)| event.turn).map(|turn| turn.0),
         sequence: call.map(|(_, event)| event.sequence),

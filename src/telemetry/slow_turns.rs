@@ -85,7 +85,7 @@ impl SlowTurns {
         turns.insert(
             place,
             SlowTurn {
-                call_id: scope.call_id.clone(),
+                call_id: scope.call_id,
                 turn,
                 at,
                 total_ms,
@@ -212,7 +212,7 @@ mod tests {
         turns.add(at(0, 0), &scope(), TurnId(3), TIMINGS);
         let told = serde_json::to_value(turns.slowest(at(0, 1), 1)).expect("it is plain data");
         let expected = serde_json::json!([{
-            "call_id": "call-1", "turn": 3, "at": "2023-11-14T22:14:00.000Z", "total_ms": 700,
+            "call_id": scope().call_id, "turn": 3, "at": "2023-11-14T22:14:00.000Z", "total_ms": 700,
             "stages_ms": { "end_of_speech": 510, "stt": 40, "turn_wait": 5, "permit_wait": 15,
                            "dialog": 105, "tts": 25 },
             "route": "default", "transport": "stream",

@@ -3,7 +3,7 @@
 
 use actix_web::web::Query;
 
-use crate::types::{CallId, CallIdError, SampleRate, UserId};
+use crate::types::{CarrierCallId, CarrierCallIdError, SampleRate, UserId};
 
 /// Rates that a WebSocket client may ask for, in hertz.
 const RATES_HZ: [u32; 2] = [8_000, 16_000];
@@ -22,8 +22,8 @@ const QUERY_BYTES_MAX: usize = 2_048;
 pub(super) struct LegQuery {
     /// `rate`: 8000 or 16000; 16000 when absent.
     pub rate: SampleRate,
-    /// `call_id`: names the call, and resumes it.
-    pub call_id: Option<CallId>,
+    /// `call_id`: the carrier's name for the call, which resumes it.
+    pub carrier_call_id: Option<CarrierCallId>,
     /// `user_id`: who is calling.
     pub user_id: UserId,
     /// `route`: selects the route.
@@ -43,7 +43,7 @@ pub(super) enum QueryError {
     Rate,
     /// No id.
     #[error("call_id is not usable: {0}")]
-    CallId(#[from] CallIdError),
+    CallId(#[from] CarrierCallIdError),
     /// Too long.
     #[error("{name} is longer than {max} bytes", max = NAME_BYTES_MAX)]
     TooLong {
@@ -78,7 +78,7 @@ pub(super) fn parse(query: &str) -> Result<LegQuery, QueryError> {
         Query::<Vec<(String, String)>>::from_query(query).map_err(|_| QueryError::Malformed)?;
     let mut parsed = LegQuery {
         rate: rate(RATE_HZ)?,
-        call_id: None,
+        carrier_call_id: None,
         user_id: anonymous(),
         route: None,
         events: None,
@@ -86,7 +86,7 @@ pub(super) fn parse(query: &str) -> Result<LegQuery, QueryError> {
     for (name, value) in pairs.into_inner() {
         match name.as_str() {
             "rate" => parsed.rate = rate(value.parse().map_err(|_| QueryError::Rate)?)?,
-            "call_id" => parsed.call_id = Some(CallId::new(&value)?),
+            "call_id" => parsed.carrier_call_id = Some(CarrierCallId::new(&value)?),
             "user_id" if !value.is_empty() => {
                 parsed.user_id = UserId::from(short("user_id", value)?);
             }
@@ -131,7 +131,7 @@ mod tests {
     fn a_client_that_says_nothing_gets_16_khz_and_no_name() {
         let query = parse("").expect("empty is allowed");
         assert_eq!(query.rate.hz(), 16_000);
-        assert_eq!((query.call_id, query.route, query.events), (None, None, None));
+        assert_eq!((query.carrier_call_id, query.route, query.events), (None, None, None));
         assert_eq!(query.user_id.expose(), "anonymous");
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let query = parse("rate=8000&call_id=a-1&user_id=%2B49%20170&route=sales&events=1&utm=x")
             .expect("all are right");
         assert_eq!(query.rate.hz(), 8_000);
-        assert_eq!(query.call_id, CallId::new("a-1").ok());
+        assert_eq!(query.carrier_call_id, CarrierCallId::new("a-1").ok());
         assert_eq!(query.user_id.expose(), "+49 170");
         assert_eq!(query.route.as_deref(), Some("sales"));
         assert_eq!(query.events, Some(true));
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(refused("rate=fast"), QueryError::Rate);
         assert_eq!(refused("rate="), QueryError::Rate);
         assert!(refused("rate=1").to_string().contains("8000 or 16000"));
-        assert_eq!(refused("call_id=a%2Fb"), QueryError::CallId(CallIdError::BadCharacter));
+        assert_eq!(refused("call_id=a%2Fb"), QueryError::CallId(CarrierCallIdError::BadCharacter));
         assert_eq!(refused("events=yes"), QueryError::Events);
         let long = "u".repeat(NAME_BYTES_MAX + 1);
         assert_eq!(refused(&format!("user_id={long}")), QueryError::TooLong { name: "user_id" });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{CallId, TurnId, UserId};
+use super::ids::{CallId, SessionId, TurnId, UserId};
 use super::private::{CallerText, Private};
 use super::trace::TraceParent;
 
@@ -27,8 +27,10 @@ pub type SessionData = Private<serde_json::Value>;
 /// One caller turn, as asked of the dialog platform.
 #[derive(Clone, Debug)]
 pub struct DialogRequest {
-    /// Also the platform's session: a call that resumes finds its dialog again.
+    /// The call it belongs to.
     pub call_id: CallId,
+    /// The platform's name of the conversation: a call that resumes finds its dialog again.
+    pub session_id: SessionId,
     /// Who is calling.
     pub user_id: UserId,
     /// Which turn this is.

@@ -1,55 +1,128 @@
 //! Identifiers. Each is a type of its own, so that they cannot be mixed up.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::private::Private;
 
-/// The carrier's name for a call, and the key by which the call is found again.
-///
-/// 1 to 128 characters out of `A-Z a-z 0-9 - _ . : @ +`, so that it can stand in
-/// a log line, a URL path and a file name without quoting.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CallId(Arc<str>);
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 128 bits that are drawn for each call: nobody can guess them, and no restart, no
+        /// container and no other node gives them out again. Written as 32 hex digits.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
 
-/// Why a text cannot be a [`CallId`].
+        impl $name {
+            /// The id with these bits. Whoever draws them is no part of pure code.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// An id for a test that tells calls apart by short names.
+            #[cfg(test)]
+            pub(crate) fn of_test(name: &str) -> Self {
+                Self(name.bytes().fold(1, |bits, byte| bits << 8 | u128::from(byte)))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    };
+}
+
+random_id! {
+    /// The engine's own name of a call.
+    CallId
+}
+random_id! {
+    /// The dialog platform's name of a call's conversation. Not the call's own id: whoever
+    /// knows that one, as the carrier does, is not to know the platform's session.
+    SessionId
+}
+
+/// Why a text is no [`CallId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallIdError {
+#[error("the engine's call ids are 32 hex digits")]
+pub struct CallIdError;
+
+impl FromStr for CallId {
+    type Err = CallIdError;
+
+    /// Reads what is written by `Display`, and nothing else: a call has one name.
+    fn from_str(text: &str) -> Result<Self, CallIdError> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 32 || !text.bytes().all(is_digit) {
+            return Err(CallIdError);
+        }
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| CallIdError)
+    }
+}
+
+impl Serialize for CallId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The carrier's own name for a call. May hold a phone number, so it prints redacted;
+/// the event file and the list of running calls show it.
+///
+/// 1 to 128 characters out of `A-Z a-z 0-9 - _ . : @ +`, so that it can stand in a URL
+/// path and a file name without quoting.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CarrierCallId(Arc<str>);
+
+/// Why a text cannot be a [`CarrierCallId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CarrierCallIdError {
     /// Nothing was given.
     #[error("call id is empty")]
     Empty,
-    /// More than [`CallId::CHARS_MAX`] characters.
-    #[error("call id is longer than {max} characters", max = CallId::CHARS_MAX)]
+    /// More than [`CarrierCallId::CHARS_MAX`] characters.
+    #[error("call id is longer than {max} characters", max = CarrierCallId::CHARS_MAX)]
     TooLong,
     /// A character outside the allowed set.
     #[error("call id may hold letters, digits and - _ . : @ + only")]
     BadCharacter,
 }
 
-impl CallId {
-    /// Longest accepted id.
+impl CarrierCallId {
+    /// Longest accepted name.
     pub const CHARS_MAX: usize = 128;
 
-    /// Checks `text` and makes it an id.
-    pub fn new(text: &str) -> Result<Self, CallIdError> {
+    /// Checks `text` and makes it a name.
+    pub fn new(text: &str) -> Result<Self, CarrierCallIdError> {
         if text.is_empty() {
-            return Err(CallIdError::Empty);
+            return Err(CarrierCallIdError::Empty);
         }
         if text.len() > Self::CHARS_MAX {
-            return Err(CallIdError::TooLong);
+            return Err(CarrierCallIdError::TooLong);
         }
         if !text.bytes().all(is_id_byte) || text.bytes().all(|b| b == b'.') {
-            return Err(CallIdError::BadCharacter);
+            return Err(CarrierCallIdError::BadCharacter);
         }
         Ok(Self(text.into()))
     }
 
-    /// The id as text.
+    /// The name, for the few who must see it.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -58,29 +131,40 @@ fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.:@+".contains(&byte)
 }
 
-impl fmt::Display for CallId {
+impl fmt::Debug for CarrierCallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str("[private]")
     }
 }
 
-impl fmt::Debug for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CallId({})", self.0)
-    }
-}
-
-impl TryFrom<String> for CallId {
-    type Error = CallIdError;
-    fn try_from(text: String) -> Result<Self, CallIdError> {
+impl TryFrom<String> for CarrierCallId {
+    type Error = CarrierCallIdError;
+    fn try_from(text: String) -> Result<Self, CarrierCallIdError> {
         Self::new(&text)
     }
 }
 
-impl From<CallId> for String {
-    fn from(id: CallId) -> Self {
+impl From<CarrierCallId> for String {
+    fn from(id: CarrierCallId) -> Self {
         id.0.as_ref().to_owned()
     }
+}
+
+/// A carrier that gave its call no name finds it again by the engine's.
+impl From<CallId> for CarrierCallId {
+    fn from(id: CallId) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
+/// By what a running call is found again: the carrier's name for it, on the transport that
+/// began it. The same name on another transport is another call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    /// Name of the transport.
+    pub transport: &'static str,
+    /// The carrier's name for the call; the engine's where it gave none.
+    pub carrier_call_id: CarrierCallId,
 }
 
 /// Who is calling, as the carrier names them. Often a phone number, so it
@@ -137,4 +221,34 @@ counter! {
     /// What is played belongs to an epoch; an interruption opens the next one and
     /// audio of older epochs is dropped.
     Epoch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_one_name_of_32_digits() {
+        let id = CallId::from_bits(0xab);
+        let text = "000000000000000000000000000000ab";
+        assert_eq!((id.to_string().as_str(), text.parse()), (text, Ok(id)));
+        let upper = text.to_uppercase();
+        for other in ["", "ab", &text[1..], &upper, "+00000000000000000000000000000ab"] {
+            assert_eq!(other.parse::<CallId>(), Err(CallIdError), "{other}");
+        }
+        assert!(CarrierCallId::new(text).is_ok(), "it may stand for a name that was not given");
+    }
+
+    #[test]
+    fn a_carriers_name_is_checked_and_never_printed() {
+        let refused = |text: &str| CarrierCallId::new(text).expect_err("must be refused");
+        assert_eq!(refused(""), CarrierCallIdError::Empty);
+        assert_eq!(refused(&"a".repeat(129)), CarrierCallIdError::TooLong);
+        for text in ["a/b", "..", "a b", "\u{fc}", "a\n"] {
+            assert_eq!(refused(text), CarrierCallIdError::BadCharacter, "{text}");
+        }
+        let number = CarrierCallId::new("+15550123456").expect("a valid name");
+        let key = CallKey { transport: "stream", carrier_call_id: number };
+        assert!(!format!("{key:?}").contains("15550123456"), "{key:?}");
+    }
 }

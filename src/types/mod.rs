@@ -26,7 +26,8 @@ pub use failure::{
     ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,
 };
 pub use ids::{
-    CallId, CallIdError, Epoch, Generation, LegId, SentenceId, TurnId, UserId, UtteranceId,
+    CallId, CallIdError, CallKey, CarrierCallId, CarrierCallIdError, Epoch, Generation, LegId,
+    SentenceId, SessionId, TurnId, UserId, UtteranceId,
 };
 pub use private::{CallerText, Private, Secret};
 pub use retry::RetryOn;

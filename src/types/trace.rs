@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn calls_turns_and_stages_have_ids_of_their_own() {
-        let call = |name: &str| CallId::new(name).expect("a valid id");
+        let call = CallId::of_test;
         let (a, b) = (call("a"), call("b"));
         assert_eq!(TraceId::of_call(&a), TraceId::of_call(&call("a")));
         assert_ne!(TraceId::of_call(&a), TraceId::of_call(&b));

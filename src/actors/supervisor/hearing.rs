@@ -80,7 +80,7 @@ impl CallSupervisor {
 
     fn put_utterance(&mut self, utterance: UtteranceId, speech: LiveSpeech) {
         let request = SttRequest {
-            call_id: self.spec.call_id.clone(),
+            call_id: self.spec.call_id,
             speech,
             language: self.spec.route.language.clone(),
             answer_ms_max: self.spec.route.turns.stt_ms_max,

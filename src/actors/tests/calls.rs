@@ -1,8 +1,8 @@
 //! What a caller experiences.
 
-use super::stage::{Script, Stage, Told, act};
-use crate::actors::link::Delivery;
-use crate::types::{DialogFailure, EndCause, Route};
+use super::stage::{Caller, Script, Stage, Told, act, request};
+use crate::actors::link::{CallRequest, Delivery};
+use crate::types::{CallId, DialogFailure, EndCause, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;
 
@@ -81,7 +81,7 @@ fn paced_audio_comes_in_real_time() {
         let script = Script { words: vec!["two"], sentence_ms: 2_000, ..Script::default() };
         let stage = Stage::new(script, Route::default());
         let caller = stage.call("a", Delivery::Paced { frame_ms: 20, lead_ms: 100 }).await;
-        let heard = |caller: &super::stage::Caller| -> usize {
+        let heard = |caller: &Caller| -> usize {
             let told = caller.told.lock();
             told.iter().map(|told| if let Told::Audio(samples) = told { *samples } else { 0 }).sum()
         };
@@ -205,6 +205,76 @@ fn the_newest_connection_of_a_call_wins() {
 }
 
 #[test]
+fn a_name_belongs_to_the_transport_that_began_the_call() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.pause(100).await;
+        let elsewhere = CallRequest { transport: "elsewhere", ..request("a", SENTENCES) };
+        let other = Caller::new(stage.switchboard.connect(elsewhere).await.expect("another call"));
+        assert!(!other.resumed && other.call_id != first.call_id);
+        first.say().await;
+        assert_eq!(first.sentences().first().map(String::as_str), Some("intent_one"));
+        assert!(other.sentences().is_empty(), "and nobody else hears it");
+        assert_eq!(stage.switchboard.load().await.expect("it answers").calls, 2);
+    });
+}
+
+#[test]
+fn a_call_without_a_name_is_resumed_by_the_engines_id_and_a_named_one_is_not() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let request = || request("any", SENTENCES);
+        let nameless = CallRequest { carrier_call_id: None, ..request() };
+        let connect = async |request| {
+            Caller::new(stage.switchboard.connect(request).await.expect("it is admitted"))
+        };
+        let first = connect(nameless.clone()).await;
+        assert_ne!(connect(nameless).await.call_id, first.call_id, "each is a call of its own");
+        let by_id = |id: CallId| CallRequest { carrier_call_id: Some(id.into()), ..request() };
+        let again = connect(by_id(first.call_id)).await;
+        assert_eq!((again.resumed, again.call_id), (true, first.call_id));
+        let named = connect(request()).await;
+        assert!(!connect(by_id(named.call_id)).await.resumed, "who has a name goes by it");
+    });
+}
+
+#[test]
+fn whoever_may_not_take_a_call_over_waits_until_its_connection_is_lost() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        let polite = || CallRequest { takes_over: false, ..request("a", SENTENCES) };
+        let refused = stage.switchboard.connect(polite()).await.err();
+        assert_eq!(refused.map(|reason| reason.as_str()), Some("already_connected"));
+        first.vanish();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(stage.switchboard.connect(polite()).await.expect("it is free").resumed);
+    });
+}
+
+#[test]
+fn the_platforms_session_lasts_as_long_as_the_call_and_is_not_its_id() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.say().await;
+        let again = stage.call("a", SENTENCES).await;
+        again.say().await;
+        again.input.hang_up(EndCause::CallerHungUp);
+        again.pause(100).await;
+        let next = stage.call("a", SENTENCES).await;
+        next.say().await;
+        let sessions = stage.services.session_ids.lock().clone();
+        assert_eq!(sessions.len(), 3);
+        assert_eq!(sessions[0], sessions[1], "a call that resumes finds its dialog again");
+        assert_ne!(sessions[1], sessions[2], "the next call of the same name does not");
+        let ids = [first.call_id, next.call_id].map(|id| id.to_string());
+        assert!(!ids.contains(&sessions[0].to_string()) && ids[0] != ids[1]);
+    });
+}
+
+#[test]
 fn a_refused_key_ends_the_call_with_the_fallback_and_without_a_retry() {
     act(|| async {
         let script = Script { reply: |_| Err(DialogFailure::Unauthorized), ..Script::default() };
@@ -257,7 +327,7 @@ fn a_caller_who_cannot_be_taken_is_told_so() {
         for n in 0..10 {
             callers.push(stage.call(&format!("call-{n}"), SENTENCES).await);
         }
-        let request = super::stage::request("one-too-many", SENTENCES);
+        let request = request("one-too-many", SENTENCES);
         let refused = stage.switchboard.connect(request).await.err().map(|r| r.as_str());
         assert_eq!(refused, Some("full"));
     });

@@ -19,8 +19,9 @@ use crate::services::{
 };
 use crate::telemetry::{QueueLimits, Telemetry};
 use crate::types::{
-    CallEventKind, CallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE, MediaFormat,
-    Private, ReplyOutput, Route, SampleRate, SpeechAudio, SttFailure, Transcript, TtsFailure,
+    CallEventKind, CallId, CarrierCallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE,
+    MediaFormat, Private, ReplyOutput, Route, SampleRate, SessionId, SpeechAudio, SttFailure,
+    Transcript, TtsFailure,
 };
 
 /// Runs a test under a paused clock.
@@ -138,6 +139,7 @@ pub struct Services {
     pub synthesizing: Arc<()>,
     pub asked: Mutex<Vec<String>>,
     pub sessions: Mutex<Vec<serde_json::Value>>,
+    pub session_ids: Mutex<Vec<SessionId>>,
 }
 
 impl SpeechToText for Services {
@@ -160,7 +162,7 @@ impl SpeechToText for Services {
     }
 
     fn forget(&self, call_id: &CallId) {
-        self.forgotten.lock().push(call_id.clone());
+        self.forgotten.lock().push(*call_id);
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
@@ -187,6 +189,7 @@ impl DialogBackend for Services {
         let text = request.text.expose().clone();
         self.asked.lock().push(text.clone());
         self.sessions.lock().push(request.session.expose().clone());
+        self.session_ids.lock().push(request.session_id);
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(self.script.dialog_ms)).await;
             let said = (self.script.reply)(&text)?;
@@ -275,6 +278,7 @@ impl Stage {
             synthesizing: Arc::default(),
             asked: Mutex::default(),
             sessions: Mutex::default(),
+            session_ids: Mutex::default(),
         });
         let clock = Clock::start();
         let (telemetry, _) = Telemetry::new(QueueLimits { queue_max: 10_000, batch_max: 50 });
@@ -294,22 +298,32 @@ impl Stage {
             threads: MediaThreads::here(clock, 10, &limits, &telemetry),
             telemetry,
             limits,
-            run_id: 7,
+            draw: Box::new(counted()),
         });
         Self { switchboard, services }
     }
 
-    /// A caller who connects with the given id.
-    pub async fn call(&self, call_id: &str, delivery: Delivery) -> Caller {
-        let request = request(call_id, delivery);
+    /// A caller whose carrier has this name for the call.
+    pub async fn call(&self, name: &str, delivery: Delivery) -> Caller {
+        let request = request(name, delivery);
         Caller::new(self.switchboard.connect(request).await.expect("the call is admitted"))
     }
 }
 
+/// Ids that are the same in each run.
+fn counted() -> impl FnMut() -> Option<u128> + Send {
+    let mut last = 0;
+    move || {
+        last += 1;
+        Some(last)
+    }
+}
+
 /// A caller with 16 kHz both ways.
-pub fn request(call_id: &str, delivery: Delivery) -> CallRequest {
+pub fn request(name: &str, delivery: Delivery) -> CallRequest {
     CallRequest {
-        call_id: Some(CallId::new(call_id).expect("a valid id")),
+        carrier_call_id: Some(CarrierCallId::new(name).expect("a valid name")),
+        takes_over: true,
         user_id: "user".into(),
         called: None,
         source: None,
@@ -339,6 +353,7 @@ pub enum Told {
 
 /// A caller in real time.
 pub struct Caller {
+    pub call_id: CallId,
     pub input: LegInput,
     pub told: Arc<Mutex<Vec<Told>>>,
     pub events: Arc<Mutex<Vec<CallEventKind>>>,
@@ -349,14 +364,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn new(leg: Leg) -> Self {
+    pub fn new(leg: Leg) -> Self {
         let told = Arc::new(Mutex::new(Vec::new()));
         let events = Arc::new(Mutex::new(Vec::new()));
         let audio = Arc::new(Mutex::new(Vec::new()));
         let hearing =
             listen(leg.output, Arc::clone(&told), Arc::clone(&events), Arc::clone(&audio));
         let listening = actix_rt::spawn(hearing);
-        Self { input: leg.input, told, events, audio, resumed: leg.resumed, listening }
+        let call_id = leg.call_id;
+        Self { call_id, input: leg.input, told, events, audio, resumed: leg.resumed, listening }
     }
 
     /// Sends audio in pieces of `piece_ms`, at real-time pace.

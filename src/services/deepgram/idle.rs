@@ -64,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> IdleStreams<S> {
     /// Lets a stream wait. One that the call has already is closed.
     pub(super) fn put(&self, call_id: CallId, stream: Stream<S>) {
         let (claim, claimed) = oneshot::channel();
-        self.0.lock().insert(call_id.clone(), claim);
+        self.0.lock().insert(call_id, claim);
         let streams = self.clone();
         tokio::spawn(async move {
             wait(stream, claimed).await;

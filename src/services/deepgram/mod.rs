@@ -138,7 +138,7 @@ impl DeepgramStt {
         let recognised = stream.recognise(&request.speech).await?;
         match recognised.stream {
             Some(stream) if request.speech.is_cut_off() => stream.close().await,
-            Some(stream) => self.idle.put(request.call_id.clone(), stream),
+            Some(stream) => self.idle.put(request.call_id, stream),
             None => {}
         }
         Ok(recognised.transcript)

@@ -144,7 +144,7 @@ fn recogniser_behind(breaker: Arc<ProviderBreaker>, addr: SocketAddr) -> Deepgra
 
 fn request(call: &str, speech: LiveSpeech) -> SttRequest {
     SttRequest {
-        call_id: CallId::new(call).unwrap(),
+        call_id: CallId::of_test(call),
         speech,
         language: "en-US".to_owned(),
         answer_ms_max: 60_000,
@@ -185,7 +185,7 @@ async fn no_stream_is_shared_between_calls_and_a_call_that_is_over_closes_its_ow
     }
     let handshakes = |seen: &Seen| seen.lock().iter().filter(|it| it.starts_with('/')).count();
     assert_eq!((handshakes(&seen), recogniser.idle.count()), (2, 2));
-    recogniser.forget(&CallId::new("a").unwrap());
+    recogniser.forget(&CallId::of_test("a"));
     assert_eq!(recogniser.idle.count(), 1);
     until(|| seen.lock().contains(&"gone".to_owned())).await;
     assert!(seen.lock().contains(&"CloseStream".to_owned()));
@@ -330,13 +330,13 @@ async fn a_server_that_does_not_finalize_is_asked_for_the_end_of_the_stream() {
 async fn a_waiting_stream_is_kept_alive_for_a_minute_and_then_closed() {
     let (stream, seen) = stream(Script::Count).await;
     let idle = IdleStreams::default();
-    let call = CallId::new("a").unwrap();
-    idle.put(call.clone(), stream);
+    let call = CallId::of_test("a");
+    idle.put(call, stream);
     sleep(Duration::from_millis(11_000)).await;
     assert_eq!(*seen.lock(), ["KeepAlive", "KeepAlive"]);
     let stream = idle.take(&call).await.expect("it stands");
     assert!(idle.take(&call).await.is_none(), "nobody else gets it");
-    idle.put(call.clone(), stream);
+    idle.put(call, stream);
     sleep(Duration::from_millis(61_000)).await;
     assert_eq!(idle.count(), 0);
     assert_eq!(seen.lock().iter().filter(|it| *it == "CloseStream").count(), 1);
@@ -346,7 +346,7 @@ async fn a_waiting_stream_is_kept_alive_for_a_minute_and_then_closed() {
 async fn a_stream_that_the_server_ends_while_it_waits_is_forgotten() {
     let (stream, _) = stream(Script::BreakAfter(1)).await;
     let idle = IdleStreams::default();
-    idle.put(CallId::new("a").unwrap(), stream);
+    idle.put(CallId::of_test("a"), stream);
     sleep(Duration::from_millis(5_000)).await;
     assert_eq!(idle.count(), 0);
 }

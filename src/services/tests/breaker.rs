@@ -155,7 +155,7 @@ async fn callers_do_not_wait_for_a_recogniser_or_a_synthesiser_that_is_broken() 
     let settings = OpenAiHttpSettings { base_url, ..OpenAiHttpSettings::default() };
     let recogniser = OpenAiStt::new(&settings, &key, breaker()).unwrap();
     let utterance = || SttRequest {
-        call_id: CallId::new("call-1").unwrap(),
+        call_id: CallId::of_test("call-1"),
         speech: SpeechAudio::new(vec![1, -2, 3]).into(),
         language: "en-US".to_owned(),
         answer_ms_max: 10_000,

@@ -15,7 +15,7 @@ use crate::resilience::Place;
 use crate::services::cognigy_dialogs::CognigyDialogs;
 use crate::services::governor::Governor;
 use crate::services::{DialogBackend, Health};
-use crate::types::{DialogFailure, DialogReply, Private};
+use crate::types::{DialogFailure, DialogReply, Private, SessionId};
 
 const KEY: &str = "key-0123456789-XYZ1";
 
@@ -77,7 +77,7 @@ async fn a_turn_is_posted_and_its_reply_read_as_the_contract_says() {
         seen.json(),
         json!({
             "botId": "hotel",
-            "dialogId": "call-1",
+            "dialogId": SessionId::of_test("call-1").to_string(),
             "userId": "+4930123456",
             "inputs": [{"type": "text", "text": "a room please"}],
             "sessionData": {"step": 1},

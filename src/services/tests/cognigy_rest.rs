@@ -10,7 +10,7 @@ use crate::config::CognigyRestSettings;
 use crate::services::cognigy_rest::CognigyRest;
 use crate::services::governor::Governor;
 use crate::services::{DialogBackend, Health};
-use crate::types::DialogFailure;
+use crate::types::{DialogFailure, SessionId};
 
 const TOKEN: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
@@ -43,7 +43,7 @@ async fn a_turn_is_posted_and_its_reply_read_as_the_contract_says() {
                 {"text": "<speak>Two.</speak>", "data": {"endCall": true}},
             ],
             "userId": "+4930123456",
-            "sessionId": "call-1",
+            "sessionId": SessionId::of_test("call-1").to_string(),
         }),
     )]);
     let reply = backend(&server).ask(turn("call-1")).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_turn_is_posted_and_its_reply_read_as_the_contract_says() {
         seen.json(),
         json!({
             "userId": "+4930123456",
-            "sessionId": "call-1",
+            "sessionId": SessionId::of_test("call-1").to_string(),
             "text": "a room please",
             "data": {},
         })
@@ -131,7 +131,7 @@ async fn a_turn_carries_its_place_in_the_trace_where_there_is_one() {
     use crate::types::{CallId, SpanId, TraceId, TraceParent, TurnId, TurnStage};
     let server = ScriptedServer::start(vec![hello(), hello()]);
     let backend = backend(&server);
-    let call_id = CallId::new("call-1").expect("a valid id");
+    let call_id = CallId::of_test("call-1");
     let span = SpanId::of_stage(&call_id, TurnId(1), TurnStage::Dialog);
     let place = TraceParent { trace: TraceId::of_call(&call_id), span };
     let traced = crate::types::DialogRequest { trace: Some(place), ..turn("call-1") };

@@ -12,12 +12,13 @@ use std::sync::Arc;
 pub(super) use self::scripted_server::ReservedPort;
 use super::breaker::ProviderBreaker;
 use crate::config::BreakerSettings;
-use crate::types::{CallId, DialogReply, DialogRequest, Private, TurnId, UserId};
+use crate::types::{CallId, DialogReply, DialogRequest, Private, SessionId, TurnId, UserId};
 
 /// A caller turn of the call `call`, to be answered within 20 s.
 pub(super) fn turn(call: &str) -> DialogRequest {
     DialogRequest {
-        call_id: CallId::new(call).unwrap(),
+        call_id: CallId::of_test(call),
+        session_id: SessionId::of_test(call),
         user_id: UserId::from("+4930123456"),
         turn: TurnId(3),
         text: "a room please".into(),

@@ -28,7 +28,7 @@ fn recogniser(server: &ScriptedServer) -> OpenAiStt {
 
 fn utterance() -> SttRequest {
     SttRequest {
-        call_id: CallId::new("call-1").unwrap(),
+        call_id: CallId::of_test("call-1"),
         speech: SpeechAudio::new(vec![1, -2, 3]).into(),
         language: "en-US".to_owned(),
         answer_ms_max: 10_000,

@@ -6,13 +6,17 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::samples::{
-    NUMBER, SPOKEN, call_events, dialog_facts, engine_events, event, label_events, scope,
+    NAME, NUMBER, SPOKEN, call_events, dialog_facts, engine_events, event, label_events, scope,
 };
 use super::support::{Folder, LogLines, lines, settings, telemetry};
 use crate::telemetry::metric_list::SPECS;
 use crate::telemetry::metrics::Kind;
 use crate::telemetry::{EventWriter, LockedFile, Prometheus, Service};
 use crate::types::CallEventKind;
+
+fn call_id() -> String {
+    scope().call_id.to_string()
+}
 
 /// Tells everything once; returns the log, the scrape and the file's text.
 fn tell_everything() -> (String, String, String) {
@@ -47,17 +51,23 @@ fn logged(tell: impl FnOnce()) -> String {
 fn nothing_that_was_said_is_in_the_log_the_metrics_or_the_file() {
     let (log, scrape, file) = tell_everything();
     for told in [&log, &scrape, &file] {
-        assert!(told.contains("antiphon") || told.contains("call-1"), "nothing was told");
+        assert!(told.contains("antiphon") || told.contains(&call_id()), "nothing was told");
         assert!(!told.contains(SPOKEN), "spoken words are told");
     }
 }
 
 #[test]
-fn the_user_id_is_in_the_file_only_and_labels_hold_no_call() {
+fn names_of_the_caller_are_in_the_file_only_and_labels_hold_no_call() {
     let (log, scrape, file) = tell_everything();
-    assert!(file.contains(NUMBER));
-    assert!(!log.contains(NUMBER) && !scrape.contains(NUMBER));
-    assert!(!scrape.contains("call-1") && !scrape.contains("book_room"));
+    for private in [NUMBER, NAME] {
+        assert!(file.contains(private), "{private}");
+        assert!(!log.contains(private) && !scrape.contains(private), "{private}");
+    }
+    let session_id = scope().session_id.to_string();
+    assert_eq!(file.matches(&session_id).count(), 1, "the session is told once, at the start");
+    for unbounded in [&call_id(), &session_id, "book_room"] {
+        assert!(!scrape.contains(unbounded), "{unbounded}");
+    }
 }
 
 #[test]
@@ -73,6 +83,7 @@ fn every_line_has_the_same_columns() {
         "cognigy_latency_ms",
         "audio_bytes_processed",
         "call_id",
+        "carrier_call_id",
         "route",
         "turn",
         "sequence",
@@ -99,8 +110,8 @@ fn an_answered_turn_is_told_with_all_its_latencies() {
         "timestamp": "2023-11-14T22:13:20.123Z", "event_type": "turn_answered",
         "user_id": NUMBER, "intent": "book_room", "confidence": 0.75,
         "stt_latency_ms": 40, "tts_latency_ms": 25, "cognigy_latency_ms": 120,
-        "audio_bytes_processed": null, "call_id": "call-1", "route": "default", "turn": 3,
-        "sequence": 9, "audio_ms": 1000, "end_of_speech_ms": 510, "dialog_wait_ms": 15,
+        "audio_bytes_processed": null, "call_id": call_id(), "carrier_call_id": NAME, "route": "default",
+        "turn": 3, "sequence": 9, "audio_ms": 1000, "end_of_speech_ms": 510, "dialog_wait_ms": 15,
         "response_ms": 190,
     });
     assert_eq!(lines(&folder.file()), [expected]);

@@ -9,19 +9,24 @@ use crate::telemetry::{
     Service,
 };
 use crate::types::{
-    CallEvent, CallEventKind, CallId, CallerText, ChildKind, Detector, DialogFailure, EndCause,
-    Epoch, ExitReason, Generation, IgnoredReason, LegId, MediaTime, RefusalReason, Route,
-    SentenceId, SttFailure, TtsFailure, TurnId, TurnTimings, UserId, UtteranceEnd, UtteranceId,
+    CallEvent, CallEventKind, CallId, CallerText, CarrierCallId, ChildKind, Detector,
+    DialogFailure, EndCause, Epoch, ExitReason, Generation, IgnoredReason, LegId, MediaTime,
+    RefusalReason, Route, SentenceId, SessionId, SttFailure, TtsFailure, TurnId, TurnTimings,
+    UserId, UtteranceEnd, UtteranceId,
 };
 
 /// What a caller or the bot said.
 pub(super) const SPOKEN: &str = "violets";
+/// The carrier's name for the call: a number, as some have it.
+pub(super) const NAME: &str = "+15550111";
 /// The caller's number.
 pub(super) const NUMBER: &str = "+15550100";
 
 pub(in crate::telemetry) fn scope() -> CallScope {
     CallScope {
-        call_id: CallId::new("call-1").expect("a valid id"),
+        call_id: CallId::of_test("call-1"),
+        carrier_call_id: CarrierCallId::new(NAME).ok(),
+        session_id: SessionId::of_test("session-1"),
         user_id: UserId::from(NUMBER),
         route: Arc::new(Route { name: "default".to_owned(), ..Route::default() }),
         transport: "stream",

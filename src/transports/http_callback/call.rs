@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::reply::{ReplyBuffer, ReplyPart};
 use crate::actors::link::{CallRequest, LegCommand, LegInput};
 use crate::config::HttpCallbackSettings;
-use crate::types::{EndCause, Epoch};
+use crate::types::{CallId, EndCause, Epoch};
 
 /// See the module's text.
 pub(super) struct CallbackCall {
@@ -30,6 +30,8 @@ pub(super) struct CallbackCall {
 struct LegSlot {
     presence: Presence,
     input: Option<LegInput>,
+    /// The engine's id of the call, once it was connected.
+    call_id: Option<CallId>,
     /// Counts connections: tells an old leg's task that it is not concerned.
     legs: u32,
 }
@@ -60,7 +62,12 @@ impl CallbackCall {
         let reply = ReplyBuffer::new(request.format_out, settings.reply_ms_max);
         Self {
             request,
-            leg: Mutex::new(LegSlot { presence: Presence::Away, input: None, legs: 0 }),
+            leg: Mutex::new(LegSlot {
+                presence: Presence::Away,
+                input: None,
+                call_id: None,
+                legs: 0,
+            }),
             heard_at: Mutex::new(Instant::now()),
             reply: Mutex::new(reply),
             changed: watch::Sender::new(Change::Reply),
@@ -92,13 +99,23 @@ impl CallbackCall {
         self.leg.lock().input.clone()
     }
 
+    /// The engine's id of the call. `None` before the first leg.
+    pub(super) fn call_id(&self) -> Option<CallId> {
+        self.leg.lock().call_id
+    }
+
     /// Takes a new leg; returns its number.
-    pub(super) fn attach(&self, input: &LegInput) -> u32 {
+    pub(super) fn attach(&self, call_id: CallId, input: &LegInput) -> u32 {
         self.heard();
         self.with_reply(|reply| reply.flush(input.state().epoch));
         let mut slot = self.leg.lock();
         let legs = slot.legs + 1;
-        *slot = LegSlot { presence: Presence::Connected, input: Some(input.clone()), legs };
+        *slot = LegSlot {
+            presence: Presence::Connected,
+            input: Some(input.clone()),
+            call_id: Some(call_id),
+            legs,
+        };
         legs
     }
 
@@ -249,13 +266,14 @@ pub(super) mod tests {
     use super::*;
     use crate::actors::link::Delivery;
     use crate::transports::query::anonymous;
-    use crate::types::{CallId, MediaFormat, SampleRate};
+    use crate::types::{CarrierCallId, MediaFormat, SampleRate};
 
     /// A call that was never connected.
-    pub fn call(call_id: &str) -> Arc<CallbackCall> {
+    pub fn call(name: &str) -> Arc<CallbackCall> {
         let format = MediaFormat::pcm16(SampleRate::new(8_000).expect("supported"));
         let request = CallRequest {
-            call_id: CallId::new(call_id).ok(),
+            carrier_call_id: CarrierCallId::new(name).ok(),
+            takes_over: false,
             user_id: anonymous(),
             called: None,
             source: None,

@@ -1,5 +1,5 @@
 //! The calls of the callback: posts come over many connections, so what belongs
-//! to a call is found here by its id. Each leg has one task that carries out its
+//! to a call is found here by its name. Each leg has one task that carries out its
 //! commands and notices when the posts stop.
 
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::call::{CallbackCall, Presence};
 use crate::actors::link::{Leg, LegCommand, LegInput, LegOutput, Switchboard};
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, RefusalReason};
+use crate::types::{CarrierCallId, RefusalReason};
 
 /// How long the reply audio of a call is kept after its leg ended.
 const KEPT_MS: u64 = 30_000;
@@ -30,11 +30,11 @@ pub(super) struct Calls {
 
 #[derive(Default)]
 struct Table {
-    calls: HashMap<CallId, Arc<CallbackCall>>,
-    ended: VecDeque<CallId>,
+    calls: HashMap<CarrierCallId, Arc<CallbackCall>>,
+    ended: VecDeque<CarrierCallId>,
 }
 
-/// What is known of an id.
+/// What is known of a name.
 pub(super) enum Lookup {
     /// Its call.
     Call(Arc<CallbackCall>),
@@ -46,7 +46,7 @@ pub(super) enum Lookup {
 
 impl Calls {
     /// Finds a call.
-    pub(super) fn find(&self, id: &CallId) -> Lookup {
+    pub(super) fn find(&self, id: &CarrierCallId) -> Lookup {
         let table = self.table.lock();
         match table.calls.get(id) {
             Some(call) => Lookup::Call(Arc::clone(call)),
@@ -58,7 +58,7 @@ impl Calls {
     /// Finds a call or makes one that is not connected yet.
     pub(super) fn find_or_add(
         &self,
-        id: &CallId,
+        id: &CarrierCallId,
         new: impl FnOnce() -> CallbackCall,
     ) -> Arc<CallbackCall> {
         let mut table = self.table.lock();
@@ -67,7 +67,7 @@ impl Calls {
     }
 
     /// Adds a call in place of what had its id.
-    pub(super) fn add(&self, id: CallId, call: Arc<CallbackCall>) {
+    pub(super) fn add(&self, id: CarrierCallId, call: Arc<CallbackCall>) {
         let replaced = self.table.lock().calls.insert(id, call);
         if let Some(replaced) = replaced {
             replaced.close();
@@ -75,7 +75,7 @@ impl Calls {
     }
 
     /// Forgets `call`, unless its id means another one by now.
-    fn remove(&self, id: &CallId, call: &Arc<CallbackCall>, has_ended: bool) {
+    fn remove(&self, id: &CarrierCallId, call: &Arc<CallbackCall>, has_ended: bool) {
         let mut table = self.table.lock();
         if let Entry::Occupied(entry) = table.calls.entry(id.clone())
             && Arc::ptr_eq(entry.get(), call)
@@ -131,7 +131,7 @@ async fn connect(
     match switchboard.connect(call.next_request()).await {
         Ok(leg) => Ok(attach(calls, call, leg, idle_ms_max)),
         Err(reason) => {
-            if let (None, Some(id)) = (last_input, &call.request().call_id) {
+            if let (None, Some(id)) = (last_input, &call.request().carrier_call_id) {
                 calls.remove(id, call, false);
             }
             Err(reason)
@@ -147,11 +147,12 @@ pub(super) fn attach(
     idle_ms_max: u32,
 ) -> LegInput {
     let Leg { call_id, input, output, .. } = leg;
+    let name = call.request().carrier_call_id.clone();
     let watch = LegWatch {
-        call_id,
+        name: name.unwrap_or_else(|| call_id.into()),
         calls: Arc::clone(calls),
         call: Arc::clone(call),
-        leg: call.attach(&input),
+        leg: call.attach(call_id, &input),
         input: input.clone(),
         idle: Duration::from_millis(u64::from(idle_ms_max)),
     };
@@ -161,7 +162,8 @@ pub(super) fn attach(
 
 /// The task of one leg.
 struct LegWatch {
-    call_id: CallId,
+    /// By which posts find the call.
+    name: CarrierCallId,
     calls: Arc<Calls>,
     call: Arc<CallbackCall>,
     input: LegInput,
@@ -179,7 +181,7 @@ impl LegWatch {
         }
         sleep(Duration::from_millis(KEPT_MS)).await;
         if self.call.is_newest(self.leg) {
-            self.calls.remove(&self.call_id, &self.call, has_ended);
+            self.calls.remove(&self.name, &self.call, has_ended);
         }
     }
 
@@ -212,8 +214,8 @@ mod tests {
     use super::super::call::tests::call;
     use super::*;
 
-    fn id(text: &str) -> CallId {
-        CallId::new(text).expect("valid")
+    fn id(text: &str) -> CarrierCallId {
+        CarrierCallId::new(text).expect("valid")
     }
 
     #[tokio::test]

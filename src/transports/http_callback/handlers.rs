@@ -26,7 +26,7 @@ use crate::actors::link::{CallRequest, ChunkOutcome, Delivery, LegInput, Switchb
 use crate::config::HttpCallbackSettings;
 use crate::transports::query::anonymous;
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, MediaFormat, RefusalReason};
+use crate::types::{CarrierCallId, MediaFormat, RefusalReason};
 
 /// Length of a piece of reply audio.
 const FRAME_MS: u32 = 20;
@@ -93,38 +93,38 @@ async fn start(http: HttpRequest, payload: Payload, worker: Data<Worker>) -> Ans
         None => None,
     };
     let request = CallRequest {
-        call_id: start.call_id,
+        carrier_call_id: start.carrier_call_id,
         user_id: start.user_id,
         called: start.route,
         ..state.request(&http, start.format)
     };
     let format_out = request.format_out;
-    if let Some(id) = &request.call_id
-        && let Lookup::Call(call) = state.calls.find(id)
+    if let Some(name) = &request.carrier_call_id
+        && let Lookup::Call(call) = state.calls.find(name)
         && call.presence() == Presence::Connected
     {
         return Err(RefusalReason::AlreadyConnected.into());
     }
     let leg = state.switchboard.connect(request.clone()).await?;
-    let (call_id, resumed) = (leg.call_id.clone(), leg.resumed);
-    let request = CallRequest { call_id: Some(call_id.clone()), ..request };
+    let (call_id, resumed) = (leg.call_id, leg.resumed);
+    let name = request.carrier_call_id.clone().unwrap_or_else(|| call_id.into());
+    let request = CallRequest { carrier_call_id: Some(name.clone()), ..request };
     let call = Arc::new(CallbackCall::new(request, &state.settings));
     let input = attach(&state.calls, &call, leg, state.settings.idle_ms_max);
     if let Some((url, client)) = playback {
-        let playback = Playback { call_id: call_id.clone(), url, format: format_out, client };
+        let playback = Playback { call_id, url, format: format_out, client };
         actix_web::rt::spawn(playback.run(call.playback_reader()));
     }
-    state.calls.add(call_id.clone(), call);
-    Ok(HttpResponse::Created().insert_header((LOCATION, format!("/v1/calls/{call_id}"))).json(
-        StartAnswer {
-            call_id: &call_id,
-            resumed,
-            first_sequence: input.state().next_sequence,
-            reply_content_type: content_type(format_out).into_owned(),
-            media_url: format!("/v1/calls/{call_id}/media"),
-            audio_url: format!("/v1/calls/{call_id}/audio"),
-        },
-    ))
+    let url = format!("/v1/calls/{}", name.expose());
+    state.calls.add(name, call);
+    Ok(HttpResponse::Created().insert_header((LOCATION, url.as_str())).json(StartAnswer {
+        call_id,
+        resumed,
+        first_sequence: input.state().next_sequence,
+        reply_content_type: content_type(format_out).into_owned(),
+        media_url: format!("{url}/media"),
+        audio_url: format!("{url}/audio"),
+    }))
 }
 
 async fn media(
@@ -134,7 +134,7 @@ async fn media(
     worker: Data<Worker>,
 ) -> Answer {
     let state = &worker.state;
-    let id = call_id(&id)?;
+    let id = name_of(&id)?;
     let known = match state.calls.find(&id) {
         Lookup::Call(call) => Some(call),
         Lookup::Unknown if state.settings.auto_start => None,
@@ -189,7 +189,8 @@ impl HttpCallback {
     /// A call of nobody in particular, with audio in `format_in`, begun by `http`.
     fn request(&self, http: &HttpRequest, format_in: MediaFormat) -> CallRequest {
         CallRequest {
-            call_id: None,
+            carrier_call_id: None,
+            takes_over: false,
             user_id: anonymous(),
             called: None,
             source: http.peer_addr().map(|peer| peer.ip()),
@@ -206,12 +207,17 @@ impl HttpCallback {
 impl Chunk {
     /// The call that this chunk starts by itself. It counts from this chunk on when
     /// that is further from the configured beginning than the window allows.
-    fn first_request(&self, http: &HttpRequest, id: &CallId, state: &HttpCallback) -> CallRequest {
+    fn first_request(
+        &self,
+        http: &HttpRequest,
+        id: &CarrierCallId,
+        state: &HttpCallback,
+    ) -> CallRequest {
         let request = state.request(http, self.format);
         let ahead = self.head.sequence.saturating_sub(request.first_sequence);
         let is_within = ahead <= request.sequence_ahead_max;
         CallRequest {
-            call_id: Some(id.clone()),
+            carrier_call_id: Some(id.clone()),
             first_sequence: if is_within { request.first_sequence } else { self.head.sequence },
             ..request
         }
@@ -293,7 +299,7 @@ struct AudioQuery {
 }
 
 async fn audio(id: Path<String>, request: HttpRequest, worker: Data<Worker>) -> Answer {
-    let id = call_id(&id)?;
+    let id = name_of(&id)?;
     let from = Query::<AudioQuery>::from_query(request.query_string())
         .map_err(|_| Refusal::bad_request("bad_position", "from is not a whole number of samples"))?
         .from;
@@ -328,12 +334,12 @@ impl HttpCallback {
         &self.switchboard
     }
 
-    /// What the callback knows of an id.
-    pub(super) fn lookup(&self, id: &CallId) -> Lookup {
+    /// What the callback knows of a name.
+    pub(super) fn lookup(&self, id: &CarrierCallId) -> Lookup {
         self.calls.find(id)
     }
 
-    fn find(&self, id: &CallId) -> Result<Arc<CallbackCall>, Refusal> {
+    fn find(&self, id: &CarrierCallId) -> Result<Arc<CallbackCall>, Refusal> {
         match self.calls.find(id) {
             Lookup::Call(call) => Ok(call),
             Lookup::Ended => Err(RefusalReason::Ended.into()),
@@ -357,8 +363,9 @@ impl Worker {
     }
 }
 
-pub(super) fn call_id(text: &str) -> Result<CallId, Refusal> {
-    CallId::new(text).map_err(|error| Refusal::bad_request("bad_call_id", error))
+/// What a path calls a call: its client's name for it, or the engine's.
+pub(super) fn name_of(text: &str) -> Result<CarrierCallId, Refusal> {
+    CarrierCallId::new(text).map_err(|error| Refusal::bad_request("bad_call_id", error))
 }
 
 pub(super) fn unknown_call() -> Refusal {

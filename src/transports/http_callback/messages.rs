@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{BodyFormat, FormatError};
 use crate::transports::query::{NAME_BYTES_MAX, anonymous};
-use crate::types::{CallId, Codec, Epoch, MediaFormat, UserId};
+use crate::types::{CallId, CarrierCallId, Codec, Epoch, MediaFormat, UserId};
 
 /// Header: number of a media post.
 pub(super) const SEQUENCE_ID: &str = "X-Sequence-Id";
@@ -30,8 +30,8 @@ pub(super) const CALL_STATE: &str = "X-Call-State";
 /// What a call start asks for.
 #[derive(Debug)]
 pub(super) struct Start {
-    /// The carrier's id, if it has one.
-    pub call_id: Option<CallId>,
+    /// The carrier's name for the call, if it has one.
+    pub carrier_call_id: Option<CarrierCallId>,
     /// Who is calling.
     pub user_id: UserId,
     /// What selects the route.
@@ -77,7 +77,7 @@ impl Start {
             }
         }
         Ok(Self {
-            call_id: start.call_id,
+            carrier_call_id: start.call_id,
             user_id: start.user_id.map_or_else(anonymous, UserId::from),
             route: start.route,
             format,
@@ -90,7 +90,7 @@ impl Start {
 #[serde(deny_unknown_fields)]
 struct StartBody {
     #[serde(default)]
-    call_id: Option<CallId>,
+    call_id: Option<CarrierCallId>,
     #[serde(default)]
     user_id: Option<String>,
     #[serde(default, alias = "called")]
@@ -166,9 +166,9 @@ impl MediaHead {
 
 /// The answer to a start.
 #[derive(Debug, Serialize)]
-pub(super) struct StartAnswer<'a> {
-    /// The call, also when the engine named it.
-    pub call_id: &'a CallId,
+pub(super) struct StartAnswer {
+    /// The engine's id of the call.
+    pub call_id: CallId,
     /// Whether a call was continued.
     pub resumed: bool,
     /// Number of the first media post; lower ones are duplicates.
@@ -198,9 +198,10 @@ pub(super) struct MediaAnswer {
 
 /// The answer to `GET` and `DELETE` of a call.
 #[derive(Debug, Serialize)]
-pub(super) struct CallAnswer<'a> {
-    /// The call.
-    pub call_id: &'a CallId,
+pub(super) struct CallAnswer {
+    /// The engine's id of the call; missing before it was connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
     /// `running`, `away` (its media is lost), `ending` or `ended`.
     pub state: serde_json::Value,
     /// Why it ended.
@@ -225,7 +226,7 @@ mod tests {
         for body in [&b""[..], b" \n", b"{}"] {
             let start = Start::parse(body).expect("empty is allowed");
             assert_eq!((start.format.rate.hz(), start.format.channels), (16_000, 1));
-            assert_eq!((start.call_id, start.playback_url), (None, None));
+            assert_eq!((start.carrier_call_id, start.playback_url), (None, None));
         }
     }
 

@@ -3,21 +3,27 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v1/calls` | 201: the call's id, its first sequence number, its URLs |
+//! | `POST /v1/calls` | 201: the engine's id of the call, its first sequence number, its URLs |
 //! | `POST /v1/calls/{id}/media` | 202 taken, 200 duplicate (or the reply audio) |
 //! | `GET /v1/calls/{id}/audio?from=N` | 200: the reply audio as a stream |
 //! | `GET /v1/calls/{id}` | 200: the call's state |
 //! | `DELETE /v1/calls/{id}` | 200: the call is ending |
 //! | `GET /v1/calls?after=NUMBER&limit=N` | 200: running calls, oldest first |
 //!
-//! The last three are about the calls of all transports. `next` of a list is the
-//! `after` of the next one. A call shows its state, the conversation's, its children's
+//! **Names.** `{id}` is the name that the client gave its call, as `call_id` in the start
+//! or in the path of the first media post; where it gave none, the engine's id (`call_id`
+//! in the answers). A start with the name of a call that lost its media continues it; while
+//! its media is connected it is refused with 409. The same name on another transport is
+//! another call.
+//!
+//! The last three are about the calls of all transports, by the engine's id. `next` of a
+//! list is the `after` of the next one. A call shows its state, the conversation's, its children's
 //! generations, what waits in its rings and what its last answered turn took; 504
 //! when it does not answer in half a second. Ended by somebody else than its carrier,
 //! its cause is `ended_by_operator`.
 //!
-//! **Starting.** The JSON body may name `call_id`, `user_id`, `route` (or `called`),
-//! the audio's `format` (`{"codec":"pcm16","rate":16000,"channels":1}`, or a
+//! **Starting.** The JSON body may hold `call_id` (the client's name for the call),
+//! `user_id`, `route` (or `called`), the audio's `format` (`{"codec":"pcm16","rate":16000,"channels":1}`, or a
 //! `content_type`), and a `playback_url`. An empty body is fine. With `[http_callback]
 //! auto_start` a media post for an unknown call starts it, in the post's format.
 //!
@@ -50,11 +56,11 @@
 //!
 //! **Statuses**, with `{"error":{"code":…,"message":…}}`: 400 what is malformed (an odd
 //! byte count too), 404 unknown call, 408 body too slow, 409 sequence too far ahead or
-//! call already running, 410 ended, 413 too large, 415 format, 429 more audio than a
+//! call already connected, 410 ended, 413 too large, 415 format, 429 more audio than a
 //! burst may hold, 503 no room for the call; the last two with `Retry-After`.
 //!
 //! A call without a media post for `idle_ms_max` has lost its media. The next post with
-//! its id, or the next start, within the reconnect window continues it. A start counts
+//! its name, or the next start, within the reconnect window continues it. A start counts
 //! positions from 0 again, a media post goes on counting.
 
 mod call;

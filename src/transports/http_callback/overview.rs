@@ -1,8 +1,8 @@
 //! The running calls as HTTP shows them, whichever transport carries them: which
 //! there are, how one stands, and ending one.
 //!
-//! A call of the callback shows what its client needs as well. Nothing that was
-//! said, and nobody's number but what the carrier made the call's id, is shown.
+//! A call of the callback shows what its client needs as well. Nothing that was said is
+//! shown, and nobody's number but what the carrier made its name for the call.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 
 use super::call::{CallbackCall, Presence};
 use super::calls::Lookup;
-use super::handlers::{Answer, Worker, call_id, unknown_call};
+use super::handlers::{Answer, Worker, name_of, unknown_call};
 use super::messages::CallAnswer;
 use crate::actors::link::{CallPage, CallView};
 use crate::transports::refusal::Refusal;
-use crate::types::{CallId, CallState, ConversationState, EndCause, RefusalReason, TurnId};
+use crate::types::{
+    CallId, CallState, CarrierCallId, ConversationState, EndCause, RefusalReason, TurnId,
+};
 
 /// Calls in one answer unless it is asked otherwise, and at most.
 const LIMIT: usize = 50;
@@ -72,68 +74,65 @@ fn line(view: &CallView) -> Line<'_> {
 
 /// `GET /v1/calls/{id}`
 pub(super) async fn look(id: Path<String>, worker: Data<Worker>) -> Answer {
-    let id = call_id(&id)?;
-    let known = worker.state().lookup(&id);
-    let running = worker.state().switchboard().call(&id).await;
-    let mut shown = Map::new();
-    match &running {
-        Some(CallView { snapshot: None, .. }) => return Err(not_answering()),
-        Some(view) => {
-            add(&mut shown, view);
-            add(&mut shown, &view.snapshot);
-        }
-        None => {}
+    let (name, state) = (name_of(&id)?, worker.state());
+    let known = state.lookup(&name);
+    if let Some(call_id) = id_of_another(&name, &known)
+        && let Some(view) = state.switchboard().call(call_id).await
+    {
+        return shown(Some(&view), None);
     }
-    match (known, running) {
-        (Lookup::Call(call), running) => {
+    match known {
+        Lookup::Call(call) => {
+            let view = match call.call_id() {
+                Some(call_id) => state.switchboard().call(call_id).await,
+                None => None,
+            };
             let (state, cause) = match call.presence() {
                 Presence::Connected => (json!("running"), None),
                 Presence::Away => (json!(CallState::Away), None),
-                // The id may have a call of another transport by now.
-                Presence::Ended(_) if running.is_some() => return Ok(answer(shown)),
                 Presence::Ended(cause) => (json!("ended"), Some(cause)),
             };
-            add(&mut shown, &callback_part(&id, &call, state, cause));
+            shown(view.as_ref(), Some(&callback_part(&call, state, cause)))
         }
-        (Lookup::Ended | Lookup::Unknown, Some(_)) => {}
-        (Lookup::Ended, None) => return Err(RefusalReason::Ended.into()),
-        (Lookup::Unknown, None) => return Err(unknown_call()),
+        Lookup::Ended => Err(RefusalReason::Ended.into()),
+        Lookup::Unknown => Err(unknown_call()),
     }
-    Ok(answer(shown))
 }
 
 /// `DELETE /v1/calls/{id}`: the carrier's hang-up for a call of the callback, an
 /// operator's for any other.
 pub(super) async fn hang_up(id: Path<String>, worker: Data<Worker>) -> Answer {
-    let id = call_id(&id)?;
-    let state = worker.state();
-    let known = state.lookup(&id);
+    let (name, state) = (name_of(&id)?, worker.state());
+    let known = state.lookup(&name);
     let ending = json!(CallState::Ending);
-    if let Lookup::Call(call) = &known
-        && !matches!(call.presence(), Presence::Ended(_))
+    if let Some(call_id) = id_of_another(&name, &known)
+        && state.switchboard().end_call(call_id, EndCause::EndedByOperator).await
     {
-        if let Some(input) = call.input() {
-            input.hang_up(EndCause::CallerHungUp);
-        }
-        return Ok(HttpResponse::Ok().json(callback_part(&id, call, ending, None)));
-    }
-    if state.switchboard().end_call(&id, EndCause::EndedByOperator).await {
-        return Ok(HttpResponse::Ok().json(json!({ "call_id": id, "state": ending })));
+        return Ok(HttpResponse::Ok().json(json!({ "call_id": call_id, "state": ending })));
     }
     match known {
+        Lookup::Call(call) if !matches!(call.presence(), Presence::Ended(_)) => {
+            if let Some(input) = call.input() {
+                input.hang_up(EndCause::CallerHungUp);
+            }
+            Ok(HttpResponse::Ok().json(callback_part(&call, ending, None)))
+        }
         Lookup::Call(_) | Lookup::Ended => Err(RefusalReason::Ended.into()),
         Lookup::Unknown => Err(unknown_call()),
     }
 }
 
-fn callback_part<'a>(
-    id: &'a CallId,
-    call: &CallbackCall,
-    state: Value,
-    cause: Option<EndCause>,
-) -> CallAnswer<'a> {
+/// The engine's id in a path, unless it is that of the callback's own call. It goes before
+/// a name: a client may call its call as it likes, and hides no other call by that.
+fn id_of_another(name: &CarrierCallId, known: &Lookup) -> Option<CallId> {
+    let call_id = name.expose().parse().ok()?;
+    let is_own = matches!(known, Lookup::Call(call) if call.call_id() == Some(call_id));
+    (!is_own).then_some(call_id)
+}
+
+fn callback_part(call: &CallbackCall, state: Value, cause: Option<EndCause>) -> CallAnswer {
     call.with_reply(|reply| CallAnswer {
-        call_id: id,
+        call_id: call.call_id(),
         state,
         cause: cause.map(EndCause::as_str),
         epoch: reply.epoch(),
@@ -142,15 +141,24 @@ fn callback_part<'a>(
     })
 }
 
+/// What the engine sees of a call, and what the callback does, which knows better.
+fn shown(view: Option<&CallView>, part: Option<&CallAnswer>) -> Answer {
+    let mut shown = Map::new();
+    if let Some(view) = view {
+        add(&mut shown, view);
+        add(&mut shown, view.snapshot.as_ref().ok_or_else(not_answering)?);
+    }
+    if let Some(part) = part {
+        add(&mut shown, part);
+    }
+    Ok(HttpResponse::Ok().json(Value::Object(shown)))
+}
+
 /// Adds the fields of a struct; a later one replaces an earlier one of its name.
 fn add(shown: &mut Map<String, Value>, part: &impl Serialize) {
     if let Ok(Value::Object(fields)) = serde_json::to_value(part) {
         shown.extend(fields);
     }
-}
-
-fn answer(shown: Map<String, Value>) -> HttpResponse {
-    HttpResponse::Ok().json(Value::Object(shown))
 }
 
 fn not_answering() -> Refusal {

@@ -149,7 +149,7 @@ impl Playback {
                 .client
                 .post(self.url.clone())
                 .header(CONTENT_TYPE, content_type(self.format).as_ref())
-                .header(CALL_ID, self.call_id.as_str())
+                .header(CALL_ID, self.call_id.to_string())
                 .header(PLAYBACK, purpose.as_str())
                 .header(AUDIO_POSITION, position)
                 .header(EPOCH, epoch.0)
@@ -235,7 +235,7 @@ mod tests {
         let (url, posts) = receiver(statuses);
         let call = call("c");
         let playback = Playback {
-            call_id: CallId::new("c").expect("valid"),
+            call_id: CallId::from_bits(1),
             url,
             format: call.request().format_out,
             client: client().expect("a client"),

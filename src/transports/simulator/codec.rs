@@ -162,7 +162,7 @@ impl SimulatorEncoder {
     }
 
     /// What a client that wants events is told first.
-    pub(super) fn started(&self, call_id: &CallId, resumed: bool) -> Vec<Outbound> {
+    pub(super) fn started(&self, call_id: CallId, resumed: bool) -> Vec<Outbound> {
         self.event(&Message::Started { call_id, resumed, sample_rate: self.rate.hz() })
     }
 
@@ -218,7 +218,7 @@ enum Message<'a> {
         sample_rate: u32,
     },
     Started {
-        call_id: &'a CallId,
+        call_id: CallId,
         resumed: bool,
         sample_rate: u32,
     },
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_client_that_asked_for_nothing_gets_nothing_but_sentences() {
         let mut plain = encoder(false);
-        assert_eq!(plain.started(&CallId::new("a").expect("valid"), false), []);
+        assert_eq!(plain.started(CallId::from_bits(1), false), []);
         assert_eq!(plain.encode(&LegCommand::Flush { epoch: Epoch(1) }), []);
         assert_eq!(plain.encode(&LegCommand::End { cause: EndCause::DialogEnded }), []);
 

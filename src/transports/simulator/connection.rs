@@ -63,7 +63,8 @@ impl Door for SimulatorState {
         let query = query::parse(request.uri.query().unwrap_or_default())?;
         let format = MediaFormat::pcm16(query.rate);
         let call = CallRequest {
-            call_id: query.call_id,
+            carrier_call_id: query.carrier_call_id,
+            takes_over: true,
             user_id: query.user_id,
             called: query.route.or_else(|| route_of_path(request.uri.path())),
             source: request.peer_addr.map(|peer| peer.ip()),
@@ -76,7 +77,7 @@ impl Door for SimulatorState {
         };
         let leg = self.switchboard.connect(call).await?;
         let encoder = SimulatorEncoder::new(query.rate, query.events.unwrap_or(false));
-        let first = encoder.started(&leg.call_id, leg.resumed);
+        let first = encoder.started(leg.call_id, leg.resumed);
         Ok(Opened { leg, decoder: SimulatorDecoder::default(), encoder, first })
     }
 }

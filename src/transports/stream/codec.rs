@@ -49,7 +49,7 @@ impl StreamEncoder {
     }
 
     /// What the client is told first.
-    pub(super) fn started(call_id: &CallId, resumed: bool, rate: SampleRate) -> Outbound {
+    pub(super) fn started(call_id: CallId, resumed: bool, rate: SampleRate) -> Outbound {
         Outbound::json(&Message::Started { call_id, resumed, sample_rate: rate.hz() })
     }
 }
@@ -83,7 +83,7 @@ impl Encoder for StreamEncoder {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Message<'a> {
     Started {
-        call_id: &'a CallId,
+        call_id: CallId,
         resumed: bool,
         sample_rate: u32,
     },

@@ -88,7 +88,8 @@ impl Door for StreamState {
         let query = query::parse(request.uri.query().unwrap_or_default())?;
         let format = MediaFormat::pcm16(query.rate);
         let call = CallRequest {
-            call_id: query.call_id,
+            carrier_call_id: query.carrier_call_id,
+            takes_over: true,
             user_id: query.user_id,
             called: query.route,
             source: request.peer_addr.map(|peer| peer.ip()),
@@ -100,7 +101,7 @@ impl Door for StreamState {
             sequence_ahead_max: 0,
         };
         let leg = self.switchboard.connect(call).await?;
-        let first = vec![StreamEncoder::started(&leg.call_id, leg.resumed, query.rate)];
+        let first = vec![StreamEncoder::started(leg.call_id, leg.resumed, query.rate)];
         let encoder = StreamEncoder::new(query.events.unwrap_or(true));
         Ok(Opened { leg, decoder: StreamDecoder, encoder, first })
     }

@@ -28,9 +28,12 @@
 //! `limits.websocket_refusal = "status"` the request is answered with 503 (429 for too many
 //! from one address) and Retry-After instead.
 //!
-//! Further parameters: `call_id` (names the call; a new connection with the id of
-//! a call that lost its connection continues it), `user_id`, `route`, and
-//! `events=0` for no events.
+//! **Names.** `call_id` in `started` is the engine's own id of the call, which nobody can
+//! guess. The parameter `call_id` is the carrier's own name for the call, if it has one. A
+//! new connection with that name (or, where none was given, with the id that `started`
+//! told) continues the call while it runs, and takes it over from a connection that still
+//! stands. It is a name among the streams: other transports know other calls by
+//! it. Further parameters: //! `user_id`, `route`, and `events=0` for no events.
 
 mod codec;
 mod connection;

@@ -13,10 +13,11 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use crate::actors::link::Delivery;
 use crate::actors::tests::stage::{Script, Stage, act, speech};
 use crate::config::HttpCallbackSettings;
 use crate::transports::http_callback::{HttpCallback, routes};
-use crate::types::Route;
+use crate::types::{CallId, Route};
 
 /// A channel that posts to a stage.
 struct Channel {
@@ -113,7 +114,7 @@ fn a_call_is_started_heard_and_answered_in_the_bodies_of_the_posts() {
         let channel = Channel::new(script, HttpCallbackSettings::default()).await;
         let (status, answer) = channel.start(r#"{"call_id":"c","user_id":"u"}"#).await;
         let expected = json!({
-            "call_id": "c", "resumed": false, "first_sequence": 0,
+            "call_id": CallId::from_bits(1), "resumed": false, "first_sequence": 0,
             "reply_content_type": "audio/l16;rate=16000;channels=1",
             "media_url": "/v1/calls/c/media", "audio_url": "/v1/calls/c/audio",
         });
@@ -292,6 +293,55 @@ fn a_call_that_nobody_came_back_to_has_ended() {
         assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
         sleep(Duration::from_secs(60)).await;
         assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
+    });
+}
+
+#[test]
+fn two_starts_of_one_name_at_once_are_one_call_and_one_refusal() {
+    act(|| async {
+        let channel = Channel::new(Script::default(), HttpCallbackSettings::default()).await;
+        let start = || channel.start(r#"{"call_id":"c"}"#);
+        let (one, other) = tokio::join!(start(), start());
+        let codes = [code(&one), code(&other)];
+        assert!(codes.contains(&(201, "")) && codes.contains(&(409, "already_connected")));
+        assert_eq!(channel.stage.switchboard.load().await.map(|load| load.calls), Some(1));
+    });
+}
+
+#[test]
+fn a_name_that_another_transport_gave_its_call_is_free_here() {
+    act(|| async {
+        let channel = Channel::new(Script::default(), HttpCallbackSettings::default()).await;
+        let elsewhere = channel.stage.call("c", Delivery::WholeSentences).await;
+        // Neither by its carrier's name nor by the engine's can it be had.
+        for name in ["c".to_owned(), elsewhere.call_id.to_string()] {
+            let (status, answer) = channel.start(&json!({ "call_id": name }).to_string()).await;
+            assert_eq!((status, &answer["resumed"]), (201, &json!(false)), "{answer}");
+            assert_ne!(answer["call_id"], json!(elsewhere.call_id));
+            let uri = format!("/v1/calls/{name}");
+            let (status, _) = channel.ask(TestRequest::delete().uri(&uri)).await;
+            assert_eq!(status, 200);
+        }
+        sleep(Duration::from_secs(1)).await;
+        elsewhere.say().await;
+        assert_eq!(elsewhere.sentences().first().map(String::as_str), Some("intent_one"));
+    });
+}
+
+#[test]
+fn a_call_that_was_given_no_name_goes_by_the_engines() {
+    act(|| async {
+        let channel = Channel::new(Script::default(), HttpCallbackSettings::default()).await;
+        let (_, answer) = channel.start("").await;
+        let call_id = answer["call_id"].as_str().expect("an id").to_owned();
+        assert_eq!(answer["media_url"], format!("/v1/calls/{call_id}/media"));
+        assert_eq!(channel.ask(post(&call_id, 0, &[1, 0])).await.0, 202);
+        sleep(Duration::from_secs(6)).await;
+        let (status, again) = channel.start(&json!({ "call_id": call_id }).to_string()).await;
+        assert_eq!(
+            (status, &again["resumed"], &again["call_id"]),
+            (201, &json!(true), &json!(call_id))
+        );
     });
 }
 

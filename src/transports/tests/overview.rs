@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::actors::link::Delivery;
-use crate::actors::tests::stage::{Script, Stage, Told, act};
+use crate::actors::tests::stage::{Caller, Script, Stage, Told, act};
 use crate::config::HttpCallbackSettings;
 use crate::transports::http_callback::{HttpCallback, routes};
-use crate::types::Route;
+use crate::types::{CallId, Route};
 
 /// Asks a stage over HTTP.
 async fn ask(stage: &Stage, request: TestRequest) -> (u16, Value) {
@@ -25,6 +25,10 @@ async fn ask(stage: &Stage, request: TestRequest) -> (u16, Value) {
 
 async fn get(stage: &Stage, uri: &str) -> (u16, Value) {
     ask(stage, TestRequest::get().uri(uri)).await
+}
+
+fn path(caller: &Caller) -> String {
+    format!("/v1/calls/{}", caller.call_id)
 }
 
 fn stage() -> Stage {
@@ -42,8 +46,12 @@ fn the_list_goes_through_all_calls_page_by_page() {
         sleep(Duration::from_millis(1_500)).await;
         let (status, page) = get(&stage, "/v1/calls?limit=2").await;
         assert_eq!((status, &page["total"], &page["next"]), (200, &json!(3), &json!(2)));
-        let ids: Vec<&Value> =
-            page["calls"].as_array().expect("calls").iter().map(|c| &c["call_id"]).collect();
+        let ids: Vec<&Value> = page["calls"]
+            .as_array()
+            .expect("calls")
+            .iter()
+            .map(|c| &c["carrier_call_id"])
+            .collect();
         assert_eq!(ids, ["c", "a"], "in the order in which they began");
         let first = &page["calls"][0];
         assert_eq!(
@@ -54,7 +62,9 @@ fn the_list_goes_through_all_calls_page_by_page() {
         assert!(first["started"].as_str().expect("a time").ends_with('Z'), "{first}");
 
         let (_, page) = get(&stage, "/v1/calls?after=2").await;
-        assert_eq!((&page["calls"][0]["call_id"], &page["next"]), (&json!("b"), &Value::Null));
+        let last = &page["calls"][0];
+        assert_eq!((&last["carrier_call_id"], &page["next"]), (&json!("b"), &Value::Null));
+        assert_eq!(last["call_id"], callers[2].call_id.to_string());
         for wrong in ["limit=0", "limit=201", "limit=x", "after=-1", "before=1"] {
             let (status, answer) = get(&stage, &format!("/v1/calls?{wrong}")).await;
             assert_eq!((status, &answer["error"]["code"]), (400, &json!("bad_query")), "{wrong}");
@@ -68,7 +78,7 @@ fn a_call_shows_how_it_stands_and_nothing_that_was_said() {
         let stage = stage();
         let caller = stage.call("a", Delivery::WholeSentences).await;
         caller.say().await;
-        let (status, call) = get(&stage, "/v1/calls/a").await;
+        let (status, call) = get(&stage, &path(&caller)).await;
         assert_eq!((status, &call["state"], &call["turn"]), (200, &json!("running"), &json!(1)));
         let stages = &call["last_turn"];
         assert_eq!((&stages["stt_ms"], &stages["dialog_wait_ms"]), (&json!(30), &json!(0)));
@@ -80,7 +90,10 @@ fn a_call_shows_how_it_stands_and_nothing_that_was_said() {
         let text = call.to_string();
         assert!(!text.contains("\"user") && !text.contains("answer."), "{text}");
 
-        assert_eq!(get(&stage, "/v1/calls/nobody").await.0, 404);
+        let unknown = format!("/v1/calls/{}", CallId::of_test("nobody"));
+        for path in [&unknown, "/v1/calls/nobody", "/v1/calls/a"] {
+            assert_eq!(get(&stage, path).await.0, 404, "{path}: only the engine's id names it");
+        }
     });
 }
 
@@ -91,7 +104,7 @@ fn a_call_whose_caller_is_away_says_so() {
         let caller = stage.call("a", Delivery::WholeSentences).await;
         caller.vanish();
         sleep(Duration::from_millis(100)).await;
-        assert_eq!(get(&stage, "/v1/calls/a").await.1["state"], "away");
+        assert_eq!(get(&stage, &path(&caller)).await.1["state"], "away");
     });
 }
 
@@ -100,9 +113,12 @@ fn an_operator_ends_a_call_of_any_transport() {
     act(|| async {
         let stage = stage();
         let caller = stage.call("a", Delivery::WholeSentences).await;
-        let delete = || TestRequest::delete().uri("/v1/calls/a");
+        let delete = || TestRequest::delete().uri(&path(&caller));
         let (status, answer) = ask(&stage, delete()).await;
-        assert_eq!((status, answer), (200, json!({ "call_id": "a", "state": "ending" })));
+        assert_eq!(
+            (status, answer),
+            (200, json!({ "call_id": caller.call_id, "state": "ending" }))
+        );
         caller.pause(100).await;
         let end = Told::End("ended_by_operator".to_owned());
         assert_eq!(caller.told.lock().last(), Some(&end));

@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::actors::tests::stage::{Script, Stage, speech};
 use crate::config::{LimitSettings, WebSocketRefusal};
 use crate::transports::{Port, hex, simulator, stream};
-use crate::types::Route;
+use crate::types::{CallId, Route};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -162,8 +162,7 @@ async fn a_simulator_that_asks_for_events_can_follow_its_call() {
     let engine = Engine::start(Script::default());
     let mut client = engine.simulate("/any/path?call_id=c&events=1").await;
     let started = client.next_json().await;
-    let expected =
-        json!({"type": "started", "call_id": "c", "resumed": false, "sample_rate": 16_000});
+    let expected = json!({"type": "started", "call_id": CallId::from_bits(1), "resumed": false, "sample_rate": 16_000});
     assert_eq!(started, expected);
     let event = client.next_json().await;
     assert_eq!((&event["type"], &event["sequence"]), (&json!("event"), &json!(1)));
