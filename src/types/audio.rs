@@ -19,7 +19,8 @@ pub const INNER_RATE: SampleRate = SampleRate(16_000);
 
 impl SampleRate {
     /// The rates that are converted.
-    pub const SUPPORTED_HZ: [u32; 5] = [8_000, 16_000, 24_000, 44_100, 48_000];
+    pub const SUPPORTED_HZ: [u32; 8] =
+        [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 
     /// Accepts a supported rate.
     pub fn new(hz: u32) -> Result<Self, MediaFormatError> {
@@ -123,7 +124,9 @@ impl MediaFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaFormatError {
     /// Not one of [`SampleRate::SUPPORTED_HZ`].
-    #[error("sample rate {0} is not supported: use 8000, 16000, 24000, 44100 or 48000")]
+    #[error(
+        "sample rate {0} is not supported: use 8000, 11025, 16000, 22050, 24000, 32000, 44100 or 48000"
+    )]
     Rate(u32),
     /// Not mono or stereo.
     #[error("{0} channels are not supported: use 1 or 2")]

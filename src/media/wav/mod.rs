@@ -1,18 +1,18 @@
-//! WAV files as byte slices: read what callers and recorders write, write PCM16.
+//! WAV files as byte slices: read what callers, recorders and synthesisers write, write
+//! PCM16.
 //!
 //! Reads 16-bit PCM, µ-law and A-law, one or two channels, at the rates that the
-//! engine converts. Chunks that say nothing about the audio are skipped, and sizes
-//! of writers that never came back to fill them in are taken for "to the end".
-//! It opens no file and converts no rate.
+//! engine converts. What is odd in a file and does no harm is tolerated, see
+//! [`head`]. It opens no file; [`WavStream`] reads files as they come.
 
+mod head;
+mod stream;
+
+pub use stream::WavStream;
+
+use self::head::{Head, TAG_PCM};
 use super::decoder::Decoder;
-use crate::types::{Codec, MediaFormat, MediaFormatError, SampleRate};
-
-const TAG_PCM: u16 = 1;
-const TAG_ALAW: u16 = 6;
-const TAG_MULAW: u16 = 7;
-/// The real tag stands at the beginning of the sub-format then.
-const TAG_EXTENSIBLE: u16 = 0xfffe;
+use crate::types::{MediaFormat, MediaFormatError, SampleRate};
 
 const HEADER_BYTES: usize = 44;
 
@@ -34,6 +34,12 @@ pub enum WavError {
     /// There is no usable `fmt ` chunk before the audio.
     #[error("the WAV file does not say how its audio is written: no whole fmt chunk before data")]
     NoFormat,
+    /// What stands before the audio is longer than anybody needs.
+    #[error("the WAV file has more than {bytes_max} bytes before its audio")]
+    HeadTooLong {
+        /// The limit.
+        bytes_max: usize,
+    },
     /// There is no `data` chunk.
     #[error("the WAV file holds no audio: no data chunk")]
     NoData,
@@ -58,26 +64,13 @@ pub fn read(file: &[u8]) -> Result<Wav, WavError> {
 
 /// Finds the audio in a file: its format and its bytes as they are written.
 pub fn locate(file: &[u8]) -> Result<(MediaFormat, &[u8]), WavError> {
-    let mut rest = match file.split_at_checked(12) {
-        Some((head, rest)) if head.starts_with(b"RIFF") && head.ends_with(b"WAVE") => rest,
-        _ => return Err(WavError::NotWav),
-    };
-    let mut format = None;
-    while let Some((id, size, body)) = next_chunk(rest) {
-        match id {
-            b"fmt " => format = Some(parse_format(&body[..size.min(body.len())])?),
-            b"data" => {
-                let format = format.ok_or(WavError::NoFormat)?;
-                // 0 and the largest number are left by writers of a stream.
-                let size = if size == 0 { body.len() } else { size.min(body.len()) };
-                return Ok((format, &body[..size]));
-            }
-            _ => {}
+    match head::read(file, true)? {
+        Head::Samples { format, at, bytes_max } => {
+            let data = &file[at..];
+            Ok((format, &data[..bytes_max.min(data.len())]))
         }
-        // Chunks begin at even places.
-        rest = body.get(size.saturating_add(size % 2)..).unwrap_or_default();
+        Head::Unfinished => Err(WavError::NotWav),
     }
-    Err(if format.is_some() { WavError::NoData } else { WavError::NoFormat })
 }
 
 /// A one-channel file.
@@ -100,27 +93,6 @@ pub fn write_stereo(rate: SampleRate, left: &[i16], right: &[i16]) -> Vec<u8> {
         }
     }
     file
-}
-
-/// The id and the declared size of the next chunk, and all that follows its head.
-fn next_chunk(rest: &[u8]) -> Option<(&[u8], usize, &[u8])> {
-    let (head, body) = rest.split_at_checked(8)?;
-    Some((&head[..4], u32_at(head, 4)? as usize, body))
-}
-
-fn parse_format(body: &[u8]) -> Result<MediaFormat, WavError> {
-    let field = |at| u16_at(body, at).ok_or(WavError::NoFormat);
-    let (tag, channels, bits) = (field(0)?, field(2)?, field(14)?);
-    let rate_hz = u32_at(body, 4).ok_or(WavError::NoFormat)?;
-    let tag = if tag == TAG_EXTENSIBLE { field(24)? } else { tag };
-    let codec = match (tag, bits) {
-        (TAG_PCM, 16) => Codec::Pcm16,
-        (TAG_MULAW, 8) => Codec::Mulaw,
-        (TAG_ALAW, 8) => Codec::Alaw,
-        _ => return Err(WavError::Codec { tag, bits }),
-    };
-    let channels = u8::try_from(channels).unwrap_or(u8::MAX);
-    Ok(MediaFormat::new(codec, rate_hz, channels)?)
 }
 
 fn decode(format: MediaFormat, data: &[u8]) -> Wav {
@@ -155,14 +127,6 @@ fn header(rate: SampleRate, channels: u16, frames: usize) -> Vec<u8> {
     file
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
 impl std::fmt::Debug for Wav {
     /// Without the audio.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,6 +137,7 @@ impl std::fmt::Debug for Wav {
 
 #[cfg(test)]
 mod tests {
+    use super::head::{TAG_ALAW, TAG_EXTENSIBLE, TAG_MULAW};
     use super::*;
     use proptest::prelude::*;
 
@@ -212,9 +177,8 @@ mod tests {
     fn the_header_is_the_canonical_one() {
         let file = write_stereo(rate(16_000), &[0; 10], &[]);
         assert_eq!(file.len(), 44 + 40);
-        assert_eq!(u32_at(&file, 4), Some(36 + 40));
-        assert_eq!(u32_at(&file, 28), Some(64_000));
-        assert_eq!(u32_at(&file, 40), Some(40));
+        let u32_at = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+        assert_eq!([4, 28, 40].map(u32_at), [36 + 40, 64_000, 40]);
     }
 
     #[test]
@@ -243,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_chunk_without_its_padding_and_an_empty_data_chunk_cost_nothing() {
+        let odd = chunk(b"LIST", 3, b"abc");
+        let data = chunk(b"data", 2, &[7, 0]);
+        let format = fmt(TAG_PCM, 1, 16_000, 16);
+        let files = [
+            file(&[odd.clone(), format.clone(), odd.clone(), data.clone()]),
+            file(&[format.clone(), chunk(b"data", 0, b""), odd, data.clone()]),
+            file(&[format.clone(), chunk(b"data", 0, b""), data.clone()]),
+            file(&[format, chunk(b"LIST", 3, b"abc "), data]),
+        ];
+        assert!(files.iter().all(|file| channels(file) == Ok(vec![vec![7]])));
+    }
+
+    #[test]
     fn sizes_that_were_never_filled_in_mean_to_the_end() {
         for size in [0, u32::MAX, 1_000] {
             let data = chunk(b"data", size, &[7, 0, 8, 0, 9]);
@@ -262,8 +240,8 @@ mod tests {
         assert_eq!(refused(&[fmt(TAG_PCM, 1, 16_000, 16)]), WavError::NoData);
         let float = refused(&[fmt(3, 1, 16_000, 32), data.clone()]);
         assert_eq!(float, WavError::Codec { tag: 3, bits: 32 });
-        let rate = refused(&[fmt(TAG_PCM, 1, 11_025, 16), data.clone()]);
-        assert_eq!(rate, WavError::Format(MediaFormatError::Rate(11_025)));
+        let rate = refused(&[fmt(TAG_PCM, 1, 12_345, 16), data.clone()]);
+        assert_eq!(rate, WavError::Format(MediaFormatError::Rate(12_345)));
         let surround = refused(&[fmt(TAG_PCM, 258, 16_000, 16), data]);
         assert_eq!(surround, WavError::Format(MediaFormatError::Channels(255)));
     }
