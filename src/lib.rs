@@ -12,7 +12,7 @@
 //! | [`call`] | pure: one call as a value; its timers, events and restarts | the four above |
 //! | [`config`] | `config.toml` and the environment as checked values | `types` |
 //! | [`telemetry`] | one event: log line, metric and record together | `types` |
-//! | [`services`] | recognisers, dialog platforms, synthesisers behind traits | `types`, [`media::coded`], `resilience`, `config`, `telemetry` |
+//! | [`services`] | recognisers, dialog platforms, synthesisers behind traits | `types`, `media`, `resilience`, `config`, `telemetry` |
 //! | [`actors`] | the only place that knows actix: thin shells around the pure cores | all above |
 //! | [`transports`] | carriers: pure codecs and thin connections | `types`, `media`, `config`, `telemetry`, [`actors::link`] |
 //! | [`server`] | wires everything, starts and stops it | all above |

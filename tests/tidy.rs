@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("call", &["types", "media", "turn", "resilience"]),
     ("config", &["types"]),
     ("telemetry", &["types"]),
-    ("services", &["types", "media::coded", "resilience", "config", "telemetry"]),
+    ("services", &["types", "media", "resilience", "config", "telemetry"]),
     (
         "actors",
         &["types", "media", "turn", "resilience", "call", "config", "telemetry", "services"],

@@ -12,6 +12,7 @@ mod permits;
 mod restart_budget;
 mod retry;
 mod source_rate;
+mod standing;
 
 pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits, Turned};
 pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
@@ -22,3 +23,4 @@ pub use permits::{LineFull, PermitQueue, Place, Ticket};
 pub use restart_budget::RestartBudget;
 pub use retry::{AttemptFailure, Progress, RetryDecision, RetryPolicy};
 pub use source_rate::SourceRates;
+pub use standing::Standing;

@@ -26,6 +26,7 @@ pub(super) struct ProviderBreaker {
     /// Tells whoever waits for something else that the state has changed.
     changes: watch::Sender<()>,
     settings: BreakerSettings,
+    outcome_of: fn(&ExchangeError) -> Outcome,
     started: Instant,
     meter: Option<BreakerMeter>,
 }
@@ -59,12 +60,26 @@ pub(super) struct Refused {
 impl ProviderBreaker {
     /// A closed breaker. It tells by `meter`.
     pub(super) fn new(settings: &BreakerSettings, meter: Option<BreakerMeter>) -> Arc<Self> {
+        Self::judging(outcome_of, settings, meter)
+    }
+
+    /// The same in front of a recogniser or a synthesiser.
+    pub(super) fn of_speech(settings: &BreakerSettings, meter: Option<BreakerMeter>) -> Arc<Self> {
+        Self::judging(outcome_of_speech, settings, meter)
+    }
+
+    fn judging(
+        outcome_of: fn(&ExchangeError) -> Outcome,
+        settings: &BreakerSettings,
+        meter: Option<BreakerMeter>,
+    ) -> Arc<Self> {
         let breaker = Breaker::new(settings.failures_max, settings.open_ms);
         let (cause, opened_at) = (ExchangeError::NotSent, Now::default());
         Arc::new(Self {
             inner: Mutex::new(Inner { breaker, cause, opened_at }),
             changes: watch::Sender::new(()),
             settings: settings.clone(),
+            outcome_of,
             started: Instant::now(),
             meter,
         })
@@ -169,7 +184,7 @@ impl Admitted {
             Some(ExchangeError::TimedOut) if self.begun.elapsed() < self.silence_min => {
                 Outcome::Unknown
             }
-            Some(error) => outcome_of(error),
+            Some(error) => (self.breaker.outcome_of)(error),
         };
         self.breaker.report(pass, outcome, error);
     }
@@ -198,6 +213,16 @@ const fn outcome_of(error: &ExchangeError) -> Outcome {
         ExchangeError::Status { .. }
         | ExchangeError::TooLong { .. }
         | ExchangeError::Malformed(_) => Outcome::Works,
+    }
+}
+
+/// What a failed exchange says about a recogniser or a synthesiser. There every request asks
+/// for the same, so that one which is refused, or answered with what nobody can use, speaks
+/// for those that follow: a caller hears nothing of any of them.
+const fn outcome_of_speech(error: &ExchangeError) -> Outcome {
+    match error {
+        ExchangeError::Status { status: 429, .. } => Outcome::Unknown,
+        _ => Outcome::Fails,
     }
 }
 
@@ -267,6 +292,22 @@ mod tests {
             let breaker = breaker(1);
             ask(&breaker, Err(error.clone()));
             assert!(!breaker.refuses_in(0), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_recogniser_or_synthesiser_that_refuses_or_answers_with_rubbish_again_and_again_is_left_alone()
+     {
+        for error in [status(404), status(415), ExchangeError::Malformed("is no speech")] {
+            let breaker =
+                ProviderBreaker::of_speech(&BreakerSettings { failures_max: 2, open_ms: 1 }, None);
+            ask(&breaker, Err(error.clone()));
+            ask(&breaker, Ok(()));
+            ask(&breaker, Err(error.clone()));
+            assert!(!breaker.refuses_in(0), "one sentence that is refused says nothing");
+            ask(&breaker, Err(status(429)));
+            ask(&breaker, Err(error));
+            assert!(breaker.refuses_in(0));
         }
     }
 

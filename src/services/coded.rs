@@ -52,6 +52,10 @@ impl TextToSpeech for CodedTts {
         Box::pin(std::future::ready(Ok(SpeechAudio::new(text.speak(self.words)))))
     }
 
+    fn speaks_words(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         let found = "speaks the numbers of coded speech".to_owned();
         Box::pin(std::future::ready(Health::Ready(found)))

@@ -1,36 +1,41 @@
 //! A synthesiser behind `POST {endpoint}/tts/synthesize` with a bearer key.
 //!
-//! The answer is 16 kHz speech, raw or as a WAV file, and heard while it comes. One
-//! request for a sentence, no repetition; dropping the answer stops it.
+//! The answer is speech as [`super::speech_body`] reads it, and heard while it comes. One
+//! request for a sentence; dropping the answer stops it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use serde::Serialize;
 
 use super::breaker::{Admitted, ProviderBreaker};
 use super::credentials::{CredentialSource, Environment};
-use super::http::{self, Incoming};
+use super::http::{self, ExchangeError, Incoming};
 use super::providers::ProviderError;
-use super::{Health, ServiceFuture, Speech, SpeechSource, TextToSpeech, TtsRequest, wav};
+use super::repeatable::Clients;
+use super::speech_body::{SpeechBody, SpeechBodyError};
+use super::{Health, ServiceFuture, Speech, SpeechSource, TextToSpeech, TtsRequest};
 use crate::config::GenericHttpSettings;
 use crate::types::{INNER_RATE, Secret, SpeechAudio, TtsFailure};
 
 const ENDPOINT: &str = "tts.generic-http.endpoint";
 /// The voice of routes that name none.
 const VOICE: &str = "en-US-Standard-A";
-/// Largest answer: two minutes of stereo.
-const AUDIO_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest answer: two minutes at 48 kHz, with some room.
+const AUDIO_BYTES_MAX: usize = 12 * 1024 * 1024;
 
 /// The `generic-http` synthesiser.
 pub(super) struct GenericTts {
-    client: Client,
-    endpoint: Url,
+    clients: Clients,
     synthesize: Url,
     key: Secret,
+    key_place: String,
     timeout_ms: u32,
     breaker: Arc<ProviderBreaker>,
+    /// Something was spoken there, or would have been.
+    is_known: Arc<AtomicBool>,
 }
 
 #[derive(Serialize)]
@@ -57,12 +62,13 @@ impl GenericTts {
             file: &settings.api_key_file,
         };
         Ok(Self {
-            client: http::client(ENDPOINT, &endpoint)?,
+            clients: Clients::new(ENDPOINT, &endpoint)?,
             synthesize: http::below(&endpoint, "/tts/synthesize"),
-            endpoint,
             key: source.read(environment)?,
+            key_place: source.place(),
             timeout_ms: settings.timeout_ms,
             breaker,
+            is_known: Arc::default(),
         })
     }
 
@@ -71,45 +77,78 @@ impl GenericTts {
     async fn begin(&self, request: TtsRequest) -> Result<Speech, TtsFailure> {
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let pass = self.breaker.admit(ms_max)?;
-        let body = http::json_body(&SentenceBody {
-            text: request.text.expose(),
-            voice: if request.voice.is_empty() { VOICE } else { &request.voice },
-            sample_rate_hertz: INNER_RATE.hz(),
-            audio_encoding: "LINEAR16",
-        });
-        let post = self
-            .client
-            .post(self.synthesize.clone())
-            .bearer_auth(self.key.expose())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        let post = http::traced(post, request.trace);
+        let text = request.text.expose();
         http::within(ms_max, async {
-            let incoming = match http::open(post, AUDIO_BYTES_MAX).await {
+            let post = |client: &Client| {
+                http::traced(self.post(client, text, &request.voice), request.trace)
+            };
+            let incoming = match self.clients.open(post, AUDIO_BYTES_MAX).await {
                 Ok(incoming) => incoming,
                 Err(error) => {
                     pass.judge(&Err::<(), _>(error.clone()));
                     return Err(error.into());
                 }
             };
-            Speech::begin(Body::new(incoming, pass)?).await
+            Speech::begin(Body::new(incoming, pass, Arc::clone(&self.is_known))?).await
         })
         .await
     }
 
-    /// Asks the address itself: a sentence would cost money. Whether the key is accepted
-    /// shows with the first sentence.
+    fn post(&self, client: &Client, text: &str, voice: &str) -> RequestBuilder {
+        let body = http::json_body(&SentenceBody {
+            text,
+            voice: if voice.is_empty() { VOICE } else { voice },
+            sample_rate_hertz: INNER_RATE.hz(),
+            audio_encoding: "LINEAR16",
+        });
+        client
+            .post(self.synthesize.clone())
+            .bearer_auth(self.key.expose())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
+    }
+
+    /// Makes a connection. Until something was spoken, it asks what calls ask as well, but
+    /// with no words: those cost money, and a server that is there says that they are missing.
     async fn check_server(&self) -> Health {
-        match http::probe(self.client.head(self.endpoint.clone())).await {
-            Ok(_) => Health::Ready(format!(
-                "{} answers; whether it accepts the key {} shows with the first sentence",
-                self.endpoint, self.key
-            )),
-            Err(error) => Health::Unavailable(format!(
-                "the synthesiser at {} is not reachable ({error}): check {ENDPOINT}",
-                self.endpoint
-            )),
+        let head = self.clients.kept().head(self.synthesize.clone());
+        if let Err(error) = http::probe(head).await {
+            return self.unavailable(&format!("is not reachable ({error})"));
         }
+        if self.is_known.load(Ordering::Relaxed) {
+            return Health::Ready(format!("{} answers", self.synthesize));
+        }
+        let post = |client: &Client| self.post(client, "", "");
+        let opened = http::within(http::CHECK_MS_MAX, self.clients.open(post, AUDIO_BYTES_MAX));
+        match opened.await {
+            Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
+                Health::Refused(format!(
+                    "the synthesiser at {} refuses the key (status {status}): put another one \
+                     into {}",
+                    self.synthesize, self.key_place
+                ))
+            }
+            Ok(incoming) => match SpeechBody::new(&incoming.media_type) {
+                Ok(_) => self.asked(),
+                Err(SpeechBodyError::Type(_)) if incoming.is_empty() => self.asked(),
+                Err(error) => self.unavailable(&format!("speaks what is not read here ({error})")),
+            },
+            Err(ExchangeError::Status { status: 400 | 422 | 429, .. }) => self.asked(),
+            Err(error) => self.unavailable(&format!("answers calls with an error ({error})")),
+        }
+    }
+
+    /// It would have spoken, had there been words.
+    fn asked(&self) -> Health {
+        self.is_known.store(true, Ordering::Relaxed);
+        Health::Ready(format!("{} answers", self.synthesize))
+    }
+
+    fn unavailable(&self, found: &str) -> Health {
+        Health::Unavailable(format!(
+            "the synthesiser at {} {found}: check {ENDPOINT}",
+            self.synthesize
+        ))
     }
 }
 
@@ -133,36 +172,60 @@ impl TextToSpeech for GenericTts {
 /// The answer's body, read as it comes.
 struct Body {
     incoming: Incoming,
-    reader: wav::Reader,
-    /// Until the first part of the body is there: that one shows whether it speaks.
+    speech: SpeechBody,
+    /// Until the first speech is there: that shows whether it speaks.
     pass: Option<Admitted>,
+    is_known: Arc<AtomicBool>,
 }
 
 impl Body {
-    fn new(incoming: Incoming, pass: Admitted) -> Result<Self, TtsFailure> {
-        let media_type = incoming.media_type.as_str();
-        // Played as audio, an error message in a 200 answer would be noise.
-        if media_type.starts_with("text/") || media_type == "application/json" {
-            pass.judge(&Ok(()));
-            let message = "the answer is declared as text or JSON, not as audio".to_owned();
-            return Err(TtsFailure::Failed { message });
+    fn new(
+        incoming: Incoming,
+        pass: Admitted,
+        is_known: Arc<AtomicBool>,
+    ) -> Result<Self, TtsFailure> {
+        match SpeechBody::new(&incoming.media_type) {
+            Ok(speech) => Ok(Self { incoming, speech, pass: Some(pass), is_known }),
+            Err(error) => {
+                pass.judge(&Err::<(), _>(NO_SPEECH));
+                Err(error.into())
+            }
         }
-        Ok(Self { incoming, reader: wav::Reader::default(), pass: Some(pass) })
+    }
+
+    async fn next(&mut self, samples: &mut Vec<i16>) -> Result<bool, (ExchangeError, TtsFailure)> {
+        let chunk = self.incoming.chunk().await.map_err(|error| (error.clone(), error.into()))?;
+        let read = match &chunk {
+            Some(bytes) => self.speech.read(bytes, samples),
+            None => self.speech.end(samples),
+        };
+        read.map_err(|error| (NO_SPEECH, error.into()))?;
+        Ok(chunk.is_some())
+    }
+}
+
+/// What the breaker is told of an answer that nobody can hear.
+const NO_SPEECH: ExchangeError = ExchangeError::Malformed("is no speech");
+
+impl From<SpeechBodyError> for TtsFailure {
+    fn from(error: SpeechBodyError) -> Self {
+        Self::Failed { message: error.to_string() }
     }
 }
 
 impl SpeechSource for Body {
     async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
-        let chunk = self.incoming.chunk().await;
-        if let Some(pass) = self.pass.take() {
-            pass.judge(&chunk);
-        }
-        let chunk = chunk?;
-        let read = match &chunk {
-            Some(bytes) => self.reader.read(bytes, samples),
-            None => self.reader.end(samples),
+        let before = samples.len();
+        let (verdict, outcome) = match self.next(samples).await {
+            Ok(goes_on) => (Ok(()), Ok(goes_on)),
+            Err((error, failure)) => (Err(error), Err(failure)),
         };
-        read.map_err(|error| TtsFailure::Failed { message: error.to_string() })?;
-        Ok(chunk.is_some())
+        if (samples.len() > before || !matches!(outcome, Ok(true)))
+            && let Some(pass) = self.pass.take()
+        {
+            self.is_known.fetch_or(verdict.is_ok(), Ordering::Relaxed);
+            pass.judge(&verdict);
+        }
+        outcome
     }
 }

@@ -5,7 +5,10 @@
 //! ones for all. Dropping the call's side drops the source and with it the provider's
 //! connection. Nothing is asked again and nothing kept: what was taken out is gone, and
 //! a call that does not take makes the provider wait.
+//!
+//! Silence is no speech: a sentence begins with something that can be heard, or fails.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
@@ -27,6 +30,8 @@ const PIECES_MAX: usize = 8;
 const AUDIO_MS_MAX: u32 = 120_000;
 /// Longest time for the next piece.
 const STALL_MS_MAX: u64 = 3_000;
+/// A sample of speech is somewhere louder than this, about -60 dB: what is below is silence.
+const AUDIBLE: u16 = 32;
 /// Longest time for all of it: in real time, and a while longer.
 const STREAM_MS_MAX: u64 = 150_000;
 
@@ -42,7 +47,21 @@ pub enum Speech {
 /// What is still to come of a sentence, its beginning included. Dropping it ends the
 /// making.
 #[derive(Debug)]
-pub struct SpeechStream(mpsc::Receiver<Growth>);
+pub struct SpeechStream {
+    growth: mpsc::Receiver<Growth>,
+    /// Is told how it ended, unless it is let go before.
+    ended: Option<Ended>,
+}
+
+type Tell = Box<dyn FnOnce(Result<(), &TtsFailure>) + Send>;
+
+struct Ended(Tell);
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ended")
+    }
+}
 
 #[derive(Debug)]
 enum Growth {
@@ -71,6 +90,7 @@ impl Speech {
     /// to come is taken from it in a task of its own.
     pub async fn begin(source: impl SpeechSource) -> Result<Self, TtsFailure> {
         let mut pieces = Pieces { source, held: Vec::new(), samples: 0, is_complete: false };
+        pieces.become_audible().await?;
         let first = pieces.next(START_MS).await?;
         if pieces.is_over() {
             return Ok(Self::Whole(first));
@@ -83,7 +103,24 @@ impl Speech {
                 () = pour(pieces, &sender) => {}
             }
         });
-        Ok(Self::Growing(SpeechStream(receiver)))
+        Ok(Self::Growing(SpeechStream { growth: receiver, ended: None }))
+    }
+
+    /// Has `tell` called with how it ended: at once where it is whole, and never where it
+    /// is let go before its end.
+    pub(super) fn when_ended(
+        self,
+        tell: impl FnOnce(Result<(), &TtsFailure>) + Send + 'static,
+    ) -> Self {
+        match self {
+            Self::Whole(audio) => {
+                tell(Ok(()));
+                Self::Whole(audio)
+            }
+            Self::Growing(stream) => {
+                Self::Growing(SpeechStream { ended: Some(Ended(Box::new(tell))), ..stream })
+            }
+        }
     }
 
     /// How long it is, where that is known.
@@ -116,15 +153,32 @@ impl SpeechStream {
         &mut self,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<SpeechAudio, TtsFailure>>> {
-        self.0.poll_recv(task).map(|growth| match growth {
-            Some(Growth::Piece(piece)) => Some(Ok(piece)),
-            Some(Growth::Complete) => None,
-            Some(Growth::Failed(failure)) => Some(Err(failure)),
-            None => {
-                Some(Err(TtsFailure::Failed { message: "the speech stream was lost".to_owned() }))
+        self.growth.poll_recv(task).map(|growth| {
+            let ended = match growth {
+                Some(Growth::Piece(piece)) => return Some(Ok(piece)),
+                Some(Growth::Complete) => Ok(()),
+                Some(Growth::Failed(failure)) => Err(failure),
+                None => {
+                    let message = "the speech stream was lost".to_owned();
+                    Err(TtsFailure::Failed { message })
+                }
+            };
+            if let Some(Ended(tell)) = self.ended.take() {
+                tell(ended.as_ref().copied());
             }
+            ended.err().map(Err)
         })
     }
+}
+
+/// Whether anything can be heard.
+pub(super) fn is_audible(samples: &[i16]) -> bool {
+    samples.iter().any(|sample| sample.unsigned_abs() > AUDIBLE)
+}
+
+/// Why silence is no speech.
+pub(super) fn silent() -> TtsFailure {
+    TtsFailure::Failed { message: "the audio is nothing but silence".to_owned() }
 }
 
 /// Sends every piece, then how it ended.
@@ -162,19 +216,38 @@ struct Pieces<S> {
 }
 
 impl<S: SpeechSource> Pieces<S> {
+    /// Waits for the first sample that can be heard. Whoever speaks a sentence as nothing
+    /// but silence has not spoken it.
+    async fn become_audible(&mut self) -> Result<(), TtsFailure> {
+        let mut listened = 0;
+        while !is_audible(&self.held[listened..]) {
+            if self.is_complete {
+                return Err(silent());
+            }
+            listened = self.held.len();
+            self.take_more().await?;
+        }
+        Ok(())
+    }
+
     /// At least `ms_min` of audio, or the rest, which may be nothing.
     async fn next(&mut self, ms_min: u32) -> Result<SpeechAudio, TtsFailure> {
         while !self.is_complete && self.held.len() < INNER_RATE.samples_in_ms(ms_min) {
-            let before = self.held.len();
-            self.is_complete = !self.source.more(&mut self.held).await?;
-            self.samples += self.held.len() - before;
-            if self.samples > INNER_RATE.samples_in_ms(AUDIO_MS_MAX) {
-                let message = format!("the audio is longer than {} s", AUDIO_MS_MAX / 1_000);
-                return Err(TtsFailure::Failed { message });
-            }
+            self.take_more().await?;
         }
         let samples = self.held.len().min(INNER_RATE.samples_in_ms(PIECE_MS_MAX));
         Ok(SpeechAudio::new(self.held.drain(..samples).collect::<Vec<i16>>()))
+    }
+
+    async fn take_more(&mut self) -> Result<(), TtsFailure> {
+        let before = self.held.len();
+        self.is_complete = !self.source.more(&mut self.held).await?;
+        self.samples += self.held.len() - before;
+        if self.samples > INNER_RATE.samples_in_ms(AUDIO_MS_MAX) {
+            let message = format!("the audio is longer than {} s", AUDIO_MS_MAX / 1_000);
+            return Err(TtsFailure::Failed { message });
+        }
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
@@ -214,7 +287,7 @@ mod tests {
     fn script(steps: impl IntoIterator<Item = (u64, usize)>) -> (Script, Arc<()>) {
         let alive = Arc::new(());
         let steps = steps.into_iter().collect();
-        (Script { steps, sent: 0, _alive: Arc::clone(&alive) }, alive)
+        (Script { steps, sent: 100, _alive: Arc::clone(&alive) }, alive)
     }
 
     async fn begin(steps: impl IntoIterator<Item = (u64, usize)>) -> Result<Speech, TtsFailure> {
@@ -252,10 +325,54 @@ mod tests {
         assert_eq!(lengths, [200, 100, 100, 100, 50]);
     }
 
+    /// Brings so many silent samples at a time, and a sound after so many times.
+    struct Silent {
+        steps: usize,
+        sound: bool,
+    }
+
+    impl SpeechSource for Silent {
+        async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
+            if self.steps == 0 && self.sound {
+                samples.extend([1_000; 1_600]);
+                return Ok(false);
+            }
+            samples.extend([AUDIBLE as i16; 1_600]);
+            self.steps = self.steps.saturating_sub(1);
+            Ok(self.steps > 0 || self.sound)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_no_speech_and_before_speech_it_is_part_of_it() {
+        let outcome = Speech::begin(Silent { steps: 50, sound: false }).await;
+        assert!(matches!(outcome, Err(TtsFailure::Failed { .. })), "{outcome:?}");
+        let speech = Speech::begin(Silent { steps: 50, sound: true }).await.expect("it speaks");
+        assert_eq!(speech.whole().await.expect("all of it").ms(), 5_100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_speech_ended_is_told_once_unless_it_was_let_go() {
+        let (sender, mut told) = mpsc::channel(8);
+        let begun = async |steps| {
+            let sender = sender.clone();
+            let speech = begin(steps).await.expect("it speaks");
+            speech.when_ended(move |ended| {
+                sender.try_send(ended.is_ok()).expect("there is room");
+            })
+        };
+        assert!(begun(vec![(0, 1_000)]).await.whole().await.is_ok());
+        assert!(begun(vec![(0, 16_000); 3]).await.whole().await.is_ok());
+        assert!(begun(vec![(0, 16_000), (600_000, 1)]).await.whole().await.is_err());
+        drop(begun(vec![(0, 16_000), (600_000, 1)]).await);
+        let told: Vec<bool> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert_eq!(told, [true, true, false]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_comes_at_once_is_cut_into_pieces_and_nothing_of_it_is_lost() {
         let audio = begin([(0, 100_000)]).await.expect("it speaks").whole().await;
-        let expected: Vec<i16> = (1..=100_000_u32).map(|sample| sample as i16).collect();
+        let expected: Vec<i16> = (101..=100_100_u32).map(|sample| sample as i16).collect();
         assert_eq!(audio.expect("all of it").samples(), expected);
     }
 
@@ -289,7 +406,7 @@ mod tests {
         let stream = stream(Speech::begin(source).await.expect("it speaks"));
         sleep(Duration::from_secs(60)).await;
         assert_eq!(Arc::strong_count(&alive), 2, "it waits");
-        assert_eq!(stream.0.len(), PIECES_MAX);
+        assert_eq!(stream.growth.len(), PIECES_MAX);
         drop(stream);
         sleep(Duration::from_millis(1)).await;
         assert_eq!(Arc::strong_count(&alive), 1, "it is gone");
@@ -308,7 +425,7 @@ mod tests {
     impl SpeechSource for Faulty {
         async fn more(&mut self, samples: &mut Vec<i16>) -> Result<bool, TtsFailure> {
             assert!(samples.is_empty(), "planted panic");
-            samples.extend([0; 16_001]);
+            samples.extend([1_000; 16_001]);
             Ok(true)
         }
     }

@@ -10,11 +10,15 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER,
+};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::media_type::MediaType;
 use crate::types::{SttFailure, TraceParent, TtsFailure};
 
 /// Longest time to make a connection, TLS included.
@@ -29,6 +33,8 @@ const IDLE_CONNECTIONS_MAX: usize = 16;
 const CHECK_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a health check.
 pub(super) const CHECK_MS_MAX: u32 = 5_000;
+/// What some servers write before their JSON.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Longest JSON answer that is read.
 pub(super) const JSON_BYTES_MAX: usize = 1024 * 1024;
 
@@ -83,16 +89,14 @@ pub(super) enum ExchangeError {
 /// A complete 2xx answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The media type in lower case without parameters; empty when not told.
-    pub(super) media_type: String,
+    pub(super) media_type: MediaType,
     pub(super) body: Bytes,
 }
 
 /// A 2xx answer whose body is still coming. Dropping it ends the exchange.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// As that of an [`Answer`].
-    pub(super) media_type: String,
+    pub(super) media_type: MediaType,
     response: Response,
     bytes_max: usize,
     bytes_left: usize,
@@ -127,21 +131,36 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
 /// A client for the host in `url`, to be used on one runtime only: its connections
 /// belong to the runtime that opened them.
 pub(super) fn client(setting: &'static str, url: &Url) -> Result<Client, HttpSetupError> {
+    built(setting, builder(url).pool_max_idle_per_host(IDLE_CONNECTIONS_MAX))
+}
+
+/// The same, with a new connection for each request.
+pub(super) fn fresh_client(setting: &'static str, url: &Url) -> Result<Client, HttpSetupError> {
+    built(setting, builder(url).pool_max_idle_per_host(0))
+}
+
+fn built(setting: &'static str, builder: ClientBuilder) -> Result<Client, HttpSetupError> {
+    builder.build().map_err(|_| HttpSetupError::Tls { setting })
+}
+
+fn builder(url: &Url) -> ClientBuilder {
     // Fails when another client installed it before, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let mut builder = Client::builder()
+    // Nothing is decompressed here.
+    let headers = [(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
+    let builder = Client::builder()
+        .default_headers(headers.into_iter().collect())
         .user_agent(concat!("antiphon/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
-        .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX))
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+        .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS_MAX));
     if url.scheme() == "http" {
         // No TLS is spoken, so a machine without root certificates will do.
-        builder = builder.tls_certs_only([]);
+        return builder.tls_certs_only([]);
     }
-    builder.build().map_err(|_| HttpSetupError::Tls { setting })
+    builder
 }
 
 /// `value` as the JSON body of a request. The same bytes can be sent again.
@@ -199,6 +218,9 @@ pub(super) async fn open(
     if !response.status().is_success() {
         return Err(status_of(&response));
     }
+    if response.status() == StatusCode::PARTIAL_CONTENT && !is_whole(response.headers()) {
+        return Err(ExchangeError::Malformed("is only a part of what was asked for (status 206)"));
+    }
     Incoming::new(response, bytes_max)
 }
 
@@ -206,6 +228,12 @@ impl Incoming {
     fn new(response: Response, bytes_max: usize) -> Result<Self, ExchangeError> {
         if response.content_length().is_some_and(|length| length > bytes_max as u64) {
             return Err(ExchangeError::TooLong { bytes_max });
+        }
+        if is_coded(response.headers()) {
+            return Err(ExchangeError::Malformed(
+                "is compressed (Content-Encoding), although it was asked for as it is: switch \
+                 compression off there",
+            ));
         }
         let media_type = media_type(response.headers());
         Ok(Self { media_type, response, bytes_max, bytes_left: bytes_max })
@@ -220,6 +248,11 @@ impl Incoming {
         Ok(chunk)
     }
 
+    /// Whether it is told that nothing comes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.response.content_length() == Some(0)
+    }
+
     async fn rest(&mut self) -> Result<Bytes, ExchangeError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
@@ -229,11 +262,15 @@ impl Incoming {
     }
 }
 
-/// Sends the `request` of a health check. Every status is an answer; the body is
-/// returned as far as it is short and text.
+/// Sends the `request` of a health check, once more when its connection breaks. Every
+/// status is an answer; the body is returned as far as it is short and text.
 pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), ExchangeError> {
     within(CHECK_MS_MAX, async {
-        let response = send(request).await?;
+        let again = request.try_clone();
+        let response = match (send(request).await, again) {
+            (Err(ExchangeError::Broken), Some(again)) => send(again).await?,
+            (response, _) => response?,
+        };
         let status = response.status().as_u16();
         let body = match Incoming::new(response, CHECK_BYTES_MAX) {
             Ok(mut incoming) => incoming.rest().await.unwrap_or_default(),
@@ -246,13 +283,12 @@ pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), Exch
 
 impl Answer {
     /// The body as JSON. A media type that says otherwise is believed; none is not held
-    /// against it.
+    /// against it, nor is a byte order mark.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
-        let declared = self.media_type.as_str();
-        if !declared.is_empty() && declared != "application/json" && !declared.ends_with("+json") {
+        if !self.media_type.may_be_json() {
             return Err(ExchangeError::Malformed("is declared as something else than JSON"));
         }
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(self.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.body))
             .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
     }
 }
@@ -318,9 +354,31 @@ fn is_distrust(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_distrust)
 }
 
-fn media_type(headers: &HeaderMap) -> String {
-    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    declared.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+fn media_type(headers: &HeaderMap) -> MediaType {
+    MediaType::parse(text_of(headers, &CONTENT_TYPE))
+}
+
+fn is_coded(headers: &HeaderMap) -> bool {
+    !matches!(text_of(headers, &CONTENT_ENCODING).to_ascii_lowercase().as_str(), "" | "identity")
+}
+
+/// Whether a part is all there is, such as `bytes 0-99/100`, or does not say what it is.
+fn is_whole(headers: &HeaderMap) -> bool {
+    let range = text_of(headers, &CONTENT_RANGE);
+    let numbers = range.strip_prefix("bytes ").and_then(|range| {
+        let (range, length) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, length.parse::<u64>().ok()?))
+    });
+    match numbers {
+        Some((first, last, length)) => first == 0 && last.checked_add(1) == Some(length),
+        None => range.is_empty(),
+    }
+}
+
+/// A header as text; empty where there is none, or none that is text.
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").trim()
 }
 
 /// What `Retry-After` asks for: seconds, or a date that is compared with the
@@ -343,7 +401,7 @@ mod tests {
 
     use super::*;
 
-    fn headers(pairs: &[(reqwest::header::HeaderName, &str)]) -> HeaderMap {
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
     }
 
@@ -393,15 +451,28 @@ mod tests {
     }
 
     #[test]
-    fn json_declared_as_something_else_is_malformed() {
-        let answer = |media_type: &str| Answer {
-            media_type: media_type.to_owned(),
-            body: Bytes::from_static(b"{}"),
+    fn json_is_read_behind_a_byte_order_mark_and_not_where_it_is_declared_as_a_page() {
+        let answer = |media_type: &str, body: &'static [u8]| Answer {
+            media_type: MediaType::parse(media_type),
+            body: Bytes::from_static(body),
         };
-        let read = |media_type| answer(media_type).json::<serde_json::Value>().is_ok();
-        assert_eq!(
-            ["application/json", "application/problem+json", "", "text/html"].map(read),
-            [true, true, true, false]
-        );
+        let read = |media_type, body| answer(media_type, body).json::<serde_json::Value>().is_ok();
+        assert!(read("application/json", b"{}") && read("text/plain", b"\xef\xbb\xbf{}"));
+        assert!(!read("text/html", b"{}") && !read("text/plain", b"yes"));
+    }
+
+    #[test]
+    fn a_part_is_taken_only_where_it_is_all() {
+        let is_whole = |range: &str| is_whole(&headers(&[(CONTENT_RANGE, range)]));
+        assert!(is_whole("bytes 0-99/100") && super::is_whole(&HeaderMap::new()));
+        let parts = ["bytes 0-98/100", "bytes 1-99/100", "bytes 0-99/*", "bytes */100", "x"];
+        assert!(!parts.map(is_whole).contains(&true));
+    }
+
+    #[test]
+    fn a_coding_of_the_content_is_seen() {
+        let is_coded = |coding: &str| is_coded(&headers(&[(CONTENT_ENCODING, coding)]));
+        assert!(["gzip", "br", "identity, gzip"].map(is_coded).iter().all(|coded| *coded));
+        assert!(!["identity", "Identity", ""].map(is_coded).contains(&true));
     }
 }

@@ -21,18 +21,23 @@ mod growing_speech;
 mod http;
 mod jitter;
 mod live_speech;
+mod media_type;
+mod misread;
 mod openai_http;
 mod otlp;
 mod prompts;
 mod providers;
 mod recogniser_health;
+mod repeatable;
 pub mod speech;
+mod speech_body;
 mod ssml;
 #[cfg(test)]
 mod tests;
 mod tone;
-mod wav;
+mod watched;
 mod websocket;
+mod words;
 
 pub use credentials::{CredentialError, Environment, process_environment};
 pub use growing_speech::{Speech, SpeechSource, SpeechStream};
@@ -90,6 +95,11 @@ pub trait TextToSpeech: Send + Sync + 'static {
     /// if the provider can do that; otherwise whole as well.
     fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
         Box::pin(async move { self.synthesize(request).await.map(Speech::from) })
+    }
+
+    /// Whether what it speaks are words, so that it may speak for another one that cannot.
+    fn speaks_words(&self) -> bool {
+        true
     }
 
     /// Finds out whether the provider could work now, without side effects.

@@ -21,6 +21,7 @@ use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::speech::{WorkerStt, WorkerTts};
 use super::tone::ToneTts;
+use super::watched::{WatchedStt, WatchedTts};
 use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{BreakerSettings, Config, DialogSettings, SttSettings, TtsSettings};
 use crate::telemetry::{Service, Telemetry};
@@ -91,11 +92,15 @@ impl Providers {
         }
         for name in names.stt {
             let recogniser = recogniser(name, &config.stt, environment, breakers);
+            let recogniser = recogniser
+                .map(|recogniser| Arc::new(WatchedStt::new(recogniser)) as Arc<dyn SpeechToText>);
             place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
             let synthesiser =
                 synthesiser(name, &config.tts, &config.breaker, environment, telemetry);
+            let synthesiser = synthesiser
+                .map(|synthesiser| Arc::new(WatchedTts::new(synthesiser)) as Arc<dyn TextToSpeech>);
             place(&mut built.tts, &mut unbuilt, name, synthesiser);
         }
         (built, unbuilt)
@@ -140,7 +145,10 @@ struct Breakers<'a> {
 impl Breakers<'_> {
     fn before(self, service: Service, provider: &'static str) -> Arc<ProviderBreaker> {
         let meter = self.telemetry.map(|telemetry| telemetry.breaker_meter(service, provider));
-        ProviderBreaker::new(self.settings, meter)
+        match service {
+            Service::Dialog => ProviderBreaker::new(self.settings, meter),
+            Service::Stt | Service::Tts => ProviderBreaker::of_speech(self.settings, meter),
+        }
     }
 }
 

@@ -23,6 +23,10 @@ impl TextToSpeech for ToneTts {
         Box::pin(std::future::ready(Ok(self.audio.clone())))
     }
 
+    fn speaks_words(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         let found = "speaks every sentence as the tone of [tts.tone]".to_owned();
         Box::pin(std::future::ready(Health::Ready(found)))

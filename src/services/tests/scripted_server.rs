@@ -45,6 +45,16 @@ impl Step {
         Self::Answer { status, headers, body: Vec::new() }
     }
 
+    pub(super) fn coded(media_type: &str, coding: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = format!("Content-Type: {media_type}\r\nContent-Encoding: {coding}\r\n");
+        Self::Answer { status: 200, headers, body: body.into() }
+    }
+
+    pub(super) fn part(range: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = format!("Content-Type: audio/pcm\r\nContent-Range: {range}\r\n");
+        Self::Answer { status: 206, headers, body: body.into() }
+    }
+
     pub(super) fn typed(media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = format!("Content-Type: {media_type}\r\n");
         Self::Answer { status: 200, headers, body: body.into() }
@@ -160,6 +170,7 @@ impl ScriptedServer {
 
     async fn converse(self, mut stream: TcpStream, steps: Arc<[Step]>) {
         while let Some(seen) = read_request(&mut stream).await {
+            let is_head = seen.head.starts_with("HEAD ");
             let nth = {
                 let mut notes = self.notes.lock();
                 notes.seen.push(seen);
@@ -174,6 +185,9 @@ impl ScriptedServer {
             }
             // Before the answer is sent: the next request may follow it at once.
             self.notes.lock().in_flight -= 1;
+            if let (Step::Answer { body, .. }, true) = (&mut step, is_head) {
+                body.clear();
+            }
             if !self.carry_out(step, &mut stream).await {
                 return;
             }

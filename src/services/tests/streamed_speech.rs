@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::scripted_server::{ScriptedServer, Step};
 use super::speech::{sentence, synthesiser, synthesiser_at};
-use crate::services::{Speech, SpeechStream, TextToSpeech, wav};
-use crate::types::{SpeechAudio, TtsFailure};
+use crate::media::wav;
+use crate::services::{Speech, SpeechStream, TextToSpeech};
+use crate::types::{INNER_RATE, SampleRate, SpeechAudio, TtsFailure};
 
 fn samples(count: usize) -> Vec<i16> {
     (0..count).map(|at| (at * 31) as i16).collect()
@@ -63,7 +64,7 @@ async fn a_stream_may_be_cut_anywhere() {
     let expected = samples(5_000);
     assert_eq!(synthesize(chunks(&raw(&expected), 1)).await.as_ref(), Ok(&expected));
     for size in [0, u32::MAX, 10_000] {
-        let mut file = wav::encode(&expected);
+        let mut file = wav::write_mono(INNER_RATE, &expected);
         file[40..44].copy_from_slice(&size.to_le_bytes());
         for cut in [1, 3, 4_099] {
             assert_eq!(synthesize(chunks(&file, cut)).await.as_ref(), Ok(&expected));
@@ -72,13 +73,34 @@ async fn a_stream_may_be_cut_anywhere() {
 }
 
 #[tokio::test]
+async fn several_files_and_half_a_sample_more_are_heard_to_the_end() {
+    let expected = samples(12_000);
+    let files: Vec<Vec<u8>> = expected
+        .chunks(4_000)
+        .flat_map(|part| {
+            let mut file = wav::write_mono(INNER_RATE, part);
+            file[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+            [file, vec![7]]
+        })
+        .collect();
+    assert_eq!(synthesize(files).await.as_ref(), Ok(&expected));
+    let odd = [raw(&expected), vec![7]].concat();
+    assert_eq!(synthesize(chunks(&odd, 999)).await.as_ref(), Ok(&expected));
+}
+
+#[tokio::test]
+async fn another_rate_is_converted() {
+    let rate = SampleRate::new(22_050).unwrap();
+    let heard = synthesize(chunks(&wav::write_mono(rate, &samples(22_050)), 999)).await;
+    assert_eq!(heard.map(|heard| heard.len()), Ok(16_000));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_no_speech_fails_as_a_whole_answer_does() {
-    let mut odd = raw(&samples(8_000));
-    odd.push(7);
-    let mut other_rate = wav::encode(&samples(8_000));
-    other_rate[24..28].copy_from_slice(&24_000_u32.to_le_bytes());
-    let too_long = vec![vec![0; 0x10_0000]; 9];
-    for body in [chunks(&odd, 999), Vec::new(), chunks(&other_rate, 7), too_long] {
+    let mut other_rate = wav::write_mono(INNER_RATE, &samples(8_000));
+    other_rate[24..28].copy_from_slice(&12_345_u32.to_le_bytes());
+    let too_long = vec![vec![16; 0x10_0000]; 13];
+    for body in [Vec::new(), chunks(&other_rate, 7), too_long] {
         let outcome = synthesize(body).await;
         assert!(matches!(outcome, Err(TtsFailure::Failed { .. })), "{outcome:?}");
     }

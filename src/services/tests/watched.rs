@@ -1,0 +1,141 @@
+//! What real requests say of a provider, in virtual time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::*;
+
+/// Answers its requests one by one as the script says, the last one again and again; its
+/// check always says the same.
+struct Scripted<T> {
+    answers: Mutex<VecDeque<T>>,
+    asked: Mutex<usize>,
+    checked: Health,
+}
+
+impl<T: Clone> Scripted<T> {
+    fn new(checked: &Health, answers: impl IntoIterator<Item = T>) -> Arc<Self> {
+        let answers = Mutex::new(answers.into_iter().collect());
+        Arc::new(Self { answers, asked: Mutex::default(), checked: checked.clone() })
+    }
+
+    fn answer(&self) -> T {
+        *self.asked.lock() += 1;
+        let mut answers = self.answers.lock();
+        let next = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        next.expect("there is an answer")
+    }
+}
+
+impl SpeechToText for Scripted<Result<Transcript, SttFailure>> {
+    fn transcribe(&self, _: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
+        Box::pin(std::future::ready(self.answer()))
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::ready(self.checked.clone()))
+    }
+}
+
+impl TextToSpeech for Scripted<Result<SpeechAudio, TtsFailure>> {
+    fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(std::future::ready(self.answer()))
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::ready(self.checked.clone()))
+    }
+}
+
+fn ready() -> Health {
+    Health::Ready("fine".to_owned())
+}
+
+fn not_found() -> TtsFailure {
+    TtsFailure::Failed { message: "the answer has status 404".to_owned() }
+}
+
+fn sound() -> SpeechAudio {
+    SpeechAudio::new(vec![1_000; 1_600])
+}
+
+fn sentence() -> TtsRequest {
+    WatchedTts::new(Scripted::new(&ready(), [Ok(sound())])).trial_sentence()
+}
+
+fn heard(text: &str) -> Result<Transcript, SttFailure> {
+    Ok(Transcript::Final { text: text.into(), confidence: None })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_synthesiser_whose_address_is_well_and_whose_sentences_fail_is_not_ready() {
+    let scripted = Scripted::new(&ready(), [Err(not_found())]);
+    let watched = WatchedTts::new(scripted);
+    assert_eq!(watched.check().await, ready());
+    for _ in 0..2 {
+        assert_eq!(watched.synthesize(sentence()).await, Err(not_found()));
+    }
+    let Health::Unavailable(found) = watched.check().await else { panic!("it is not ready") };
+    assert!(found.contains("status 404"), "{found}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_ready_again_by_itself_when_nobody_calls_and_is_asked_rarely_until_then() {
+    let answers = std::iter::repeat_n(Err(not_found()), 6).chain([Ok(sound())]);
+    let scripted = Scripted::new(&ready(), answers);
+    let watched = WatchedTts::new(Arc::clone(&scripted) as Arc<dyn TextToSpeech>);
+    let _failed = watched.synthesize(sentence()).await;
+    let mut told = Vec::new();
+    for _ in 0..40 {
+        sleep(Duration::from_secs(5)).await;
+        told.push(watched.check().await == ready());
+    }
+    let well_from = told.iter().rposition(|well| !well).map_or(0, |last| last + 1);
+    assert!(told[..2].contains(&false), "one failure is looked into: {told:?}");
+    assert!((10..39).contains(&well_from), "{told:?}");
+    assert_eq!(*scripted.asked.lock(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recogniser_whose_requests_are_refused_is_not_ready_and_one_that_understands_nothing_is()
+{
+    let refused = SttFailure::Failed { message: "the answer has status 415".to_owned() };
+    for (answer, is_ready) in [(Err(refused), false), (Ok(Transcript::NoMatch), true)] {
+        let watched = WatchedStt::new(Scripted::new(&ready(), [answer]));
+        for _ in 0..3 {
+            let _outcome = watched.transcribe(trial_utterance()).await;
+        }
+        assert_eq!(watched.check().await == ready(), is_ready);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_served_overrules_a_check_that_fails_for_a_while() {
+    let unreachable = Health::Unavailable("no list of models".to_owned());
+    let watched = WatchedStt::new(Scripted::new(&unreachable, [heard("yes")]));
+    assert_eq!(watched.check().await, unreachable);
+    assert_eq!(watched.transcribe(trial_utterance()).await, heard("yes"));
+    assert!(matches!(watched.check().await, Health::Ready(_)));
+    sleep(Duration::from_millis(FRESH_MS + 1)).await;
+    assert_eq!(watched.check().await, unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_transcript_loses_what_is_no_word() {
+    let watched =
+        WatchedStt::new(Scripted::new(&ready(), ["[laughs] yes", "[BLANK_AUDIO]"].map(heard)));
+    assert_eq!(watched.transcribe(trial_utterance()).await, heard("yes"));
+    assert_eq!(watched.transcribe(trial_utterance()).await, Ok(Transcript::NoMatch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_a_failure_of_any_synthesiser() {
+    let silence = SpeechAudio::new(vec![0; 16_000]);
+    let watched = WatchedTts::new(Scripted::new(&ready(), [Ok(silence)]));
+    for _ in 0..2 {
+        assert_eq!(watched.synthesize(sentence()).await, Err(silent()));
+    }
+    assert!(matches!(watched.check().await, Health::Unavailable(_)));
+}

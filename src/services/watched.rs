@@ -1,0 +1,238 @@
+//! Recognisers and synthesisers as calls ask them: what becomes of each request is kept, and
+//! says more than any check whether the next caller would be served.
+//!
+//! All of them pass through here, whatever they are. So does every transcript, which loses
+//! what is no word, and every sentence, which fails when it is nothing but silence.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::growing_speech::{is_audible, silent};
+use super::{
+    Health, ServiceFuture, Speech, SpeechToText, SttRequest, TextToSpeech, TtsRequest, words,
+};
+use crate::resilience::Standing;
+use crate::types::{CallId, INNER_RATE, Now, SpeechAudio, SttFailure, Transcript, TtsFailure};
+
+/// A request that was carried out so lately is better than any check.
+const FRESH_MS: u64 = 15_000;
+/// Longest time for a request of the engine's own.
+const TRIAL_MS_MAX: u32 = 10_000;
+/// What is spoken when it has to be found out whether anything is.
+const TRIAL_WORDS: &str = "Hello.";
+/// No call is drawn this id.
+const NO_CALL: CallId = CallId::from_bits(0);
+/// How long the sound is that is to be recognised then.
+const TRIAL_SPEECH_MS: u32 = 500;
+
+/// What became of the requests to one provider.
+struct Record {
+    kept: Mutex<Kept>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct Kept {
+    standing: Standing,
+    /// The latest failure; holds no caller data.
+    failure: String,
+}
+
+impl Record {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), started: Instant::now() })
+    }
+
+    fn note<E: ToString>(&self, outcome: Result<(), &E>) {
+        let now = self.now();
+        let mut kept = self.kept.lock();
+        match outcome {
+            Ok(()) => kept.standing.worked(now),
+            Err(failure) => {
+                kept.standing.failed(now);
+                kept.failure = failure.to_string();
+            }
+        }
+    }
+
+    /// What real requests say; where they all fail, no check says better.
+    async fn overrule(&self, check: impl Future<Output = Health>) -> Health {
+        if let Some(failing) = self.failing() {
+            return failing;
+        }
+        let checked = check.await;
+        match (self.failing(), checked) {
+            (Some(failing), _) => failing,
+            (None, Health::Unavailable(_)) if self.worked_lately() => {
+                Health::Ready("answers calls, although a check of it fails".to_owned())
+            }
+            (None, checked) => checked,
+        }
+    }
+
+    fn failing(&self) -> Option<Health> {
+        let kept = self.kept.lock();
+        let failures = kept.standing.failing()?;
+        Some(Health::Unavailable(format!(
+            "the last {failures} requests failed ({}); it is ready as soon as one does not, and \
+             is asked for that from time to time",
+            kept.failure
+        )))
+    }
+
+    fn worked_lately(&self) -> bool {
+        let now = self.now();
+        self.kept.lock().standing.worked_within(now, FRESH_MS)
+    }
+
+    fn take_trial(&self) -> bool {
+        let now = self.now();
+        self.kept.lock().standing.take_trial(now)
+    }
+
+    fn now(&self) -> Now {
+        Now(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A recogniser that is watched.
+pub(super) struct WatchedStt {
+    recogniser: Arc<dyn SpeechToText>,
+    record: Arc<Record>,
+}
+
+impl WatchedStt {
+    pub(super) fn new(recogniser: Arc<dyn SpeechToText>) -> Self {
+        Self { recogniser, record: Record::new() }
+    }
+}
+
+impl SpeechToText for WatchedStt {
+    fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
+        Box::pin(async move {
+            let speech = request.speech.clone();
+            let outcome = self.recogniser.transcribe(request).await;
+            // Nobody was there any more to be served.
+            if outcome.is_ok() || !speech.is_cut_off() {
+                self.record.note(outcome.as_ref().map(drop));
+            }
+            outcome.map(words::only)
+        })
+    }
+
+    fn follows_speech(&self) -> bool {
+        self.recogniser.follows_speech()
+    }
+
+    fn forget(&self, call_id: &CallId) {
+        self.recogniser.forget(call_id);
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        if self.record.take_trial() {
+            let (recogniser, record) = (Arc::clone(&self.recogniser), Arc::clone(&self.record));
+            tokio::spawn(async move {
+                let outcome = recogniser.transcribe(trial_utterance()).await;
+                recogniser.forget(&NO_CALL);
+                record.note(outcome.as_ref().map(drop));
+            });
+        }
+        Box::pin(self.record.overrule(self.recogniser.check()))
+    }
+}
+
+/// Half a second of a quiet tone: it is no word, but it is recognised as that.
+fn trial_utterance() -> SttRequest {
+    let wave = |at: usize| if (at / 40).is_multiple_of(2) { 500 } else { -500 };
+    let samples: Vec<i16> = (0..INNER_RATE.samples_in_ms(TRIAL_SPEECH_MS)).map(wave).collect();
+    SttRequest {
+        call_id: NO_CALL,
+        speech: SpeechAudio::new(samples).into(),
+        language: "en-US".to_owned(),
+        answer_ms_max: TRIAL_MS_MAX,
+        trace: None,
+    }
+}
+
+/// A synthesiser that is watched.
+pub(super) struct WatchedTts {
+    synthesiser: Arc<dyn TextToSpeech>,
+    record: Arc<Record>,
+    /// Voice and language of the latest sentence: others may work where they do not.
+    asked_for: Mutex<(String, String)>,
+}
+
+impl WatchedTts {
+    pub(super) fn new(synthesiser: Arc<dyn TextToSpeech>) -> Self {
+        let asked_for = Mutex::new((String::new(), "en-US".to_owned()));
+        Self { synthesiser, record: Record::new(), asked_for }
+    }
+
+    fn trial_sentence(&self) -> TtsRequest {
+        let (voice, language) = self.asked_for.lock().clone();
+        let text = TRIAL_WORDS.into();
+        TtsRequest { text, voice, language, answer_ms_max: TRIAL_MS_MAX, trace: None }
+    }
+}
+
+/// Has a sentence spoken, keeps what became of it to its end, and takes no silence for speech.
+async fn spoken(
+    synthesiser: &dyn TextToSpeech,
+    record: &Arc<Record>,
+    request: TtsRequest,
+) -> Result<Speech, TtsFailure> {
+    let speech = match synthesiser.speak(request).await {
+        Ok(Speech::Whole(audio)) if !is_audible(audio.samples()) => Err(silent()),
+        outcome => outcome,
+    };
+    match speech {
+        Ok(speech) => {
+            let record = Arc::clone(record);
+            Ok(speech.when_ended(move |ended| record.note(ended)))
+        }
+        Err(failure) => {
+            record.note(Err(&failure));
+            Err(failure)
+        }
+    }
+}
+
+impl TextToSpeech for WatchedTts {
+    fn synthesize(
+        &self,
+        request: TtsRequest,
+    ) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(async move { self.speak(request).await?.whole().await })
+    }
+
+    fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
+        Box::pin(async move {
+            *self.asked_for.lock() = (request.voice.clone(), request.language.clone());
+            spoken(&*self.synthesiser, &self.record, request).await
+        })
+    }
+
+    fn speaks_words(&self) -> bool {
+        self.synthesiser.speaks_words()
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        if self.record.take_trial() {
+            let (synthesiser, record) = (Arc::clone(&self.synthesiser), Arc::clone(&self.record));
+            let sentence = self.trial_sentence();
+            tokio::spawn(async move {
+                if let Ok(speech) = spoken(&*synthesiser, &record, sentence).await {
+                    drop(speech.whole().await);
+                }
+            });
+        }
+        Box::pin(self.record.overrule(self.synthesiser.check()))
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/watched.rs"]
+mod tests;
