@@ -129,9 +129,9 @@ impl Tts {
         &self,
         request: TtsRequest,
     ) -> tokio::sync::oneshot::Receiver<Result<Speech, TtsFailure>> {
-        if let Some(audio) = self.prompts.get(&self.provider_name, &request) {
+        if let Some(prompt) = self.prompts.get(&self.provider_name, &request) {
             let (answer, receiver) = tokio::sync::oneshot::channel();
-            let _receiver_is_here = answer.send(Ok(audio.into()));
+            let _receiver_is_here = answer.send(prompt.map(Speech::from));
             return receiver;
         }
         let provider = Arc::clone(&self.provider);

@@ -246,11 +246,12 @@ async fn prepare(
     board.update(findings, telemetry);
     let rendering = services.spawn(async move {
         let (providers, prompts) = rendered;
-        prompts.render(&providers.tts).await
+        prompts.render(&providers.tts).await;
     });
     if timeout(RENDER_WITHIN, rendering).await.is_err() {
         tracing::warn!("the prompts are not rendered yet; calls begin without them");
     }
+    board.update_prompts(prompts, telemetry);
     services.spawn(watch(providers.clone(), Arc::clone(prompts), board.clone(), telemetry.clone()));
     Ok(())
 }

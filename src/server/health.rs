@@ -55,12 +55,20 @@ async fn check(
 
 /// The latest findings, for the readiness route.
 #[derive(Clone, Default)]
-pub struct HealthBoard(Arc<RwLock<Vec<Finding>>>);
+pub struct HealthBoard(Arc<RwLock<Findings>>);
+
+#[derive(Default)]
+struct Findings {
+    providers: Vec<Finding>,
+    /// Prompts that are not rendered, and what is to be said of them.
+    prompts_missing: usize,
+    prompts: Vec<String>,
+}
 
 impl HealthBoard {
     /// Takes over a round of checks and tells what changed.
     pub fn update(&self, findings: Vec<Finding>, telemetry: &Telemetry) {
-        let before = std::mem::replace(&mut *self.0.write(), findings.clone());
+        let before = std::mem::replace(&mut self.0.write().providers, findings.clone());
         let was = |finding: &Finding| {
             let same =
                 |old: &&Finding| old.service == finding.service && old.provider == finding.provider;
@@ -77,6 +85,20 @@ impl HealthBoard {
         }
     }
 
+    /// Takes over how the prompts stand and tells what changed.
+    pub fn update_prompts(&self, prompts: &PromptCache, telemetry: &Telemetry) {
+        let (missing, complaints) = (prompts.missing_count(), prompts.complaints());
+        let before = {
+            let mut findings = self.0.write();
+            findings.prompts.clone_from(&complaints);
+            std::mem::replace(&mut findings.prompts_missing, missing)
+        };
+        if missing != before {
+            let message = complaints.join("; ");
+            telemetry.engine_event(&EngineEvent::PromptsRendered { missing, message });
+        }
+    }
+
     /// Why calls would fail now, one line a provider. Empty: ready.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
@@ -84,7 +106,9 @@ impl HealthBoard {
         let line = |finding: &Finding| {
             format!("{} {}: {}", finding.service.as_str(), finding.provider, words(&finding.health))
         };
-        self.0.read().iter().filter(unwell).map(line).collect()
+        let findings = self.0.read();
+        let providers = findings.providers.iter().filter(unwell).map(line);
+        providers.chain(findings.prompts.iter().cloned()).collect()
     }
 }
 
@@ -98,8 +122,8 @@ pub async fn watch(
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         board.update(check_providers(&providers).await, &telemetry);
-        // The health of the synthesiser says what is wrong, if anything is.
-        let _unrendered = prompts.render(&providers.tts).await;
+        prompts.render(&providers.tts).await;
+        board.update_prompts(&prompts, &telemetry);
     }
 }
 

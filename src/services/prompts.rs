@@ -1,28 +1,54 @@
 //! What the engine itself says, rendered before the first call.
 //!
-//! A prompt that is here needs no provider when it is said. The fallback is always
-//! here: when no synthesiser could render it, three tones stand in for its words.
+//! A prompt that is here needs no provider when it is said. One that could not be rendered
+//! is rendered again and again until it can. The fallback is always here: where its own
+//! synthesiser could not speak it, another one at hand does, and where none can, three
+//! tones stand in for its words.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::time::{Duration, Instant};
 
 use super::{TextToSpeech, TtsRequest};
+use crate::resilience::Backoff;
 use crate::types::{INNER_RATE, Prompt, Route, SpeechAudio, TtsFailure};
 
 /// Longest time for rendering one sentence.
 const RENDER_MS_MAX: u32 = 20_000;
+/// Waits before a synthesiser that could not render is asked again.
+const BACKOFF: Backoff = Backoff::new(5_000, 30_000);
+
+/// Synthesisers by the name that routes use.
+type Synthesisers = BTreeMap<String, Arc<dyn TextToSpeech>>;
 
 /// The rendered prompts of all routes.
 #[derive(Default)]
 pub struct PromptCache {
-    rendered: RwLock<HashMap<Key, SpeechAudio>>,
-    wanted: Vec<Key>,
-    fallbacks: Vec<Key>,
+    kept: RwLock<Kept>,
+    wanted: BTreeSet<Key>,
+    fallbacks: BTreeSet<Key>,
+    /// Held by whoever renders: nothing is rendered twice.
+    rendering: tokio::sync::Mutex<()>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Default)]
+struct Kept {
+    rendered: HashMap<Key, SpeechAudio>,
+    /// Fallbacks as another synthesiser speaks them.
+    stand_ins: HashMap<Key, SpeechAudio>,
+    /// Why what is missing could not be rendered.
+    troubles: BTreeMap<Key, Trouble>,
+}
+
+struct Trouble {
+    tries: u32,
+    failure: TtsFailure,
+    again_at: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     provider: String,
     voice: String,
@@ -51,44 +77,137 @@ impl PromptCache {
         cache
     }
 
-    /// The audio of a sentence, if it belongs to a prompt and is rendered.
+    /// The audio of a sentence, if it belongs to a prompt and there is any. One that its
+    /// synthesiser could not render a moment ago fails at once: whoever says it because
+    /// something failed does not wait for a second failure.
     #[must_use]
-    pub fn get(&self, provider: &str, request: &TtsRequest) -> Option<SpeechAudio> {
+    pub fn get(
+        &self,
+        provider: &str,
+        request: &TtsRequest,
+    ) -> Option<Result<SpeechAudio, TtsFailure>> {
         let key = Key {
             provider: provider.to_owned(),
             voice: request.voice.clone(),
             language: request.language.clone(),
             text: request.text.expose().clone(),
         };
-        let rendered = self.rendered.read().get(&key).cloned();
-        rendered.or_else(|| self.fallbacks.contains(&key).then(attention_tones))
+        if !self.wanted.contains(&key) {
+            return None;
+        }
+        let kept = self.kept.read();
+        if let Some(audio) = kept.rendered.get(&key) {
+            return Some(Ok(audio.clone()));
+        }
+        if self.fallbacks.contains(&key) {
+            return Some(Ok(kept.stand_ins.get(&key).cloned().unwrap_or_else(attention_tones)));
+        }
+        kept.troubles.get(&key).map(|trouble| Err(trouble.failure.clone()))
     }
 
-    /// Renders what is missing. Returns the failures, one per synthesiser at most;
-    /// call it again later to try once more.
-    pub async fn render(
-        &self,
-        synthesisers: &BTreeMap<String, Arc<dyn TextToSpeech>>,
-    ) -> Vec<(String, TtsFailure)> {
-        let mut failures: Vec<(String, TtsFailure)> = Vec::new();
+    /// Renders what is missing and may be tried now. Call it again and again.
+    pub async fn render(&self, synthesisers: &Synthesisers) {
+        let Ok(_alone) = self.rendering.try_lock() else { return };
+        let mut down = BTreeMap::new();
         for key in self.missing() {
-            if failures.iter().any(|(provider, _)| *provider == key.provider) {
+            if self.rests(&key) {
                 continue;
             }
             let Some(synthesiser) = synthesisers.get(&key.provider) else { continue };
-            match synthesiser.synthesize(key.request()).await {
-                Ok(audio) => {
-                    self.rendered.write().insert(key, audio);
+            let outcome = match down.get(&key.provider) {
+                Some(failure) => Err(TtsFailure::clone(failure)),
+                None => synthesiser.synthesize(key.request()).await,
+            };
+            match outcome {
+                Ok(audio) => self.keep(key, audio),
+                Err(failure) => {
+                    // Whoever answers may refuse one voice or one text only.
+                    if !matches!(failure, TtsFailure::Failed { .. }) {
+                        down.insert(key.provider.clone(), failure.clone());
+                    }
+                    self.note_trouble(key, failure);
                 }
-                Err(failure) => failures.push((key.provider, failure)),
             }
         }
-        failures
+        self.find_stand_ins(synthesisers).await;
+    }
+
+    /// How many sentences of prompts are not rendered.
+    #[must_use]
+    pub fn missing_count(&self) -> usize {
+        self.missing().len()
+    }
+
+    /// What is missing and why, a line for each synthesiser. Empty: nothing.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let kept = self.kept.read();
+        let mut missing: BTreeMap<&str, (usize, Option<&Trouble>)> = BTreeMap::new();
+        for key in self.wanted.iter().filter(|key| !kept.rendered.contains_key(key)) {
+            let (count, trouble) = missing.entry(&key.provider).or_default();
+            *count += 1;
+            *trouble = trouble.or_else(|| kept.troubles.get(key));
+        }
+        let line = |(provider, (count, trouble)): (&str, (usize, Option<&Trouble>))| {
+            let why = match trouble {
+                Some(trouble) => format!("{}; it is asked again and again", trouble.failure),
+                None => "it is being asked".to_owned(),
+            };
+            format!("prompts: {count} sentences are not rendered by tts {provider}: {why}")
+        };
+        missing.into_iter().map(line).collect()
     }
 
     fn missing(&self) -> Vec<Key> {
-        let rendered = self.rendered.read();
-        self.wanted.iter().filter(|key| !rendered.contains_key(key)).cloned().collect()
+        let kept = self.kept.read();
+        self.wanted.iter().filter(|key| !kept.rendered.contains_key(key)).cloned().collect()
+    }
+
+    /// Whether it is too early to try again.
+    fn rests(&self, key: &Key) -> bool {
+        let kept = self.kept.read();
+        kept.troubles.get(key).is_some_and(|trouble| Instant::now() < trouble.again_at)
+    }
+
+    fn keep(&self, key: Key, audio: SpeechAudio) {
+        let mut kept = self.kept.write();
+        kept.troubles.remove(&key);
+        kept.stand_ins.remove(&key);
+        kept.rendered.insert(key, audio);
+    }
+
+    fn note_trouble(&self, key: Key, failure: TtsFailure) {
+        let mut kept = self.kept.write();
+        let tries = kept.troubles.get(&key).map_or(0, |trouble| trouble.tries) + 1;
+        let wait_ms = BACKOFF.wait_ms(tries, None, 1.0);
+        let again_at = Instant::now() + Duration::from_millis(wait_ms.into());
+        kept.troubles.insert(key, Trouble { tries, failure, again_at });
+    }
+
+    /// Whether a synthesiser could not render something of its own.
+    fn is_in_trouble(&self, provider: &str) -> bool {
+        self.kept.read().troubles.keys().any(|key| key.provider == provider)
+    }
+
+    /// Has fallbacks that are missing spoken by another synthesiser, in its own voice.
+    async fn find_stand_ins(&self, synthesisers: &Synthesisers) {
+        for key in self.missing() {
+            let has_one = self.kept.read().stand_ins.contains_key(&key);
+            if has_one || !self.fallbacks.contains(&key) {
+                continue;
+            }
+            for (name, synthesiser) in synthesisers {
+                if *name == key.provider || self.is_in_trouble(name) || !synthesiser.speaks_words()
+                {
+                    continue;
+                }
+                let request = TtsRequest { voice: String::new(), ..key.request() };
+                if let Ok(audio) = synthesiser.synthesize(request).await {
+                    self.kept.write().stand_ins.insert(key, audio);
+                    break;
+                }
+            }
+        }
     }
 }
 
@@ -130,3 +249,7 @@ fn attention_tones() -> SpeechAudio {
         .collect();
     SpeechAudio::new(samples)
 }
+
+#[cfg(test)]
+#[path = "tests/prompts.rs"]
+mod tests;

@@ -41,6 +41,7 @@ fn level(kind: &CallEventKind) -> Level {
         | K::Interruption { .. } => Level::INFO,
         K::MediaLost { .. }
         | K::TurnAbandoned { .. }
+        | K::TurnUnheard {}
         | K::SttFailed { .. }
         | K::TtsFailed { .. }
         | K::FallbackPlayed {}
@@ -218,6 +219,7 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &Metrics) {
             metrics.count(Metric::UtterancesIgnored, &[reason.as_str()], 1);
         }
         K::TurnAbandoned { .. } => metrics.count(Metric::TurnsAbandoned, &[], 1),
+        K::TurnUnheard {} => metrics.count(Metric::TurnsUnheard, &[], 1),
         K::TurnAnswered { timings, .. } => {
             metrics.count(Metric::TurnsAnswered, &[], 1);
             metrics.observe_ms(Metric::EndOfSpeechLatency, &[], timings.end_of_speech_ms);

@@ -51,6 +51,13 @@ pub enum EngineEvent {
         /// What was found and what to do; holds no credential and no caller data.
         message: String,
     },
+    /// Another number of the engine's own sentences is rendered than before.
+    PromptsRendered {
+        /// How many are not.
+        missing: usize,
+        /// By whom and why; holds no credential.
+        message: String,
+    },
     /// The dialog platform asked the engine to slow down; all requests wait.
     DialogThrottled {
         /// How long.
@@ -144,6 +151,7 @@ impl EngineEvent {
             Self::ThreadOpened { .. } => "thread_opened",
             Self::CallRefused { .. } => "call_refused",
             Self::ProviderHealthChanged { .. } => "provider_health_changed",
+            Self::PromptsRendered { .. } => "prompts_rendered",
             Self::DialogThrottled { .. } => "dialog_throttled",
             Self::BreakerOpened { .. } => "breaker_opened",
             Self::BreakerClosed { .. } => "breaker_closed",
@@ -175,6 +183,10 @@ impl EngineEvent {
             | Self::BreakerOpened { .. }
             | Self::WorkerRestarted { .. }
             | Self::ActorRestarted { .. } => Level::WARN,
+            Self::PromptsRendered { missing, .. } => match missing {
+                0 => Level::INFO,
+                _ => Level::WARN,
+            },
             Self::ProviderHealthChanged { health, .. } => match health {
                 ProviderHealth::Ready => Level::INFO,
                 ProviderHealth::Unavailable => Level::WARN,
@@ -204,6 +216,9 @@ impl EngineEvent {
                 .text("provider", provider)
                 .text("health", health.as_str())
                 .text("message", message),
+            Self::PromptsRendered { missing, message } => {
+                none.number("missing", *missing as u64).text("message", message)
+            }
             Self::DialogThrottled { wait_ms } => none.number("wait_ms", *wait_ms),
             Self::BreakerOpened { service, provider, failures, open_ms, message } => none
                 .text("service", service.as_str())
@@ -249,6 +264,9 @@ impl EngineEvent {
                     provider,
                     matches!(health, ProviderHealth::Ready),
                 );
+            }
+            Self::PromptsRendered { missing, .. } => {
+                metrics.set(Metric::PromptsMissing, &[], *missing as f64);
             }
             Self::DialogThrottled { .. } => metrics.count(Metric::DialogThrottles, &[], 1),
             Self::WorkerRestarted { service, .. } => {

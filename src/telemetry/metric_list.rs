@@ -88,6 +88,12 @@ pub(super) const SPECS: &[Spec] = &[
         &[],
     ),
     counter(
+        Metric::TurnsUnheard,
+        "antiphon_turns_unheard_total",
+        "Turns of whose answer nothing was heard because it could not be spoken",
+        &[],
+    ),
+    counter(
         Metric::Interruptions,
         "antiphon_interruptions_total",
         "Times a caller interrupted the bot",
@@ -313,6 +319,11 @@ pub(super) const SPECS: &[Spec] = &[
             "1 while the provider works, 0 while calls to it would fail",
         )
     },
+    gauge(
+        Metric::PromptsMissing,
+        "antiphon_prompts_missing",
+        "Sentences of the engine's own that no synthesiser has rendered yet",
+    ),
     Spec {
         labels: &[SERVICE, PROVIDER],
         ..gauge(

@@ -181,6 +181,8 @@ pub enum CallEventKind {
     TtsFailed { sentence: SentenceId, failure: TtsFailure, tts_ms: u64 },
     /// The first audio of a turn's answer went out: the turn is answered.
     TurnAnswered { intent: Option<String>, confidence: Option<f32>, timings: TurnTimings },
+    /// Nothing of a turn's answer, or of what was to be said instead, could be spoken.
+    TurnUnheard {},
     /// The bot finished speaking.
     BotTurnStopped { heard: CallerText },
     /// The caller interrupted the bot.
@@ -228,6 +230,7 @@ impl CallEventKind {
             Self::SentenceSynthesized { .. } => "sentence_synthesized",
             Self::TtsFailed { .. } => "tts_failed",
             Self::TurnAnswered { .. } => "turn_answered",
+            Self::TurnUnheard {} => "turn_unheard",
             Self::BotTurnStopped { .. } => "bot_turn_stopped",
             Self::Interruption { .. } => "interruption",
             Self::FallbackPlayed {} => "fallback_played",

@@ -5,6 +5,7 @@ mod calls;
 mod intake;
 mod requests;
 mod rounds;
+mod silence;
 pub(crate) mod stage;
 mod streaming;
 mod supervision;

@@ -51,6 +51,9 @@ pub struct Script {
     pub sentence_ms: u32,
     /// How sentences come when they grow.
     pub streaming: Option<Streaming>,
+    /// What is wrong with the recogniser and with the synthesiser.
+    pub stt_trouble: Option<Trouble>,
+    pub tts_trouble: Option<Trouble>,
     /// What the platform says to each text.
     pub reply: fn(&str) -> Result<&'static str, DialogFailure>,
 }
@@ -65,11 +68,33 @@ impl Default for Script {
             tts_ms: 20,
             sentence_ms: 400,
             streaming: None,
+            stt_trouble: None,
+            tts_trouble: None,
             reply: |text| match text {
                 "one" => Ok("First answer. It goes on."),
                 "two" => Ok("Second answer."),
                 _ => Ok("Third answer."),
             },
+        }
+    }
+}
+
+/// What a service does instead of its work, each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It fails at once.
+    Fails,
+    /// It never answers.
+    Hangs,
+}
+
+impl Trouble {
+    /// Fails, or never comes to an end, where there is trouble.
+    async fn meet<E>(trouble: Option<Self>, failure: impl FnOnce(String) -> E) -> Result<(), E> {
+        match trouble {
+            None => Ok(()),
+            Some(Self::Fails) => Err(failure("the answer has status 404".to_owned())),
+            Some(Self::Hangs) => std::future::pending().await,
         }
     }
 }
@@ -150,6 +175,8 @@ impl SpeechToText for Services {
             let _open = open;
             self.follow(&request.speech).await;
             tokio::time::sleep(Duration::from_millis(self.script.stt_ms)).await;
+            Trouble::meet(self.script.stt_trouble, |message| SttFailure::Failed { message })
+                .await?;
             Ok(self.script.words.get(nth).map_or(Transcript::NoMatch, |text| Transcript::Final {
                 text: (*text).into(),
                 confidence: Some(0.9),
@@ -221,6 +248,8 @@ impl TextToSpeech for Services {
             let _open = open;
             let tts_ms = if never { 3_600_000 } else { self.script.tts_ms };
             tokio::time::sleep(Duration::from_millis(tts_ms)).await;
+            Trouble::meet(self.script.tts_trouble, |message| TtsFailure::Failed { message })
+                .await?;
             let samples = INNER_RATE.samples_in_ms(self.script.sentence_ms);
             Ok(SpeechAudio::new(vec![1_000; samples]))
         })

@@ -112,14 +112,14 @@ fn a_sentence_that_breaks_off_is_told_when_it_was_heard_and_the_next_one_follows
 }
 
 #[test]
-fn a_carrier_of_whole_sentences_gets_nothing_of_one_that_breaks_off() {
+fn a_carrier_of_whole_sentences_gets_the_fallback_for_one_that_breaks_off() {
     act(|| async {
         let streaming = Streaming { breaks_at_ms: Some(1_000), ..Streaming::default() };
         let stage = Stage::new(script(streaming), Route::default());
         let caller = stage.call("a", Delivery::WholeSentences).await;
         caller.say().await;
         caller.pause(1_000).await;
-        assert_eq!(caller.sentences(), Vec::<String>::new());
+        assert_eq!(caller.sentences(), ["fallback", "fallback"]);
         assert_eq!(caller.count("turn_answered"), 0);
         let failed = caller.count("tts_failed");
         assert!(failed >= 2, "the answer and what was to be said instead: {failed}");

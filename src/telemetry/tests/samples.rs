@@ -106,6 +106,7 @@ fn turn_events() -> Vec<CallEventKind> {
         K::BotTurnStopped { heard: spoken() },
         K::Interruption { epoch: Epoch(2), heard: spoken(), unheard_ms: 700 },
         K::FallbackPlayed {},
+        K::TurnUnheard {},
     ]
 }
 
@@ -237,6 +238,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
             message: text(),
         });
         events.push(E::BreakerClosed { service, provider: "worker".to_owned(), away_ms: 5_040 });
+        events.push(E::PromptsRendered { missing: 6, message: text() });
         events.push(E::WorkerRestarted { service, provider: "worker".to_owned(), message: text() });
         for health in [ProviderHealth::Ready, ProviderHealth::Unavailable, ProviderHealth::Refused]
         {

@@ -98,11 +98,39 @@ impl Conversation {
         }
         if let Some(turn) = sentence.turn.filter(|_| unanswered) {
             self.close_turn(turn);
+            self.tell_unheard(turn);
             self.apologise(Purpose::TurnFailed, turn);
-        } else if sentence.purpose != Purpose::Reply && self.counts_as_last_failure() {
-            self.give_up(EndCause::TurnsFailed);
+        } else if sentence.purpose != Purpose::Reply && !self.was_begun(&sentence) {
+            self.replace_prompt(&sentence);
         }
         self.stop_turn_if_silent();
+    }
+
+    /// Something of what the engine had to say in its place was heard.
+    fn was_begun(&self, sentence: &Sentence) -> bool {
+        self.begun_last == Some((sentence.turn, sentence.purpose))
+    }
+
+    /// Says the fallback, which is always there, instead of a prompt of which nothing could
+    /// be spoken: a caller never hears nothing at all.
+    fn replace_prompt(&mut self, prompt: &Sentence) {
+        if let Some(turn) = prompt.turn {
+            self.tell_unheard(turn);
+        }
+        // Where a turn had failed already, that was counted.
+        if prompt.purpose != Purpose::TurnFailed && self.counts_as_last_failure() {
+            self.give_up(EndCause::TurnsFailed);
+        } else if !self.gives_up() && !self.media_lost {
+            self.say_prompt(&self.route.prompts.fallback.clone(), prompt.turn, Purpose::Fallback);
+        }
+    }
+
+    /// Tells of a turn once that nothing of it was heard.
+    fn tell_unheard(&mut self, turn: TurnId) {
+        if self.unheard_last != Some(turn) {
+            self.unheard_last = Some(turn);
+            self.tell(Some(turn), CallEventKind::TurnUnheard {});
+        }
     }
 
     /// What was heard of it stays said; for the rest it is one that failed.
@@ -119,6 +147,7 @@ impl Conversation {
     pub(super) fn handle_started(&mut self, now: Now, id: SentenceId) {
         let Some(sentence) = self.speech.start(id) else { return };
         let (turn, purpose) = (sentence.turn, sentence.purpose);
+        self.begun_last = Some((turn, purpose));
         match purpose {
             Purpose::Reply => self.tell_answered(now, turn),
             Purpose::Fallback => self.tell(turn, CallEventKind::FallbackPlayed {}),

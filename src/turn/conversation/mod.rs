@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::speech::{BotSpeech, CutShort, Sentence};
+use super::speech::{BotSpeech, CutShort, Purpose, Sentence};
 use crate::types::{
     CallEventKind, CallerText, ConversationState, DialogFailure, DialogReply, EndCause, Epoch, Now,
     Route, SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, TurnTimings,
@@ -130,6 +130,12 @@ pub struct Conversation {
     turn_last: TurnId,
     sentence_last: SentenceId,
     failures_in_a_row: u32,
+    /// What the latest sentence was for that was heard.
+    #[serde(default)]
+    begun_last: Option<(Option<TurnId>, Purpose)>,
+    /// The latest turn of which it was told that nothing was heard.
+    #[serde(default)]
+    unheard_last: Option<TurnId>,
     /// What the latest answered turn took.
     #[serde(default)]
     answered_last: Option<TurnTimings>,
@@ -163,6 +169,8 @@ impl Conversation {
             turn_last: TurnId::default(),
             sentence_last: SentenceId::default(),
             failures_in_a_row: 0,
+            begun_last: None,
+            unheard_last: None,
             answered_last: None,
             ending: None,
             ended: false,

@@ -344,21 +344,75 @@ fn a_reply_without_any_voice_counts_as_a_failed_turn() {
     assert!(story.then(failed(2))[0].contains("Sorry"));
 }
 
+fn unspoken(sentence: u32) -> TurnInput {
+    let (sentence, failure) = (SentenceId(sentence), TtsFailure::Timeout);
+    TurnInput::SentenceFailed { sentence, tts_ms: 5, failure }
+}
+
+#[test]
+fn a_turn_of_which_nothing_could_be_spoken_is_told_once_and_the_fallback_is_heard() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One."));
+    assert_eq!(story.events(unspoken(1)), ["tts_failed", "turn_unheard"]);
+    assert_eq!(story.then(unspoken(2)), NOTHING, "the other sentence of the apology may come");
+    let done = story.feed(unspoken(3));
+    assert!(done.iter().filter_map(told).any(|it| it.contains("connection interruption")));
+    assert!(!done.iter().any(|output| {
+        matches!(output, TurnOutput::Tell { kind: CallEventKind::TurnUnheard {}, .. })
+    }));
+    assert_eq!(story.events(started(4)), ["fallback_played"]);
+}
+
+#[test]
+fn an_apology_of_which_a_part_was_heard_is_not_replaced() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    let fail =
+        TurnInput::Transcribed { utterance: UtteranceId(1), result: Err(SttFailure::Timeout) };
+    story.then(fail);
+    story.then(started(1));
+    story.then(finished(1));
+    assert_eq!(story.events(unspoken(2)), ["tts_failed", "bot_turn_stopped"]);
+}
+
+#[test]
+fn a_greeting_and_a_no_match_that_cannot_be_spoken_are_replaced_too() {
+    let greeting = Prompt { text: "Welcome.".to_owned(), interruptible: None };
+    let mut story = Story::with(|route| route.prompts.greeting = Some(greeting));
+    story.then(TurnInput::CallBegan);
+    assert!(story.then(unspoken(1))[0].contains("connection interruption"));
+    for sentence in [2, 3] {
+        story.then(started(sentence));
+        story.then(finished(sentence));
+    }
+    story.then(utterance(1));
+    let no_match =
+        TurnInput::Transcribed { utterance: UtteranceId(1), result: Ok(Transcript::NoMatch) };
+    assert_eq!(story.then(no_match).len(), 2);
+    story.then(unspoken(4));
+    let done = story.feed(unspoken(5));
+    let names = done.iter().filter_map(|output| match output {
+        TurnOutput::Tell { kind, .. } => Some(kind.name()),
+        _ => None,
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["tts_failed", "turn_unheard"]);
+    assert!(done.iter().filter_map(told).any(|it| it.contains("connection interruption")));
+}
+
 #[test]
 fn a_synthesiser_that_is_down_ends_the_call_instead_of_apologising_for_ever() {
-    let mut story = Story::begin();
-    let failed = |sentence| TurnInput::SentenceFailed {
-        sentence: SentenceId(sentence),
-        tts_ms: 5,
-        failure: TtsFailure::Timeout,
-    };
+    let mut story = Story::with(|route| route.turns.failures_max = 2);
     story.turn(1, "breakfast", says("One."));
-    // The reply, then both sentences of the apology.
-    (1..=3).for_each(|sentence| drop(story.then(failed(sentence))));
+    // The reply, then both sentences of the apology; the fallback is heard instead.
+    (1..=3).for_each(|sentence| drop(story.then(unspoken(sentence))));
+    for sentence in [4, 5] {
+        story.then(started(sentence));
+        story.then(finished(sentence));
+    }
     story.turn(2, "breakfast", says("Two."));
-    assert!(story.then(failed(4))[0].contains("connection interruption"));
-    assert_eq!(story.then(failed(5)), NOTHING);
-    assert_eq!(story.then(failed(6)), ["end turns_failed"]);
+    assert!(story.then(unspoken(6))[0].contains("connection interruption"));
+    assert_eq!(story.then(unspoken(7)), NOTHING);
+    assert_eq!(story.then(unspoken(8)), ["end turns_failed"]);
 }
 
 #[test]
