@@ -134,18 +134,32 @@ async fn stopped_after_two_refusals(engine: &Engine, mut command: Command) -> Op
 }
 
 #[tokio::test]
+async fn a_run_without_a_call_blames_whoever_took_none_and_not_the_generator() {
+    let engine = coded().start().await;
+    // It is no WebSocket that is served there.
+    let url = format!("{}/live", stream(&engine).trim_end_matches("/v1/stream"));
+    let typed = ["load", "--url", &url, "--rate", "20", "--for", "1s", "--out", "report"];
+    let ended = engine.setup.run(&typed).await;
+    assert_eq!(ended.code(), 4, "{ended:?}");
+    assert!(ended.printed.contains("NO CALL: ") && !ended.printed.contains("INVALID"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_refused_before_anything_is() {
     let setup = Setup::bare();
     std::fs::write(setup.folder().join("wrong.toml"), "[[stages]]\ncals = 1\n").expect("a file");
     let grows = "[objectives]\nmax_memory_growth_mb = 1.0\n";
     std::fs::write(setup.folder().join("grows.toml"), grows).expect("a file");
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listens = format!("ws://{}", somebody.local_addr().expect("it is bound"));
     for (typed, code, told) in [
         (&["--calls", "1"][..], 2, "--url"),
         (&["--url", "ftp://a"], 2, "no address for calls"),
         (&["--script", "wrong.toml"], 2, "cals"),
         (&["--url", "ws://a", "--calls", "1", "--rate", "1"], 2, "--rate"),
-        (&["--url", "ws://a", "--watch", "nowhere"], 2, "--watch"),
-        (&["--url", "ws://a", "--watch", "http://127.0.0.1:1/metrics"], 2, "--watch"),
+        (&["--url", &listens, "--watch", "nowhere"], 2, "--watch"),
+        (&["--url", &listens, "--watch", "http://127.0.0.1:1/metrics"], 2, "--watch"),
+        (&["--url", "ws://127.0.0.1:1"], 4, "nobody answers at ws://127.0.0.1:1"),
         (&["--url", "ws://a", "--max-handle-growth", "5"], 2, "--watch"),
         (&["--script", "grows.toml", "--url", "ws://a"], 2, "--watch"),
         (&["--url", "ws://a", "--for", "9s", "--watch", "x", "--warm-up", "9s"], 2, "--warm-up"),

@@ -12,6 +12,8 @@ use support::{
     Ended, Message, Phone, Setup, brief, eventually, free_address, run_to_end, sandbox, sandbox_at,
     speech,
 };
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 // === Starting ===
 
@@ -79,6 +81,23 @@ async fn a_key_that_the_platform_refuses_ends_the_start_with_the_missing_permiss
 }
 
 #[tokio::test]
+async fn an_event_file_that_cannot_be_written_ends_the_start_as_check_says() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox);
+    setup.folder().write("notes.txt", "notes, and no events");
+    for path in ["nowhere/events.jsonl", "notes.txt"] {
+        let setup = setup.clone().key("EVENTS__PATH", path);
+        let (refused, checked) = (setup.fail().await, setup.run(&["check"]).await);
+        refused.assert_code(1);
+        checked.assert_code(1);
+        let told = checked.printed.lines().find(|line| line.starts_with("fail"));
+        let (_, told) = told.and_then(|line| line.split_once("events.path")).expect("a line");
+        assert!(refused.log.contains(told.trim()), "{told}: {refused:?}");
+        assert_eq!(refused.printed, "", "no port was served");
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named_and_nothing_is_half_started() {
     let sandbox = sandbox();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -119,6 +138,8 @@ async fn an_unreachable_platform_leaves_the_engine_unready_until_it_comes_up() {
 async fn neither_a_home_nor_a_writable_folder_nor_standard_streams_are_needed() {
     let sandbox = sandbox();
     let setup = Setup::with(&sandbox).key("LOG__FILTER", "debug");
+    let events = setup.event_file();
+    let setup = setup.key("EVENTS__PATH", &events.to_string_lossy());
     let mut command = setup.command(&["serve"]);
     // Nobody can write there, not even root.
     command.current_dir("/proc").stderr(closed_pipe());
@@ -127,8 +148,8 @@ async fn neither_a_home_nor_a_writable_folder_nor_standard_streams_are_needed() 
     let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
     phone.turn(&speech()).await;
     phone.hang_up().await;
-    assert!(engine.metric("antiphon_event_file_failures_total").await > 0.0);
     assert_eq!(engine.stop().await.status.code(), Some(0));
+    assert!(events.exists());
 }
 
 #[tokio::test]
@@ -271,6 +292,30 @@ async fn a_second_sigterm_ends_running_calls_at_once() {
     assert_eq!(ends(&setup.events()), ["drained"]);
 }
 
+#[tokio::test]
+async fn a_demo_that_stays_takes_other_ports_and_ends_in_order_when_it_is_told_to() {
+    let setup = Setup::bare();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let refused = setup.run(&["demo", "--stay", "--sandbox", &address]).await;
+    refused.assert_code(1);
+    assert!(refused.log.contains(&address), "{refused:?}");
+
+    let free = "127.0.0.1:0";
+    let ports = ["--http", free, "--simulator", free, "--sandbox", free];
+    let mut command = setup.command(&[&["demo", "--stay"][..], &ports].concat());
+    let mut demo = command.spawn().expect("the binary starts");
+    let mut printed = BufReader::new(demo.stdout.take().expect("it is piped")).lines();
+    // Its caller says something.
+    printed.next_line().await.expect("it can be read").expect("the demo speaks");
+    let id = demo.id().expect("it runs").to_string();
+    let told = Command::new("kill").args(["-s", "TERM", &id]).status().await;
+    assert!(told.expect("kill is there").success());
+    while printed.next_line().await.expect("it can be read").is_some() {}
+    let status = demo.wait().await.expect("it ends");
+    assert_eq!(status.code(), Some(0), "{}", setup.log());
+}
+
 /// The cause with which each call ended; every call that started must have ended once,
 /// with no event of it missing.
 fn ends(events: &[Value]) -> Vec<String> {
@@ -376,19 +421,18 @@ async fn a_killed_engine_leaves_whole_lines_and_its_successor_mends_a_torn_one()
 #[tokio::test]
 async fn events_that_cannot_be_written_are_counted_and_calls_go_on() {
     let sandbox = sandbox();
-    for path in ["/dev/full", "nowhere/events.jsonl"] {
-        let engine = Setup::with(&sandbox).key("EVENTS__PATH", path).start().await;
-        let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
-        phone.turn(&speech()).await;
-        phone.hang_up().await;
-        engine.becomes_empty().await;
-        assert!(engine.metric("antiphon_event_file_failures_total").await > 0.0, "{path}");
-        assert_eq!(engine.metric("antiphon_events_written_total").await, 0.0, "{path}");
-        let ended = engine.stop().await;
-        ended.assert_code(0);
-        for told in ["event file", path, "events_dropped"] {
-            assert!(ended.log.contains(told), "{path}: {told}: {ended:?}");
-        }
+    // It can be opened, and the disk is full from then on.
+    let engine = Setup::with(&sandbox).key("EVENTS__PATH", "/dev/full").start().await;
+    let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
+    phone.turn(&speech()).await;
+    phone.hang_up().await;
+    engine.becomes_empty().await;
+    assert!(engine.metric("antiphon_event_file_failures_total").await > 0.0);
+    assert_eq!(engine.metric("antiphon_events_written_total").await, 0.0);
+    let ended = engine.stop().await;
+    ended.assert_code(0);
+    for told in ["event file", "/dev/full", "events_dropped"] {
+        assert!(ended.log.contains(told), "{told}: {ended:?}");
     }
 }
 
@@ -398,8 +442,8 @@ async fn somebody_elses_file_is_left_alone() {
     let setup = Setup::with(&sandbox);
     let notes = "Dear diary,\ntoday";
     setup.folder().write("voice_metrics.jsonl", notes);
-    let ended: Ended = setup.clone().start().await.stop().await;
-    ended.assert_code(0);
+    let ended: Ended = setup.fail().await;
+    ended.assert_code(1);
     assert!(ended.log.contains("does not hold events"), "{ended:?}");
     assert_eq!(std::fs::read_to_string(setup.event_file()).expect("the file"), notes);
 }

@@ -1,7 +1,6 @@
 //! `antiphon check`: whether the engine could work here, line by line, with what
 //! to do. It starts nothing and runs no dialog turn.
 
-use std::fs::{self, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use super::print;
 use crate::config::{Config, ServerSettings};
 use crate::server::{certificate_files, check_providers};
 use crate::services::{Health, Providers, process_environment};
+use crate::telemetry::{EventFileError, check_event_file};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -119,25 +119,23 @@ fn certificate(settings: &ServerSettings) -> Option<Finding> {
     })
 }
 
-/// Opens the event file for appending, as the engine does; leaves none behind.
+/// The engine does not start with an event file that fails here. One in use is like a port
+/// in use.
 fn event_file(path: &Path) -> Finding {
-    let existed = path.exists();
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    if opened.is_ok() && !existed {
-        // Left behind empty it would do no harm either.
-        let _harmless = fs::remove_file(path);
-    }
-    match opened {
-        Ok(_) => Finding::new(Level::Ok, "events.path", format!("{} is writable", path.display())),
-        Err(error) => {
-            Finding::new(Level::Fail, "events.path", format!("{}: {error}", path.display()))
-        }
-    }
+    let (level, text) = match check_event_file(path) {
+        Ok(()) => (Level::Ok, format!("{} is writable", path.display())),
+        Err(error @ EventFileError::InUse { .. }) => (Level::Warn, error.to_string()),
+        Err(error) => (Level::Fail, error.to_string()),
+    };
+    Finding::new(level, "events.path", text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::telemetry::{AppendFile, LockedFile};
 
     #[test]
     fn a_health_becomes_a_line_that_says_how_it_stands_and_what_to_do() {
@@ -171,5 +169,13 @@ mod tests {
         assert_eq!(event_file(&missing).level, Level::Ok);
         assert!(!missing.exists());
         assert_eq!(event_file(&missing.join("voice_metrics.jsonl")).level, Level::Fail);
+        fs::write(&missing, "notes").expect("a file");
+        assert_eq!(event_file(&missing).level, Level::Fail, "it is somebody's notes");
+        fs::write(&missing, "").expect("a file");
+        let engine = <LockedFile as AppendFile>::open(&missing).expect("an event file");
+        assert_eq!(event_file(&missing).level, Level::Warn, "an engine writes it");
+        drop(engine);
+        assert_eq!(event_file(&missing).level, Level::Ok);
+        fs::remove_file(&missing).expect("it is there");
     }
 }

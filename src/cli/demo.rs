@@ -13,29 +13,41 @@ use tokio::time::timeout;
 use super::error::CliError;
 use super::narrator::Narrator;
 use super::script::{SCRIPT, mismatches};
+use super::serve::Signals;
 use super::speech::{CallerVoice, FLITE_VOICES, for_sandbox, local_synthesiser};
 use super::table::table;
 use super::{print, serve};
 use crate::config::{Config, LogSettings};
 use crate::load::{CallObservation, CallOutcome, CallPlan, CallerSettings, place_call};
 use crate::sandbox::{self, DEFAULT_KEY, RunningSandbox, SandboxSettings};
-use crate::server::{Engine, RunningEngine};
+use crate::server::{Engine, RunningEngine, StartError};
 use crate::types::INNER_RATE;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   antiphon demo                  one scripted call; exit status 0 only if all went as expected
   antiphon demo --stay           the same on the standard ports, and it stays until Ctrl-C
+  antiphon demo --stay --http 127.0.0.1:9080 --simulator 127.0.0.1:9765 --sandbox 127.0.0.1:9090
   antiphon demo --voice awb      another caller
 
 It needs Debian's flite and pocketsphinx: `make deps` installs them. It uses settings of
-its own and reads no configuration file.";
+its own and reads no configuration file. Ctrl-C and SIGTERM end --stay in order, with exit status
+0: running calls end first, a second signal ends them at once.";
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     /// Use the standard ports and stay until Ctrl-C.
     #[arg(long)]
     stay: bool,
+    /// Where the engine serves HTTP; 127.0.0.1:8080 with --stay, else any free port.
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    http: Option<SocketAddr>,
+    /// Where it serves the simulator protocol; 127.0.0.1:8765 with --stay, else any free port.
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    simulator: Option<SocketAddr>,
+    /// Where the stand-ins listen; 127.0.0.1:8090 with --stay, else any free port.
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    sandbox: Option<SocketAddr>,
     /// The caller's flite voice.
     #[arg(long, default_value = "rms", value_parser = FLITE_VOICES)]
     voice: String,
@@ -51,18 +63,66 @@ const CALL_MS_MAX: u64 = 40_000;
 pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
     // The transcript is what this command prints; a full log would run through it.
     serve::start_log(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
-    let files = Files::prepare(&args.out)?;
-    let site = Site::start(args.stay, &files).await?;
-    let verdict = scripted_call(&site, &args.voice, &files).await;
-    if args.stay {
-        if let Err(error) = &verdict {
-            error.tell();
+    // Before anything starts: a signal that nobody listens for ends the process at once.
+    let mut signals = Signals::listen()?;
+    let (ports, files) = (Ports::new(args), Files::prepare(&args.out)?);
+    let site = tokio::select! {
+        site = Site::start(&ports, &files) => site?,
+        () = signals.told_to_stop(|| {}) => return stopped(args),
+    };
+    let verdict = tokio::select! {
+        verdict = scripted_call(&site, &args.voice, &files) => verdict,
+        () = signals.told_to_stop(|| site.engine.reopen_events()) => {
+            site.stop().await;
+            return stopped(args);
         }
-        print(&site.how_to_call());
-        serve::told_to_stop().await?;
+    };
+    if !args.stay {
+        site.stop().await;
+        return verdict;
     }
+    if let Err(error) = &verdict {
+        error.tell();
+    }
+    print(&site.how_to_call());
+    signals.told_to_stop(|| site.engine.reopen_events()).await;
+    signals.drain(&site.engine).await;
     site.stop().await;
-    verdict
+    Ok(())
+}
+
+/// It was told to stop before the scripted call was over.
+fn stopped(args: &DemoArgs) -> Result<(), CliError> {
+    if args.stay {
+        return Ok(());
+    }
+    Err(CliError::Unsuccessful("the demo was stopped before its call was over".to_owned()))
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| "use a loopback address and a port, such as 127.0.0.1:9080".to_owned())
+}
+
+/// Where everything listens.
+#[derive(Debug, PartialEq, Eq)]
+struct Ports {
+    http: SocketAddr,
+    simulator: SocketAddr,
+    sandbox: SocketAddr,
+}
+
+impl Ports {
+    fn new(args: &DemoArgs) -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let standard = |address| if args.stay { address } else { free };
+        let server = Config::default().server;
+        Self {
+            http: args.http.unwrap_or_else(|| standard(server.http)),
+            simulator: args.simulator.unwrap_or_else(|| standard(server.simulator)),
+            sandbox: args.sandbox.unwrap_or_else(|| standard(SandboxSettings::default().addr)),
+        }
+    }
 }
 
 /// The files of a demo.
@@ -104,26 +164,22 @@ struct Site {
 }
 
 impl Site {
-    async fn start(standard_ports: bool, files: &Files) -> Result<Self, CliError> {
+    async fn start(ports: &Ports, files: &Files) -> Result<Self, CliError> {
         let mut config = Config::default();
         let synthesiser = local_synthesiser(&config.tts).await?;
-        let settings = SandboxSettings {
+        let sandbox = sandbox::start(SandboxSettings {
+            addr: ports.sandbox,
             synthesiser: Some(for_sandbox(synthesiser)),
             ..SandboxSettings::default()
-        };
-        let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let addr = if standard_ports { settings.addr } else { free };
-        let sandbox = sandbox::start(SandboxSettings { addr, ..settings })?;
-        if !standard_ports {
-            config.server.http = free;
-            config.server.simulator = free;
-        }
+        })?;
+        config.server.http = ports.http;
+        config.server.simulator = ports.simulator;
         config.dialog.cognigy_dialogs.base_url = sandbox.dialogs_base_url();
         config.dialog.cognigy_dialogs.api_key_file.clone_from(&files.key);
         config.tts.generic_http.endpoint = format!("http://{}", sandbox.addr);
         config.tts.generic_http.api_key_file.clone_from(&files.key);
         config.events.path.clone_from(&files.metrics);
-        let engine = Engine::start(config).await?;
+        let engine = Engine::start(config).await.map_err(with_options)?;
         Ok(Self { sandbox, engine })
     }
 
@@ -145,6 +201,16 @@ The engine stays until Ctrl-C: http://{http} (simulator ws://{simulator}, stand-
 ",
             sandbox = self.sandbox.addr,
         )
+    }
+}
+
+/// A port that is taken is chosen by an option here.
+fn with_options(error: StartError) -> CliError {
+    match error {
+        StartError::Port { .. } => {
+            CliError::Unsuccessful(format!("{error} --http and --simulator choose other ports"))
+        }
+        error => error.into(),
     }
 }
 
@@ -207,4 +273,35 @@ async fn call_with_events(
         },
         |outcome| Ok(outcome?),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: DemoArgs,
+    }
+
+    fn ports(arguments: &[&str]) -> Result<[String; 3], clap::Error> {
+        let typed = Typed::try_parse_from([&["demo"], arguments].concat())?;
+        let Ports { http, simulator, sandbox } = Ports::new(&typed.args);
+        Ok([http, simulator, sandbox].map(|address| address.to_string()))
+    }
+
+    #[test]
+    fn ports_are_free_ones_the_standard_ones_or_those_that_were_typed() {
+        let free = "127.0.0.1:0".to_owned();
+        assert_eq!(ports(&[]).expect("ports"), [free.clone(), free.clone(), free]);
+        let standard = ["127.0.0.1:8080", "127.0.0.1:8765", "127.0.0.1:8090"];
+        assert_eq!(ports(&["--stay"]).expect("ports"), standard);
+        let typed = ["--stay", "--http", "127.0.0.1:1", "--sandbox", "[::1]:2"];
+        assert_eq!(ports(&typed).expect("ports"), ["127.0.0.1:1", "127.0.0.1:8765", "[::1]:2"]);
+        let refused = ports(&["--http", "0.0.0.0:80"]).expect_err("everybody could call");
+        assert!(refused.to_string().contains("loopback"), "{refused}");
+    }
 }

@@ -21,6 +21,8 @@ const BAD_CONFIGURATION: u8 = 64;
 const TYPED_WRONG: u8 = 2;
 /// A run that says nothing about the engine.
 const INVALID_RUN: u8 = 3;
+/// A run that says nothing at all: nobody took a call.
+const NO_CALL: u8 = 4;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +82,9 @@ pub(super) enum CliError {
     /// A run in which the generator was the bottleneck.
     #[error("the run is invalid: {0}")]
     Invalid(String),
+    /// A run in which no call came about.
+    #[error("no call came about: {0}")]
+    NoCall(String),
     /// It was done, and the result is not what was hoped for.
     #[error("{0}")]
     Unsuccessful(String),
@@ -110,6 +115,9 @@ impl CliError {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             Self::Typed(_) => ExitCode::from(TYPED_WRONG),
             Self::Invalid(_) => ExitCode::from(INVALID_RUN),
+            Self::NoCall(_) | Self::Load(LoadError::NobodyAnswers { .. }) => {
+                ExitCode::from(NO_CALL)
+            }
             _ => ExitCode::FAILURE,
         }
     }

@@ -34,7 +34,8 @@ the engine waits for before it takes an utterance for finished.
 Writes load.json and load.html into --out. Ctrl-C ends a run early and still reports it.
 
 Exit status: 0 everything is as wished, 1 an objective was missed or the run failed,
-2 typed wrong, 3 the run is invalid because the generator did not keep up with its plan.";
+2 typed wrong, 3 the run is invalid because the generator did not keep up with its plan,
+4 no call came about: nobody answered, or every call was refused.";
 
 /// How often the progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -197,6 +198,7 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     plan.must_verify |= objectives.max_flaws.or(objectives.max_cross_talk).is_some();
     let total_ms = plan.schedule.ms();
     check_growth(args, &objectives, total_ms)?;
+    load::knock(&plan.target).await?;
     let engine = watch_engine(args).await?;
     let running = load::start(plan)?;
     show(&running, total_ms).await?;
@@ -334,8 +336,11 @@ fn write_files(args: &LoadArgs, report: &Report) -> Result<(), CliError> {
     Ok(())
 }
 
-/// An invalid run is no result, so nothing can have been missed in it.
+/// Without a call, or with an invalid run, there is no result that could have missed anything.
 fn verdict(report: &Report) -> Result<(), CliError> {
+    if let Some(why) = &report.no_call {
+        return Err(CliError::NoCall(why.clone()));
+    }
     if !report.valid {
         return Err(CliError::Invalid(report.invalid_because.join("; ")));
     }
@@ -429,5 +434,7 @@ mod tests {
         let invalid = Report { valid: false, ..invalid };
         assert!(matches!(verdict(&invalid), Err(CliError::Invalid(_))));
         assert!(verdict(&Report { valid: true, ..Report::default() }).is_ok());
+        let nobody = Report { no_call: Some("nobody answers".to_owned()), ..Report::default() };
+        assert!(matches!(verdict(&nobody), Err(CliError::NoCall(_))));
     }
 }

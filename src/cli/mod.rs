@@ -2,7 +2,8 @@
 //! layers below. No command holds logic that another program would miss.
 //!
 //! Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 3 a load run measured
-//! the generator instead of the engine, 64 the configuration is wrong.
+//! the generator instead of the engine, 4 a load run found nobody who takes calls, 64 the
+//! configuration is wrong.
 
 mod call;
 mod check;
@@ -50,7 +51,8 @@ Examples:
   antiphon load --url ws://127.0.0.1:8080/v1/stream --calls 100 --for 30s    place a hundred
 
 Exit status: 0 it went well, 1 it did not, 2 it was typed wrong, 3 a load run measured the
-generator instead of the engine, 64 the configuration is wrong.";
+generator instead of the engine, 4 a load run found nobody who takes calls, 64 the
+configuration is wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

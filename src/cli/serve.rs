@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::error::CliError;
 use super::print;
 use crate::config::{Config, LogFormat, LogSettings};
-use crate::server::Engine;
+use crate::server::{Engine, RunningEngine};
 use crate::telemetry::log::{self, LogError};
 
 pub(super) const EXAMPLES: &str = "\
@@ -31,10 +31,7 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     let (http_at, simulator_at) = (engine.http, engine.simulator);
     print(&format!("http       {http}://{http_at}\nsimulator  {ws}://{simulator_at}\n"));
     signals.told_to_stop(|| engine.reopen_events()).await;
-    tokio::select! {
-        () = engine.drain() => {}
-        () = signals.told_to_stop(|| engine.reopen_events()) => {}
-    }
+    signals.drain(&engine).await;
     engine.stop().await;
     Ok(())
 }
@@ -76,23 +73,31 @@ impl StopSignals {
 }
 
 /// What an engine is told by signals. None is missed while this exists.
-struct Signals {
+pub(super) struct Signals {
     stop: StopSignals,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, CliError> {
+    pub(super) fn listen() -> Result<Self, CliError> {
         Ok(Self { stop: StopSignals::listen()?, hang_up: listen_for(SignalKind::hangup())? })
     }
 
     /// Waits for SIGTERM or Ctrl-C, and calls `reopen` at each SIGHUP meanwhile.
-    async fn told_to_stop(&mut self, reopen: impl Fn()) {
+    pub(super) async fn told_to_stop(&mut self, reopen: impl Fn()) {
         loop {
             tokio::select! {
                 () = self.stop.next() => return,
                 _ = self.hang_up.recv() => reopen(),
             }
+        }
+    }
+
+    /// Lets the calls of `engine` end first, unless it is told to stop once more.
+    pub(super) async fn drain(&mut self, engine: &RunningEngine) {
+        tokio::select! {
+            () = engine.drain() => {}
+            () = self.told_to_stop(|| engine.reopen_events()) => {}
         }
     }
 }

@@ -44,9 +44,20 @@ impl TurnLog {
         &self.rows
     }
 
-    /// Notes what `event` says about the caller's `turn`-th utterance. Gives back
-    /// the line of the transcript that it is worth.
-    pub(super) fn note(&mut self, turn: usize, event: &CallEvent) -> Option<TranscriptLine> {
+    /// Notes what `event` says about the caller's `turn`-th utterance, or about the
+    /// greeting. Gives back the line of the transcript that it is worth.
+    pub(super) fn note(
+        &mut self,
+        turn: Option<usize>,
+        event: &CallEvent,
+    ) -> Option<TranscriptLine> {
+        match turn {
+            Some(turn) => self.note_turn(turn, event),
+            None => note_greeting(event),
+        }
+    }
+
+    fn note_turn(&mut self, turn: usize, event: &CallEvent) -> Option<TranscriptLine> {
         let row = self.rows.get_mut(turn)?;
         match &event.kind {
             CallEventKind::Transcribed { text, .. } => {
@@ -84,6 +95,19 @@ impl TurnLog {
             }
             _ => None,
         }
+    }
+}
+
+/// A greeting is known once it was heard.
+fn note_greeting(event: &CallEvent) -> Option<TranscriptLine> {
+    match &event.kind {
+        CallEventKind::BotTurnStopped { heard } | CallEventKind::Interruption { heard, .. } => {
+            (!heard.expose().is_empty()).then(|| TranscriptLine::bot(heard.expose()))
+        }
+        CallEventKind::TtsFailed { failure, .. } => {
+            Some(TranscriptLine::engine(&failure.to_string()))
+        }
+        _ => None,
     }
 }
 
@@ -163,7 +187,8 @@ mod tests {
     /// Notes `events` for one turn: its row and the transcript.
     fn turn(events: &[CallEvent]) -> (TurnRow, Vec<String>) {
         let mut log = TurnLog::new(["good morning"]);
-        let lines = events.iter().filter_map(|event| log.note(0, event)).map(|line| line.at(1_234));
+        let lines =
+            events.iter().filter_map(|event| log.note(Some(0), event)).map(|line| line.at(1_234));
         let lines = lines.collect();
         (log.rows()[0].clone(), lines)
     }
@@ -211,7 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn a_greeting_is_told_and_belongs_to_no_turn() {
+        let mut log = TurnLog::new(["good morning"]);
+        let line = log.note(None, &stopped("Welcome.")).expect("a line");
+        assert_eq!(line.at(0), "  0.0s  bot     Welcome.");
+        assert_eq!(log.rows()[0].reply, "");
+    }
+
+    #[test]
     fn a_turn_that_nobody_expects_is_not_noted() {
-        assert_eq!(TurnLog::new([]).note(0, &transcribed("hello")), None);
+        assert_eq!(TurnLog::new([]).note(Some(0), &transcribed("hello")), None);
     }
 }

@@ -16,10 +16,14 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::caller::{Caller, CallerSettings};
 use super::connection::{Trust, Unconnected, connect_tcp, is_tls};
+use super::plan::{Carrier, Target};
 use super::recording::StereoRecording;
 use super::wire::{self, Message};
 use crate::types::{CallEvent, CallEventKind, CarrierCallId, Now};
 
+/// What the engine's own first sentence has in place of an intent. A platform may call one
+/// of its intents so as well, but cannot answer with it before it was asked.
+const GREETING: &str = "greeting";
 /// Longest wait for the connection.
 const CONNECT_MS_MAX: u64 = 5_000;
 /// Longest wait until the engine takes a chunk.
@@ -48,7 +52,7 @@ pub enum CallObservation<'a> {
         /// Which one.
         turn: usize,
     },
-    /// A sentence came, while the caller was in `turn`.
+    /// A sentence that is no greeting came, while the caller was in `turn`.
     Reply {
         /// The utterance it came after.
         turn: usize,
@@ -57,8 +61,8 @@ pub enum CallObservation<'a> {
     },
     /// The engine told a fact, while the caller was in `turn`.
     Event {
-        /// The utterance it came after.
-        turn: usize,
+        /// The utterance it came after; none for what belongs to the greeting.
+        turn: Option<usize>,
         /// The fact.
         event: &'a CallEvent,
     },
@@ -100,6 +104,15 @@ pub enum CallError {
     /// The address is none.
     #[error("{url:?} is no WebSocket address: use ws://host:port or wss://host:port")]
     Url {
+        /// What was given.
+        url: String,
+    },
+    /// Another protocol is spoken there.
+    #[error(
+        "{url} is the audio stream, and `antiphon call` speaks the simulator protocol: use the \
+         engine's simulator address (ws://host:8765), or `antiphon load --calls 1 --url {url}`"
+    )]
+    Stream {
         /// What was given.
         url: String,
     },
@@ -161,18 +174,28 @@ pub async fn place_call(
     observe: &mut dyn FnMut(CallObservation<'_>),
 ) -> Result<CallOutcome, CallError> {
     let socket = connect(&call_url(plan)?).await?;
-    let started = Instant::now();
-    let recording = StereoRecording::new(plan.settings.rate);
-    let caller = Caller::new(plan.settings, Arc::clone(&plan.utterances), Now::default());
-    Connection { socket, started, caller, recording, cause: None, observe }.run().await
+    let connection = Connection {
+        socket,
+        started: Instant::now(),
+        caller: Caller::new(plan.settings, Arc::clone(&plan.utterances), Now::default()),
+        recording: StereoRecording::new(plan.settings.rate),
+        cause: None,
+        has_spoken: false,
+        may_be_greeted: true,
+        is_greeted: false,
+        observe,
+    };
+    connection.run().await
 }
 
 fn call_url(plan: &CallPlan) -> Result<Url, CallError> {
     let wrong = || CallError::Url { url: plan.url.clone() };
-    let mut url = Url::parse(&plan.url).map_err(|_| wrong())?;
-    if !matches!(url.scheme(), "ws" | "wss") || !url.has_host() {
-        return Err(wrong());
-    }
+    let target = Target::parse(&plan.url).map_err(|_| wrong())?;
+    let mut url = match target.carrier {
+        Carrier::Simulator => target.url,
+        Carrier::Stream => return Err(CallError::Stream { url: plan.url.clone() }),
+        Carrier::HttpCallback => return Err(wrong()),
+    };
     url.query_pairs_mut()
         .append_pair("rate", &plan.settings.rate.hz().to_string())
         .append_pair("events", "1")
@@ -251,6 +274,12 @@ struct Connection<'a> {
     recording: StereoRecording,
     /// Why the engine ended the call.
     cause: Option<String>,
+    /// The caller said something.
+    has_spoken: bool,
+    /// Nothing was answered yet: a sentence called greeting is the engine's own.
+    may_be_greeted: bool,
+    /// A greeting is being heard.
+    is_greeted: bool,
     observe: &'a mut dyn FnMut(CallObservation<'_>),
 }
 
@@ -289,6 +318,7 @@ impl Connection<'_> {
     ) -> Result<(), CallError> {
         while let Some(chunk) = self.caller.poll_chunk(self.now(), samples) {
             if let Some(turn) = chunk.begins {
+                self.has_spoken = true;
                 (self.observe)(CallObservation::UtteranceBegan { turn });
             }
             self.recording.put_caller(chunk.at, samples);
@@ -318,14 +348,18 @@ impl Connection<'_> {
             Message::TtsAudio { pcm, intent } => {
                 let samples = wire::read_samples(&pcm)
                     .ok_or_else(|| CallError::Message("pcm is not whole samples in hex".into()))?;
-                let at = self.caller.handle_reply(now, samples.len());
-                self.recording.put_bot(at, &samples);
-                (self.observe)(CallObservation::Reply { turn, intent: &intent });
+                if self.may_be_greeted && intent == GREETING {
+                    self.is_greeted = true;
+                    let at = self.caller.handle_greeting(now, samples.len());
+                    self.recording.put_bot(at, &samples);
+                } else {
+                    let at = self.caller.handle_reply(now, samples.len());
+                    self.recording.put_bot(at, &samples);
+                    (self.observe)(CallObservation::Reply { turn, intent: &intent });
+                }
             }
             Message::Event { event } => {
-                if matches!(event.kind, CallEventKind::BotTurnStopped { .. }) {
-                    self.caller.handle_bot_finished();
-                }
+                let turn = self.turn_of(&event.kind);
                 (self.observe)(CallObservation::Event { turn, event: &event });
             }
             Message::Flush {} => {
@@ -339,6 +373,23 @@ impl Connection<'_> {
             Message::Other => {}
         }
         Ok(())
+    }
+
+    /// The utterance that an event came after, if it is not about the greeting.
+    fn turn_of(&mut self, kind: &CallEventKind) -> Option<usize> {
+        let mut is_about_greeting = false;
+        match kind {
+            CallEventKind::BotTurnStopped { .. } => {
+                self.caller.handle_bot_finished();
+                is_about_greeting = std::mem::take(&mut self.is_greeted);
+            }
+            CallEventKind::Interruption { .. } => {
+                is_about_greeting = std::mem::take(&mut self.is_greeted);
+            }
+            CallEventKind::DialogReplied { .. } => self.may_be_greeted = false,
+            _ => {}
+        }
+        (self.has_spoken && !is_about_greeting).then(|| self.caller.turn())
     }
 
     /// Closes in order and reads what the engine still has to say, its last events.
@@ -389,14 +440,26 @@ mod tests {
     const FINISHED: &str = r#"{"type":"event","sequence":1,"turn":0,"audio_at":0,
         "kind":{"event":"bot_turn_stopped","heard":""}}"#;
 
-    /// An engine on a free port that answers every utterance with `answer`, and
-    /// after the last one sends `ending` and closes.
+    /// An engine on a free port that answers every utterance, and after the last one
+    /// sends `ending` and closes.
     async fn engine(answers: usize, ending: Option<&'static str>) -> String {
+        greeting_engine(&[], answers, ending).await
+    }
+
+    /// The same engine; it says `first` before it hears anything.
+    async fn greeting_engine(
+        first: &'static [&'static str],
+        answers: usize,
+        ending: Option<&'static str>,
+    ) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("ws://{}/", listener.local_addr().expect("it is bound"));
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.expect("a caller");
             let mut socket = accept_async(stream).await.expect("a WebSocket");
+            for message in first {
+                socket.send(Frame::text(*message)).await.expect("the caller listens");
+            }
             let (mut spoken, mut answered) = (false, 0);
             while let Some(Ok(Frame::Text(text))) = socket.next().await {
                 let speaks = text.contains("0100");
@@ -430,6 +493,9 @@ mod tests {
             seen.push(match observation {
                 CallObservation::UtteranceBegan { turn } => format!("says {turn}"),
                 CallObservation::Reply { turn, intent } => format!("hears {intent} in {turn}"),
+                CallObservation::Event { turn: None, event } => {
+                    format!("{} before", event.kind.name())
+                }
                 CallObservation::Event { event, .. } => event.kind.name().to_owned(),
                 CallObservation::Refused { code, .. } => code.to_owned(),
             });
@@ -493,5 +559,20 @@ mod tests {
             let (outcome, _) = call(&plan(url.to_owned(), 1)).await;
             assert!(matches!(outcome, Err(CallError::Url { .. })), "{url}");
         }
+        let (outcome, _) = call(&plan("ws://127.0.0.1:8080/v1/stream".to_owned(), 1)).await;
+        let told = outcome.err().expect("no call").to_string();
+        assert!(told.contains("audio stream") && told.contains("ws://host:8765"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_greeting_is_told_apart_from_the_answer_to_the_first_utterance() {
+        const GREETED: &str = r#"{"type":"tts_audio","pcm":"07000800","intent":"greeting"}"#;
+        let url = greeting_engine(&[GREETED, FINISHED], 1, None).await;
+        let (outcome, seen) = call(&plan(url, 1)).await;
+        assert_eq!(outcome.expect("a call").unanswered, 0);
+        assert_eq!(
+            seen,
+            ["bot_turn_stopped before", "says 0", "hears greet in 0", "bot_turn_stopped"]
+        );
     }
 }

@@ -150,6 +150,8 @@ pub struct Caller {
     replied: bool,
     /// The bot said that it finished.
     bot_finished: bool,
+    /// The bot spoke before it was asked anything.
+    greeted: bool,
     /// Utterances that no reply came to in time.
     given_up: usize,
 }
@@ -187,6 +189,7 @@ impl Caller {
             bot_until: 0,
             replied: false,
             bot_finished: false,
+            greeted: false,
             given_up: 0,
         }
     }
@@ -251,15 +254,25 @@ impl Caller {
     }
 
     /// A reply of `samples` came. Says where it is heard: now, or after what is
-    /// being heard.
+    /// being heard. What comes before the caller said anything is a greeting.
     pub fn handle_reply(&mut self, now: Now, samples: usize) -> u64 {
-        let at = self.position(now).max(self.bot_until);
-        self.bot_until = at + samples as u64;
+        let at = self.handle_greeting(now, samples);
+        if matches!(self.phase, Phase::Pausing { .. }) {
+            return at;
+        }
         if !self.replied {
             self.reply_from = at;
         }
         self.replied = true;
+        at
+    }
+
+    /// The bot says `samples` that are no answer: its greeting. Says where they are heard.
+    pub fn handle_greeting(&mut self, now: Now, samples: usize) -> u64 {
+        let at = self.position(now).max(self.bot_until);
+        self.bot_until = at + samples as u64;
         self.bot_finished = false;
+        self.greeted |= matches!(self.phase, Phase::Pausing { .. });
         at
     }
 
@@ -297,12 +310,30 @@ impl Caller {
             self.end_turn();
         }
         match self.phase {
-            Phase::Pausing { until } if self.sent >= until => {
+            Phase::Pausing { until } if self.sent >= until.max(self.greeted_until()) => {
                 self.phase = Phase::Speaking { from: self.sent };
+                self.greeted = false;
+                self.bot_finished = false;
                 Some(self.turn)
             }
             _ => None,
         }
+    }
+
+    /// Until when the caller listens to a greeting, as far as that is known now.
+    fn greeted_until(&self) -> u64 {
+        if !self.greeted {
+            return 0;
+        }
+        self.silent_until(0, self.settings.pause_ms).min(self.settings.samples(TURN_MS_MAX))
+    }
+
+    /// Until when the bot has to be silent, from `since` on, to have finished; the pause
+    /// before the caller speaks is part of it.
+    fn silent_until(&self, since: u64, pause_ms: u32) -> u64 {
+        let settle_ms = self.settings.settle_ms.max(pause_ms);
+        let silent_ms = if self.bot_finished { pause_ms } else { settle_ms };
+        self.bot_until.max(since) + self.settings.samples(silent_ms)
     }
 
     /// Until when the caller listens, as far as that is known now.
@@ -310,12 +341,13 @@ impl Caller {
         let settings = &self.settings;
         let longest = since + settings.samples(TURN_MS_MAX);
         if !self.replied {
-            return longest.min(since + settings.samples(settings.answer_ms_max));
+            // Nobody answers before the greeting is over.
+            let asked = since.max(self.bot_until);
+            return longest.min(asked + settings.samples(settings.answer_ms_max));
         }
         let next = self.turns.get(1);
         let pause_ms = next.map_or(settings.pause_ms, |turn| turn.pause_ms);
-        let silent_ms = if self.bot_finished { pause_ms } else { settings.settle_ms.max(pause_ms) };
-        let until = longest.min(self.bot_until.max(since) + settings.samples(silent_ms));
+        let until = longest.min(self.silent_until(since, pause_ms));
         match next.and_then(|turn| turn.interrupts_after_ms) {
             Some(ms) => until.min(self.reply_from.max(since) + settings.samples(ms)),
             None => until,

@@ -11,6 +11,7 @@ use super::gauge::{Live, Progress};
 use super::plan::LoadPlan;
 use super::report::Report;
 use super::tally::Tally;
+use super::unreached::nobody_answers;
 use super::worker::{Found, Job, NumberedPlace, run};
 use crate::media::coded::CodeWord;
 
@@ -32,6 +33,14 @@ pub enum LoadError {
     /// There is nothing to do.
     #[error("there is no call to place: use more calls, a higher rate or a longer time")]
     NoCalls,
+    /// Nobody listens where calls are to be placed.
+    #[error("{}", nobody_answers(url, why))]
+    NobodyAnswers {
+        /// Where.
+        url: String,
+        /// What the system says.
+        why: String,
+    },
     /// A thread cannot be started.
     #[error("a thread of the generator cannot be started: {0}")]
     Thread(#[from] std::io::Error),

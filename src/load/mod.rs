@@ -12,6 +12,7 @@
 //! | `talker`, `playback` | pure: one of many callers, and what it measures |
 //! | `line`, `handshake`, `callback` | a call over a WebSocket or over HTTP |
 //! | `worker`, `generator`, `gauge` | threads, the ticker that sends, processor time |
+//! | `unreached` | whether anybody is there; pure: why no call came about |
 //! | `engine_watch`, `engine` | looks at the engine's metrics; pure: whether its process grows |
 //! | `tally`, `histogram` | pure: counts and durations |
 //! | `report`, `objectives`, `summary`, `html` | pure: the result, what it misses, and how it is shown |
@@ -41,6 +42,7 @@ mod talker;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod unreached;
 mod wire;
 mod worker;
 
@@ -65,3 +67,4 @@ pub use schedule::{Arrivals, Place, Schedule, Stage};
 pub use script::{Script, ScriptError};
 pub use summary::summary;
 pub use talker::Speech;
+pub use unreached::knock;

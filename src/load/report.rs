@@ -11,6 +11,7 @@ use super::objectives::Objectives;
 use super::plan::LoadPlan;
 use super::schedule::Schedule;
 use super::tally::{Interval, STAGES, Tally};
+use super::unreached;
 use crate::media::coded::Flaw;
 
 /// The result of a run.
@@ -20,6 +21,8 @@ pub struct Report {
     pub valid: bool,
     /// Why they are not, one sentence each.
     pub invalid_because: Vec<String>,
+    /// Why no call came about, if none did: then there are no figures at all.
+    pub no_call: Option<String>,
     /// The run was ended before its time.
     pub stopped_early: bool,
     /// Objectives that were missed, one sentence each.
@@ -258,8 +261,13 @@ impl Report {
             intervals: intervals(tally),
             ..Self::default()
         };
-        report.invalid_because = report.reasons_against(plan);
-        report.valid = report.invalid_because.is_empty();
+        if tally.placed > 0 && tally.connected == 0 {
+            let url = plan.target.url.as_str();
+            report.no_call = Some(unreached::why(url, tally.refused, &tally.errors));
+        } else {
+            report.invalid_because = report.reasons_against(plan);
+        }
+        report.valid = report.no_call.is_none() && report.invalid_because.is_empty();
         report
     }
 

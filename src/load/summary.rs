@@ -138,6 +138,9 @@ fn table(text: &mut String, report: &Report) {
 }
 
 fn verdict(text: &mut String, report: &Report) {
+    if let Some(reason) = &report.no_call {
+        write_to(text, format_args!("NO CALL: {reason}\n"));
+    }
     for reason in &report.invalid_because {
         write_to(text, format_args!("INVALID: {reason}\n"));
     }

@@ -16,7 +16,7 @@ pub(super) enum Message {
     TtsAudio {
         /// Hex of 16-bit little-endian samples.
         pcm: String,
-        /// Empty for what the engine says by itself.
+        /// What the caller wanted, or what the engine says by itself: `greeting` and others.
         #[serde(default)]
         intent: String,
     },

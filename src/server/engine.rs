@@ -28,8 +28,8 @@ use crate::services::{
     Health, PromptCache, ProviderError, Providers, TraceExport, process_environment,
 };
 use crate::telemetry::{
-    EngineEvent, EventQueue, Prometheus, PrometheusError, QueueLimits, Service, SpanQueue,
-    Telemetry, Upkeep,
+    EngineEvent, EventFileError, EventQueue, Prometheus, PrometheusError, QueueLimits, Service,
+    SpanQueue, Telemetry, Upkeep, check_event_file,
 };
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
@@ -81,6 +81,9 @@ pub enum StartError {
     /// A bound port cannot be served.
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
+    /// Events would be lost.
+    #[error(transparent)]
+    Events(#[from] EventFileError),
     /// Metrics cannot be collected.
     #[error(transparent)]
     Metrics(#[from] PrometheusError),
@@ -115,6 +118,7 @@ impl Engine {
     /// [`StartError`], before any port is bound where possible.
     pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
         install_panic_hook();
+        check_event_file(&config.events.path)?;
         let prometheus = prometheus()?;
         let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();

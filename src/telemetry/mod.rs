@@ -53,7 +53,7 @@ pub use slow_turns::{SlowTurn, Stages, TurnProviders};
 pub use traces::SpanQueue;
 pub use writer::{
     AppendFile, EventFileError, EventFileSettings, EventWriter, FileIdentity, LockedFile, Opened,
-    survive_file_size_limit,
+    check_event_file, survive_file_size_limit,
 };
 
 use crate::types::{

@@ -179,32 +179,65 @@ impl<F: AppendFile> EventWriter<F> {
     }
 }
 
+/// Whether events can be written to `path`: the engine starts by the same rule. Changes
+/// nothing, and leaves no file behind that was not there.
+pub fn check_event_file(path: &Path) -> Result<(), EventFileError> {
+    let existed = path.exists();
+    let outcome = lock(path).map(drop);
+    if outcome.is_ok() && !existed {
+        // Left behind empty it would do no harm either.
+        let _harmless = fs::remove_file(path);
+    }
+    outcome
+}
+
+/// A file that this process may write events to, as it was found.
+struct Found {
+    file: LockedFile,
+    /// Where it ends, and how to recognise it. `None`: a device.
+    state: Option<(Repair, FileIdentity)>,
+}
+
+fn lock(path: &Path) -> Result<Found, EventFileError> {
+    let failed = |source| EventFileError::Open { path: path.to_owned(), source };
+    let mut file =
+        OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    if found.file_type().is_char_device() {
+        return Ok(Found { file: LockedFile(file), state: None });
+    }
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(EventFileError::InUse { path: path.to_owned() });
+        }
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    let repair = repair::inspect(&mut file).map_err(failed)?;
+    if repair == Repair::Foreign {
+        return Err(EventFileError::Foreign { path: path.to_owned() });
+    }
+    let identity = (found.dev(), found.ino());
+    Ok(Found { file: LockedFile(file), state: Some((repair, identity)) })
+}
+
 impl AppendFile for LockedFile {
     fn open(path: &Path) -> Result<Opened<Self>, EventFileError> {
-        let failed = |source| EventFileError::Open { path: path.to_owned(), source };
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
-        let found = file.metadata().map_err(failed)?;
-        if found.file_type().is_char_device() {
-            return Ok(Opened { file: Self(file), length: 0, identity: None });
-        }
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(EventFileError::InUse { path: path.to_owned() });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        let length = match repair::inspect(&mut file).map_err(failed)? {
+        let Found { file, state } = lock(path)?;
+        let Some((repair, identity)) = state else {
+            return Ok(Opened { file, length: 0, identity: None });
+        };
+        let length = match repair {
             Repair::Whole(length) => length,
             Repair::Cut(length) => {
-                file.set_len(length).map_err(failed)?;
+                let failed = |source| EventFileError::Open { path: path.to_owned(), source };
+                file.0.set_len(length).map_err(failed)?;
                 tracing::warn!("event file ended in a torn line, which was cut off");
                 length
             }
             Repair::Foreign => return Err(EventFileError::Foreign { path: path.to_owned() }),
         };
-        Ok(Opened { file: Self(file), length, identity: Some((found.dev(), found.ino())) })
+        Ok(Opened { file, length, identity: Some(identity) })
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -7,10 +7,11 @@ const MS: u64 = 1_000_000;
 /// What reaches the caller at a time in milliseconds.
 enum Heard {
     ReplyMs(u32),
+    GreetingMs(u32),
     Flush,
     BotFinished,
 }
-use Heard::{BotFinished, Flush, ReplyMs};
+use Heard::{BotFinished, Flush, GreetingMs, ReplyMs};
 
 fn settings() -> CallerSettings {
     let rate = SampleRate::new(8_000).expect("8 kHz is supported");
@@ -35,6 +36,9 @@ fn call(caller: &mut Caller, heard: &[(u64, Heard)]) -> String {
             match what {
                 ReplyMs(ms) => {
                     caller.handle_reply(Now(at * MS), settings().rate.samples_in_ms(*ms));
+                }
+                GreetingMs(ms) => {
+                    caller.handle_greeting(Now(at * MS), settings().rate.samples_in_ms(*ms));
                 }
                 Flush => {
                     caller.handle_flush(Now(at * MS));
@@ -90,7 +94,32 @@ fn what_was_never_said_counts_as_unanswered() {
     let mut caller = caller(&[100, 100, 100]);
     assert_eq!(caller.unanswered(), 3);
     caller.handle_reply(Now(0), 10);
+    assert_eq!(caller.unanswered(), 3, "what comes before a word was said answers nothing");
+    while caller.poll_chunk(Now(2_500 * MS), &mut Vec::new()).is_some() {}
+    caller.handle_reply(Now(2_500 * MS), 10);
     assert_eq!(caller.unanswered(), 2);
+}
+
+#[test]
+fn a_greeting_is_listened_to_and_answers_nothing() {
+    let mut caller = caller(&[100]);
+    let heard =
+        [(200, ReplyMs(700)), (900, BotFinished), (1_500, ReplyMs(200)), (1_700, BotFinished)];
+    assert_eq!(call(&mut caller, &heard), "............|#.......");
+    assert_eq!(caller.unanswered(), 0);
+}
+
+#[test]
+fn a_greeting_that_comes_late_is_not_the_answer_to_what_was_said_before_it() {
+    let mut late = caller(&[100]);
+    let heard = [(600, GreetingMs(1_000)), (1_600, BotFinished), (2_000, ReplyMs(100))];
+    call(&mut late, &heard);
+    assert_eq!(late.unanswered(), 0);
+    let mut unanswered = caller(&[100]);
+    let line = call(&mut unanswered, &[(600, GreetingMs(1_000)), (1_600, BotFinished)]);
+    assert_eq!(unanswered.unanswered(), 1);
+    // The answer is waited for from the end of the greeting.
+    assert_eq!(line.len(), "|".len() + 16 + 20);
 }
 
 #[test]
