@@ -233,7 +233,8 @@ fn write_events(bencher: Bencher) {
 }
 
 fn telemetry(settings: &EventSettings) -> (Telemetry, EventQueue) {
-    Telemetry::new(QueueLimits { queue_max: EVENTS, batch_max: settings.batch_max })
+    let limits = QueueLimits { queue_max: EVENTS, batch_max: settings.batch_max };
+    Telemetry::new(limits, vec![Route::default().name])
 }
 
 fn scope() -> CallScope {
@@ -244,6 +245,7 @@ fn scope() -> CallScope {
         user_id: "bench".into(),
         route: Arc::new(Route::default()),
         transport: "bench",
+        open_turns: Arc::default(),
     }
 }
 

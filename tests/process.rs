@@ -362,6 +362,42 @@ async fn no_restart_gives_an_id_out_again() {
     assert!(ids.iter().all(is_long), "{ids:?}");
 }
 
+// === The log ===
+
+#[tokio::test]
+async fn whoever_reads_the_output_as_json_finds_nothing_else_in_it() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox).key("LOG__FORMAT", "json");
+    let mut engine = setup.command(&["serve"]).spawn().expect("the binary starts");
+    let mut printed = BufReader::new(engine.stdout.take().expect("it is piped")).lines();
+    let banner = printed.next_line().await.expect("it can be read").expect("it starts");
+    let banner: Value = serde_json::from_str(&banner).expect("JSON");
+    let simulator = banner["simulator"].as_str().expect("an address");
+    let mut phone = Phone::dial(simulator, "/?events=1").await.expect("taken");
+    phone.turn(&speech()).await;
+    phone.hang_up().await;
+    let id = engine.id().expect("it runs").to_string();
+    let told = Command::new("kill").args(["-s", "TERM", &id]).status().await;
+    assert!(told.expect("kill is there").success());
+    assert_eq!(printed.next_line().await.expect("it can be read"), None);
+    assert_eq!(engine.wait().await.expect("it ends").code(), Some(0));
+
+    let failed = setup.clone().variable("COGNIGY_API_KEY", "").fail().await;
+    assert_eq!(failed.code(), 1);
+    let log = setup.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let answered = lines.iter().find(|line| line["message"] == "turn_answered");
+    let answered = answered.expect("a turn was answered");
+    for member in ["call_id", "trace_id", "turn", "response_ms", "stt_latency_ms"] {
+        assert!(!answered[member].is_null(), "{member}: {answered}");
+    }
+    let refusal = lines.last().expect("it says why");
+    assert!(refusal["message"].as_str().is_some_and(|it| it.contains("COGNIGY_API_KEY")), "{log}");
+}
+
 // === The event file ===
 
 #[tokio::test]

@@ -32,7 +32,8 @@ async fn prometheus_scrapes_calls_the_rules_compute_and_every_panel_shows_someth
 
     let mut silent = Vec::new();
     for query in queries() {
-        let query = query.replace("$__rate_interval", "1m").replace("$instance", ".*");
+        let query = query.replace("$__rate_interval", "1m");
+        let query = query.replace("$instance", ".*").replace("$route", ".*");
         assert!(!query.contains('$'), "a variable that is not known here: {query}");
         let expected = !EMPTY_WITHOUT_FAULTS.contains(&query.as_str());
         if expected && !prometheus.finds(&query).await {
@@ -62,6 +63,31 @@ async fn the_rules_are_sound_and_do_what_their_tests_say() {
     for alert in rules("alerts.yml", "alert: ") {
         let fires = format!("alertname=\"{alert}\", alertstate=\"firing\"");
         assert!(tests.contains(&fires), "{alert} has no test");
+    }
+}
+
+/// One dead engine among thirty is lost in a sum over all of them.
+#[test]
+fn every_panel_and_every_alert_tells_the_engines_apart() {
+    let rules = ["recording.yml", "alerts.yml"]
+        .map(|name| std::fs::read_to_string(ops("prometheus").join(name)).expect("the rules"));
+    let expressions = queries().into_iter().chain(rules);
+    for text in expressions {
+        for aggregate in ["sum", "avg", "max", "min", "count"] {
+            for (at, _) in text.match_indices(&format!("{aggregate} by (")) {
+                let labels = text[at..].split(['(', ')']).nth(1).unwrap_or_default();
+                assert!(labels.contains("instance"), "{aggregate} by ({labels}) in {text}");
+            }
+            let over_all = format!("{aggregate}(");
+            let is_sum =
+                |(at, _)| !text[..at].ends_with(|it: char| it.is_alphanumeric() || it == '_');
+            assert!(!text.match_indices(&over_all).any(is_sum), "{over_all} in {text}");
+        }
+    }
+    let alerts = std::fs::read_to_string(ops("prometheus/alerts.yml")).expect("the alerts");
+    for summary in alerts.lines().filter(|line| line.contains("summary:")) {
+        let names_it = summary.contains("$labels.instance") || summary.contains("No engine");
+        assert!(names_it, "which engine? {summary}");
     }
 }
 

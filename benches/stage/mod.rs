@@ -74,8 +74,10 @@ pub struct Stage {
 impl Stage {
     /// Starts one; within [`virtual_time`].
     pub fn new(config: &Config) -> Self {
-        let (telemetry, _nobody_writes) =
-            Telemetry::new(QueueLimits { queue_max: 1, batch_max: 1 });
+        let (telemetry, _nobody_writes) = Telemetry::new(
+            QueueLimits { queue_max: 1, batch_max: 1 },
+            config.routes().all().map(|route| route.name.clone()).collect(),
+        );
         let clock = Clock::start();
         let planner = Planner::new(config, clock, telemetry.clone());
         // How busy a thread is means nothing where time stands still.

@@ -193,7 +193,7 @@ mod tests {
                 call_id,
                 carrier_call_id: call_id.into(),
                 transport: "stage",
-                started: crate::telemetry::Telemetry::new(limits()).0.wall_time(),
+                started: crate::telemetry::Telemetry::new(limits(), Vec::new()).0.wall_time(),
                 age_ms: 0,
                 snapshot: None,
             };

@@ -118,7 +118,8 @@ mod tests {
         fn new(name: &str, batch_max: usize, batch_ms_max: u32) -> Self {
             let path =
                 std::env::temp_dir().join(format!("antiphon-{name}-{}.jsonl", std::process::id()));
-            let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max: 10, batch_max });
+            let (telemetry, queue) =
+                Telemetry::new(QueueLimits { queue_max: 10, batch_max }, Vec::new());
             let defaults = EventSettings::default();
             let settings = EventSettings { path: path.clone(), batch_ms_max, ..defaults };
             let actor = MetricsActor::new(queue, &settings).start();

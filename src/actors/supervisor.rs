@@ -25,8 +25,9 @@ use crate::services::TtsRequest;
 use crate::telemetry::CallScope;
 use crate::turn::TurnInput;
 use crate::types::{
-    CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure, DialogRequest,
-    Epoch, ExitReason, Generation, Now, SentenceId, SessionData, TtsFailure, TurnId, UtteranceEnd,
+    Asked, CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure,
+    DialogRequest, Epoch, ExitReason, Generation, Now, SentenceId, SessionData, TraceParent,
+    TtsFailure, TurnId, UtteranceEnd,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
@@ -90,6 +91,7 @@ impl CallSupervisor {
             user_id: spec.user_id.clone(),
             route: Arc::clone(&spec.route),
             transport: leg.transport(),
+            open_turns: Arc::default(),
         };
         Self {
             spec,
@@ -260,7 +262,7 @@ impl CallSupervisor {
             text,
             session,
             answer_ms_max: self.spec.route.turns.dialog_ms_max,
-            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, Some(turn)),
+            trace: self.trace_parent(Asked::Turn(turn)),
         };
         self.keep.dialog.put(turn, request, self.now());
         self.children.nudge(ChildKind::Dialog);
@@ -273,10 +275,15 @@ impl CallSupervisor {
             voice: route.voice.clone(),
             language: route.language.clone(),
             answer_ms_max: route.turns.tts_ms_max,
-            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
+            trace: self.trace_parent(Asked::Sentence(sentence)),
         };
         self.keep.tts.put(sentence, SentenceRequest { tts, intent }, self.now());
         self.children.nudge(ChildKind::Tts);
+    }
+
+    /// Where in the call's trace what a provider is `asked` stands.
+    fn trace_parent(&self, asked: Asked) -> Option<TraceParent> {
+        self.kit.telemetry.trace_parent(&self.spec.call_id, asked)
     }
 
     fn stop_speaking(&mut self, epoch: Epoch) {

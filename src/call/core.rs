@@ -322,6 +322,7 @@ impl CallCore {
                 CallEventKind::UtteranceSegmented {
                     utterance: facts.utterance,
                     speech_ms: facts.audio_ms,
+                    end_of_speech_ms: facts.end_of_speech_ms,
                     at: self.audio.at,
                     end: facts.end,
                 },

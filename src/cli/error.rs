@@ -12,7 +12,7 @@ use crate::sandbox::SandboxError;
 use crate::server::StartError;
 use crate::services::ProviderError;
 use crate::services::speech::WorkerError;
-use crate::telemetry::log::LogError;
+use crate::telemetry::log::{self, LogError};
 use crate::types::TtsFailure;
 
 /// `EX_USAGE` of BSD's sysexits, as the issue of the configuration asks for.
@@ -110,7 +110,9 @@ impl CliError {
             cause = error.source();
         }
         // Whoever closed standard error does not want to know; `eprintln!` would panic.
-        let _unheard = writeln!(io::stderr(), "error: {text}");
+        let line = log::failure(&text);
+        let line = line.unwrap_or_else(|| format!("error: {text}\n"));
+        let _unheard = io::stderr().write_all(line.as_bytes());
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             Self::Typed(_) => ExitCode::from(TYPED_WRONG),

@@ -29,7 +29,10 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     };
     let (http, ws) = if engine.is_tls { ("https", "wss") } else { ("http", "ws") };
     let (http_at, simulator_at) = (engine.http, engine.simulator);
-    print(&format!("http       {http}://{http_at}\nsimulator  {ws}://{simulator_at}\n"));
+    let (http, simulator) = (format!("{http}://{http_at}"), format!("{ws}://{simulator_at}"));
+    let members = [("http", http.as_str()), ("simulator", simulator.as_str())];
+    let line = log::news("listening", &members);
+    print(&line.unwrap_or_else(|| format!("http       {http}\nsimulator  {simulator}\n")));
     signals.told_to_stop(|| engine.reopen_events()).await;
     signals.drain(&engine).await;
     engine.stop().await;

@@ -193,7 +193,8 @@ impl Engine {
 /// Telemetry, and the spans to be exported where traces are wanted.
 fn telemetry(config: &Config) -> (Telemetry, EventQueue, Option<SpanQueue>) {
     let EventSettings { queue_max, batch_max, .. } = config.events;
-    let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max, batch_max });
+    let routes = config.routes().all().map(|route| route.name.clone()).collect();
+    let (telemetry, queue) = Telemetry::new(QueueLimits { queue_max, batch_max }, routes);
     telemetry.calls_limit(config.limits.calls_max);
     if config.telemetry.otlp.endpoint.is_empty() {
         return (telemetry, queue, None);

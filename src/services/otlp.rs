@@ -1,7 +1,9 @@
 //! Hands the traces to a collector: OTLP over HTTP, in JSON, in batches.
 //!
-//! A batch that is not taken is tried once and given up: traces are a courtesy, and
-//! what waits must not grow. Runs on the service runtime, away from the calls.
+//! A batch that is not taken for a reason that may pass is sent again, [`ATTEMPTS_MAX`] times
+//! in all, within some fifteen seconds; then it is given up. What comes meanwhile waits in a
+//! queue that does not grow: traces are a courtesy. Runs on the service runtime, away from
+//! the calls.
 
 use std::time::Duration;
 
@@ -12,13 +14,19 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::http::{self, HttpSetupError};
+use super::http::{self, ExchangeError, HttpSetupError};
+use super::jitter::by_chance;
+use crate::resilience::Backoff;
 use crate::telemetry::SpanQueue;
 
 /// Spans in one request.
 const BATCH_MAX: usize = 512;
 /// Longest time that spans wait for company.
 const BATCH_EVERY: Duration = Duration::from_secs(1);
+/// A collector that restarts is back by then.
+const ATTEMPTS_MAX: u32 = 5;
+/// Between them.
+const BACKOFF: Backoff = Backoff::new(1_000, 8_000);
 /// Longest time for one request.
 const EXPORT_MS_MAX: u32 = 5_000;
 /// Longest time for the last spans when the engine stops.
@@ -47,7 +55,8 @@ impl TraceExport {
         let client = http::client(SETTING, &base)?;
         let traces = http::below(&base, "/v1/traces");
         let (stop, stopped) = oneshot::channel();
-        let exporter = Exporter { client, traces, queue, works: true };
+        let collector = HttpCollector { client, traces };
+        let exporter = Exporter { collector, queue, works: true };
         Ok(Self { stop, running: runtime.spawn(exporter.run(stopped)) })
     }
 
@@ -60,27 +69,61 @@ impl TraceExport {
     }
 }
 
-struct Exporter {
+/// Where batches go.
+trait Collector: Send + 'static {
+    /// Sends one.
+    fn send(&self, body: Vec<u8>) -> impl Future<Output = Result<(), ExchangeError>> + Send;
+}
+
+/// A collector behind HTTP.
+struct HttpCollector {
     client: Client,
     traces: Url,
+}
+
+impl Collector for HttpCollector {
+    async fn send(&self, body: Vec<u8>) -> Result<(), ExchangeError> {
+        let post = self.client.post(self.traces.clone());
+        let post = post.header(CONTENT_TYPE, "application/json").body(body);
+        http::exchange(post, ANSWER_BYTES_MAX, EXPORT_MS_MAX).await.map(drop)
+    }
+}
+
+struct Exporter<C> {
+    collector: C,
     queue: SpanQueue,
     /// The last batch was taken.
     works: bool,
 }
 
-impl Exporter {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        while timeout(BATCH_EVERY, &mut stopped).await.is_err() {
-            self.export().await;
+/// The wish that the export ends, remembered.
+struct Stop {
+    told: oneshot::Receiver<()>,
+    is_told: bool,
+}
+
+impl Stop {
+    /// Waits, and says whether it was told to stop meanwhile or before.
+    async fn told_within(&mut self, wait: Duration) -> bool {
+        self.is_told = self.is_told || timeout(wait, &mut self.told).await.is_ok();
+        self.is_told
+    }
+}
+
+impl<C: Collector> Exporter<C> {
+    async fn run(mut self, told: oneshot::Receiver<()>) {
+        let mut stop = Stop { told, is_told: false };
+        while !stop.told_within(BATCH_EVERY).await {
+            self.export(&mut stop).await;
         }
-        self.export().await;
+        self.export(&mut stop).await;
     }
 
-    async fn export(&mut self) {
+    async fn export(&mut self, stop: &mut Stop) {
         while let Some((body, count)) = self.queue.take(BATCH_MAX) {
-            let outcome = self.send(body).await;
+            let outcome = self.send(&body, stop).await;
             match &outcome {
-                Ok(_) => self.queue.exported(count),
+                Ok(()) => self.queue.exported(count),
                 Err(_) => self.queue.refused(count),
             }
             if let Err(error) = &outcome
@@ -92,9 +135,124 @@ impl Exporter {
         }
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<http::Answer, http::ExchangeError> {
-        let post = self.client.post(self.traces.clone());
-        let post = post.header(CONTENT_TYPE, "application/json").body(body);
-        http::exchange(post, ANSWER_BYTES_MAX, EXPORT_MS_MAX).await
+    /// Sends a batch until it is taken or given up. An engine that stops waits for nobody.
+    async fn send(&self, body: &[u8], stop: &mut Stop) -> Result<(), ExchangeError> {
+        let mut attempts = 0;
+        loop {
+            let Err(error) = self.collector.send(body.to_vec()).await else { return Ok(()) };
+            attempts += 1;
+            if attempts == ATTEMPTS_MAX || !may_pass(&error) {
+                return Err(error);
+            }
+            let asked_ms = match error {
+                ExchangeError::Status { retry_after_ms, .. } => retry_after_ms,
+                _ => None,
+            };
+            let wait_ms = BACKOFF.wait_ms(attempts, asked_ms, by_chance());
+            if stop.told_within(Duration::from_millis(wait_ms.into())).await {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether the same batch may be taken later, as the standard says.
+const fn may_pass(error: &ExchangeError) -> bool {
+    match error {
+        ExchangeError::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+        ExchangeError::NotSent | ExchangeError::Broken | ExchangeError::TimedOut => true,
+        ExchangeError::NotTrusted | ExchangeError::TooLong { .. } | ExchangeError::Malformed(_) => {
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::telemetry::{CallScope, QueueLimits, Telemetry};
+    use crate::types::{
+        CallEvent, CallEventKind, CallId, EndCause, MediaTime, Route, SessionId, UserId,
+    };
+
+    /// A collector that gives these answers, one after the other, and takes the rest.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        answers: Arc<Mutex<Vec<ExchangeError>>>,
+        /// What was sent, how often.
+        sent: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Collector for Scripted {
+        async fn send(&self, body: Vec<u8>) -> Result<(), ExchangeError> {
+            self.sent.lock().push(body.len());
+            let mut answers = self.answers.lock();
+            if answers.is_empty() { Ok(()) } else { Err(answers.remove(0)) }
+        }
+    }
+
+    /// Sends the span of one call to a collector with `answers`: how often it was sent, and
+    /// how long that took.
+    async fn export(answers: Vec<ExchangeError>) -> (usize, Duration) {
+        let limits = QueueLimits { queue_max: 10, batch_max: 1 };
+        let (telemetry, _events) = Telemetry::new(limits, vec!["default".to_owned()]);
+        let (telemetry, queue) = telemetry.with_traces();
+        let scope = CallScope {
+            call_id: CallId::of_test("a"),
+            carrier_call_id: None,
+            session_id: SessionId::of_test("a"),
+            user_id: UserId::from("b"),
+            route: Arc::new(Route::default()),
+            transport: "stream",
+            open_turns: Arc::default(),
+        };
+        let kind = CallEventKind::CallEnded {
+            cause: EndCause::CallerHungUp,
+            duration_ms: 1,
+            audio_bytes: 0,
+            turns: 0,
+        };
+        let event = CallEvent { sequence: 1, turn: None, audio_at: MediaTime(0), kind };
+        telemetry.call_event(&scope, &event);
+        let collector = Scripted { answers: Arc::new(Mutex::new(answers)), ..Scripted::default() };
+        let sent = Arc::clone(&collector.sent);
+        let (_still_wanted, told) = oneshot::channel();
+        let mut stop = Stop { told, is_told: false };
+        let began = tokio::time::Instant::now();
+        Exporter { collector, queue, works: true }.export(&mut stop).await;
+        let count = sent.lock().len();
+        (count, began.elapsed())
+    }
+
+    const fn status(status: u16) -> ExchangeError {
+        ExchangeError::Status { status, retry_after_ms: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_comes_back_gets_the_batch_it_missed() {
+        let (sent, _) = export(vec![ExchangeError::NotSent, status(503)]).await;
+        assert_eq!(sent, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_given_up_after_some_attempts_and_at_once_when_it_is_refused() {
+        let gone = vec![ExchangeError::NotSent; 20];
+        let (sent, took) = export(gone).await;
+        assert_eq!(sent, ATTEMPTS_MAX as usize);
+        assert!(took <= Duration::from_secs(15), "{took:?}");
+        assert_eq!(export(vec![status(400); 20]).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_stops_tries_once() {
+        let (stop, told) = oneshot::channel();
+        drop(stop);
+        let mut stop = Stop { told, is_told: false };
+        assert!(stop.told_within(Duration::from_secs(1)).await);
+        assert!(stop.told_within(Duration::from_secs(1)).await, "it is remembered");
     }
 }

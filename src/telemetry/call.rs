@@ -6,7 +6,7 @@
 use tracing::Level;
 
 use super::CallScope;
-use super::metrics::{Metric, Metrics};
+use super::metrics::{Metric, RouteMetrics};
 use super::record::{Columns, Details, Facts};
 use crate::types::{CallEventKind, DialogFailure, EndCause};
 
@@ -130,9 +130,10 @@ fn details(kind: &CallEventKind) -> Details<'_> {
             .number("duration_ms", *duration_ms)
             .number("turns", *turns),
         K::SpeechStarted { at } => none.number("at_ms", at.as_ms()),
-        K::UtteranceSegmented { utterance, speech_ms, at, end } => none
+        K::UtteranceSegmented { utterance, speech_ms, end_of_speech_ms, at, end } => none
             .number("utterance", utterance.0)
             .number("speech_ms", *speech_ms)
+            .number("end_of_speech_ms", *end_of_speech_ms)
             .number("at_ms", at.as_ms())
             .text("end", end.as_str()),
         K::UtteranceIgnored { utterance, reason } => {
@@ -196,7 +197,7 @@ fn failed(failure: &'static str, message: String) -> Details<'static> {
 }
 
 /// Counts an event.
-pub(super) fn measure(kind: &CallEventKind, metrics: &Metrics) {
+pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
     use CallEventKind as K;
     match kind {
         K::CallStarted { .. } => {
@@ -255,7 +256,7 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &Metrics) {
 
 /// Counts what the three services did. Failures count as answer times too:
 /// without them the slowest answers would be missing.
-fn measure_service(kind: &CallEventKind, metrics: &Metrics) {
+fn measure_service(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
     use CallEventKind as K;
     const ANSWERED: &[&str] = &["answered"];
     const FAILED: &[&str] = &["failed"];

@@ -1,15 +1,19 @@
-//! The process's log: one subscriber, to standard error, for people or machines.
+//! The process's log: one subscriber, to standard error, for people or machines. What a
+//! process prints besides is in the same form ([`news`], [`failure`]).
 //!
 //! Crates of others are never logged below INFO, whatever the filter says: at
 //! DEBUG some of them print what passes through them, which is caller data.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{fmt, registry};
+
+use super::json_lines::{self, JsonLines};
 
 /// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +36,38 @@ pub fn init_text(filter: &str) -> Result<(), LogError> {
 
 /// Logs one JSON object a line.
 pub fn init_json(filter: &str) -> Result<(), LogError> {
-    let lines = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+    let lines = fmt::layer().event_format(JsonLines).with_ansi(false).with_writer(std::io::stderr);
     let lines = lines.with_filter(filter_fn(may_be_logged));
-    Ok(registry().with(EnvFilter::try_new(filter)?).with(lines).try_init()?)
+    registry().with(EnvFilter::try_new(filter)?).with(lines).try_init()?;
+    IS_FOR_MACHINES.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether the log of this process is for machines.
+static IS_FOR_MACHINES: AtomicBool = AtomicBool::new(false);
+
+/// Something to be printed, as a line of the log with its end, if the log is for machines: so
+/// that whoever reads the output of the process as JSON finds nothing else in it.
+#[must_use]
+pub fn news(message: &str, members: &[(&'static str, &str)]) -> Option<String> {
+    line_for_machines(Level::INFO, message, members)
+}
+
+/// Likewise for why the process ends.
+#[must_use]
+pub fn failure(message: &str) -> Option<String> {
+    line_for_machines(Level::ERROR, message, &[])
+}
+
+fn line_for_machines(
+    level: Level,
+    message: &str,
+    members: &[(&'static str, &str)],
+) -> Option<String> {
+    let members = members.iter().copied().chain([("message", message)]);
+    let members = members.map(|(key, value)| (key.to_owned(), value.into())).collect();
+    let line = || format!("{}\n", json_lines::line(level.as_str(), "antiphon", members));
+    IS_FOR_MACHINES.load(Ordering::Relaxed).then(line)
 }
 
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {

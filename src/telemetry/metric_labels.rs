@@ -110,6 +110,8 @@ pub(super) const PROFILE: LabelSpec = LabelSpec {
     name: "profile",
     values: &[if cfg!(debug_assertions) { "debug" } else { "release" }],
 };
+/// One value for each route of the configuration.
+pub(super) const ROUTE: LabelSpec = LabelSpec { name: "route", values: &[] };
 /// One value for each media thread; known when the threads start.
 pub(super) const ARBITER: LabelSpec = LabelSpec { name: "arbiter", values: &[] };
 /// One value for each provider that a route names; known from the configuration.

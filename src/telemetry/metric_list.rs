@@ -8,7 +8,7 @@ use metrics::Unit;
 use super::metric_labels::{
     ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
     LATENCY, LATENESS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE, REASON, RETRY,
-    RING, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
+    RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
 };
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
@@ -21,8 +21,13 @@ pub(super) const SPECS: &[Spec] = &[
     gauge(Metric::Draining, "antiphon_draining", "1 while no new calls are taken, else 0"),
     gauge(Metric::CallsActive, "antiphon_calls_active", "Calls that run now"),
     gauge(Metric::CallsMax, "antiphon_calls_max", "Calls that may run at once"),
-    counter(Metric::CallsStarted, "antiphon_calls_started_total", "Calls admitted", &[]),
-    counter(Metric::CallsEnded, "antiphon_calls_ended_total", "Calls ended, by cause", &[CAUSE]),
+    counter(Metric::CallsStarted, "antiphon_calls_started_total", "Calls admitted", &[ROUTE]),
+    counter(
+        Metric::CallsEnded,
+        "antiphon_calls_ended_total",
+        "Calls ended, by cause",
+        &[ROUTE, CAUSE],
+    ),
     counter(Metric::CallsRefused, "antiphon_calls_refused_total", "Calls not taken", &[REASON]),
     histogram(Metric::CallDuration, "antiphon_call_duration_seconds", "Length of calls", LONG),
     counter(Metric::MediaLosses, "antiphon_media_losses_total", "Media connections lost", &[]),
@@ -78,9 +83,9 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::UtterancesNotUnderstood,
         "antiphon_utterances_not_understood_total",
         "Utterances in which the recogniser heard nothing it knows",
-        &[],
+        &[ROUTE],
     ),
-    counter(Metric::TurnsAnswered, "antiphon_turns_answered_total", "Turns answered", &[]),
+    counter(Metric::TurnsAnswered, "antiphon_turns_answered_total", "Turns answered", &[ROUTE]),
     counter(
         Metric::TurnsAbandoned,
         "antiphon_turns_abandoned_total",
@@ -91,7 +96,7 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::TurnsUnheard,
         "antiphon_turns_unheard_total",
         "Turns of whose answer nothing was heard because it could not be spoken",
-        &[],
+        &[ROUTE],
     ),
     counter(
         Metric::Interruptions,
@@ -109,7 +114,7 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::FallbacksPlayed,
         "antiphon_fallbacks_played_total",
         "Times the fallback sentence was played",
-        &[],
+        &[ROUTE],
     ),
     histogram(
         Metric::EndOfSpeechLatency,
@@ -134,14 +139,17 @@ pub(super) const SPECS: &[Spec] = &[
         "From the end-of-speech decision to the first reply audio",
         LATENCY,
     ),
-    histogram(
-        Metric::TurnLatency,
-        "antiphon_turn_latency_seconds",
-        "From the last speech heard to the first reply audio: what the caller waits",
-        LATENCY,
-    ),
     Spec {
-        labels: &[STAGE],
+        labels: &[ROUTE],
+        ..histogram(
+            Metric::TurnLatency,
+            "antiphon_turn_latency_seconds",
+            "From the last speech heard to the first reply audio: what the caller waits",
+            LATENCY,
+        )
+    },
+    Spec {
+        labels: &[ROUTE, STAGE],
         ..histogram(
             Metric::TurnStage,
             "antiphon_turn_stage_seconds",
@@ -153,19 +161,19 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::SttFailures,
         "antiphon_stt_failures_total",
         "Utterances not recognised",
-        &[PROVIDER_FAILURE],
+        &[ROUTE, PROVIDER_FAILURE],
     ),
     counter(
         Metric::DialogFailures,
         "antiphon_dialog_failures_total",
         "Turns without a dialog reply",
-        &[DIALOG_FAILURE],
+        &[ROUTE, DIALOG_FAILURE],
     ),
     counter(
         Metric::TtsFailures,
         "antiphon_tts_failures_total",
         "Sentences without audio, or without all of it",
-        &[PROVIDER_FAILURE],
+        &[ROUTE, PROVIDER_FAILURE],
     ),
     counter(
         Metric::AudioDropped,
@@ -415,5 +423,5 @@ const fn histogram(
 
 /// Answer times, failures kept apart: without them the worst would not show.
 const fn latency(metric: Metric, name: &'static str, help: &'static str) -> Spec {
-    Spec { labels: &[OUTCOME], ..histogram(metric, name, help, LATENCY) }
+    Spec { labels: &[ROUTE, OUTCOME], ..histogram(metric, name, help, LATENCY) }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 
+use super::metric_labels::ROUTE;
 use super::metric_list::SPECS;
 
 /// What a metric measures and how.
@@ -21,8 +22,8 @@ pub(super) struct Spec {
     pub(super) labels: &'static [LabelSpec],
 }
 
-/// A label and all values it can have. Without values it is open: the threads or
-/// the providers of this process, known when they start.
+/// A label and all values it can have. Without values it is open: the routes, the threads
+/// or the providers of this process, known when they start.
 pub(super) struct LabelSpec {
     pub(super) name: &'static str,
     pub(super) values: &'static [&'static str],
@@ -115,11 +116,21 @@ pub(super) enum Metric {
 pub(super) struct Metrics {
     /// One entry per [`Metric`], in order.
     families: Vec<Family>,
+    /// The routes of the configuration.
+    routes: Vec<String>,
 }
 
-/// The series of one metric, one per combination of label values.
-struct Family {
-    series: Vec<(Vec<&'static str>, Handle)>,
+/// The series of one metric: those of each route, or those there are without.
+struct Family(Vec<Series>);
+
+/// One handle per combination of the values of closed labels.
+type Series = Vec<(Vec<&'static str>, Handle)>;
+
+/// The metrics as the calls of one route write them.
+pub(super) struct RouteMetrics<'a> {
+    metrics: &'a Metrics,
+    /// Its place in the list of routes.
+    route: usize,
 }
 
 pub(super) enum Handle {
@@ -131,13 +142,14 @@ pub(super) enum Handle {
 impl Metrics {
     /// Describes and registers everything with the recorder of this thread, or
     /// else of the process. Without one, what is written goes nowhere.
-    pub(super) fn register() -> Self {
+    pub(super) fn register(routes: Vec<String>) -> Self {
         debug_assert!(
             SPECS.iter().enumerate().all(|(index, spec)| spec.metric as usize == index),
             "the list of metrics is not in the order of the enum"
         );
         let metrics = metrics::with_recorder(|recorder| Self {
-            families: SPECS.iter().map(|spec| Family::register(spec, recorder)).collect(),
+            families: SPECS.iter().map(|spec| Family::register(spec, &routes, recorder)).collect(),
+            routes,
         });
         for values in Metric::BuildInfo.spec().label_values() {
             metrics.set(Metric::BuildInfo, &values, 1.0);
@@ -145,48 +157,78 @@ impl Metrics {
         metrics
     }
 
+    /// For the events of a call of `route`.
+    pub(super) fn of_route(&self, route: &str) -> RouteMetrics<'_> {
+        let found = self.routes.iter().position(|name| name == route);
+        debug_assert!(found.is_some(), "{route} is no route of the configuration");
+        RouteMetrics { metrics: self, route: found.unwrap_or(usize::MAX) }
+    }
+
     /// Adds `amount` to a counter.
     pub(super) fn count(&self, metric: Metric, labels: &[&str], amount: u64) {
-        if let Some(Handle::Counter(counter)) = self.find(metric, labels) {
+        if let Some(Handle::Counter(counter)) = self.find(metric, 0, labels) {
             counter.increment(amount);
         }
     }
 
     /// Records a length of time in milliseconds in a histogram of seconds.
     pub(super) fn observe_ms(&self, metric: Metric, labels: &[&str], ms: u64) {
-        if let Some(Handle::Histogram(histogram)) = self.find(metric, labels) {
+        if let Some(Handle::Histogram(histogram)) = self.find(metric, 0, labels) {
             histogram.record(seconds(ms));
         }
     }
 
     /// Records a length of time in a histogram.
     pub(super) fn observe(&self, metric: Metric, labels: &[&str], length: Duration) {
-        if let Some(Handle::Histogram(histogram)) = self.find(metric, labels) {
+        if let Some(Handle::Histogram(histogram)) = self.find(metric, 0, labels) {
             histogram.record(length.as_secs_f64());
         }
     }
 
     /// Sets a gauge.
     pub(super) fn set(&self, metric: Metric, labels: &[&str], value: f64) {
-        if let Some(Handle::Gauge(gauge)) = self.find(metric, labels) {
+        if let Some(Handle::Gauge(gauge)) = self.find(metric, 0, labels) {
             gauge.set(value);
         }
     }
 
     /// Moves a gauge up or down.
     pub(super) fn shift(&self, metric: Metric, by: f64) {
-        if let Some(Handle::Gauge(gauge)) = self.find(metric, &[]) {
+        if let Some(Handle::Gauge(gauge)) = self.find(metric, 0, &[]) {
             gauge.increment(by);
         }
     }
 
-    /// The series with these label values. A value missing from its closed list
-    /// is a mistake in the list; the tests go through all of them.
-    fn find(&self, metric: Metric, labels: &[&str]) -> Option<&Handle> {
-        let family = &self.families[metric as usize];
-        let found = family.series.iter().find(|(values, _)| values == labels);
+    /// The series with these label values, those of the `route`-th route where there are
+    /// such. A value missing from its closed list is a mistake in the list; the tests go
+    /// through all of them.
+    fn find(&self, metric: Metric, route: usize, labels: &[&str]) -> Option<&Handle> {
+        let Family(families) = &self.families[metric as usize];
+        let place = if metric.spec().is_by_route() { route } else { 0 };
+        let found = families.get(place)?.iter().find(|(values, _)| values == labels);
         debug_assert!(found.is_some(), "{metric:?} has no series {labels:?}");
         found.map(|(_, handle)| handle)
+    }
+}
+
+impl RouteMetrics<'_> {
+    /// Adds `amount` to a counter.
+    pub(super) fn count(&self, metric: Metric, labels: &[&str], amount: u64) {
+        if let Some(Handle::Counter(counter)) = self.metrics.find(metric, self.route, labels) {
+            counter.increment(amount);
+        }
+    }
+
+    /// Records a length of time in milliseconds in a histogram of seconds.
+    pub(super) fn observe_ms(&self, metric: Metric, labels: &[&str], ms: u64) {
+        if let Some(Handle::Histogram(histogram)) = self.metrics.find(metric, self.route, labels) {
+            histogram.record(seconds(ms));
+        }
+    }
+
+    /// Moves a gauge up or down.
+    pub(super) fn shift(&self, metric: Metric, by: f64) {
+        self.metrics.shift(metric, by);
     }
 }
 
@@ -206,19 +248,14 @@ impl Metric {
 }
 
 impl Family {
-    fn register(spec: &Spec, recorder: &dyn Recorder) -> Self {
+    fn register(spec: &Spec, routes: &[String], recorder: &dyn Recorder) -> Self {
         spec.describe(recorder);
-        let series = spec
-            .label_values()
-            .into_iter()
-            .map(|values| {
-                let labels = spec.labels.iter().zip(&values);
-                let labels = labels.map(|(label, value)| Label::new(label.name, *value)).collect();
-                let handle = spec.handle(labels, recorder);
-                (values, handle)
-            })
-            .collect();
-        Self { series }
+        if spec.is_by_route() {
+            let label = |route: &String| Label::new(ROUTE.name, route.clone());
+            Self(routes.iter().map(|route| spec.series(Some(label(route)), recorder)).collect())
+        } else {
+            Self(vec![spec.series(None, recorder)])
+        }
     }
 }
 
@@ -241,10 +278,31 @@ impl Spec {
         }
     }
 
+    /// Whether each route has series of its own.
+    fn is_by_route(&self) -> bool {
+        self.labels.first().is_some_and(|label| label.name == ROUTE.name)
+    }
+
+    /// A handle for each combination of label values, all of them with `first`.
+    fn series(&self, first: Option<Label>, recorder: &dyn Recorder) -> Series {
+        let register = |values: Vec<&'static str>| {
+            let closed = self.closed_labels().zip(&values);
+            let closed = closed.map(|(label, value)| Label::new(label.name, *value));
+            let handle = self.handle(first.iter().cloned().chain(closed).collect(), recorder);
+            (values, handle)
+        };
+        self.label_values().into_iter().map(register).collect()
+    }
+
+    /// All labels but the route.
+    fn closed_labels(&self) -> impl Iterator<Item = &'static LabelSpec> {
+        self.labels.iter().skip(usize::from(self.is_by_route()))
+    }
+
     /// Every combination of label values; one empty one without labels.
     fn label_values(&self) -> Vec<Vec<&'static str>> {
         let mut combinations = vec![Vec::new()];
-        for label in self.labels {
+        for label in self.closed_labels() {
             combinations = combinations
                 .iter()
                 .flat_map(|head: &Vec<&'static str>| {

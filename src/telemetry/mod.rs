@@ -18,6 +18,7 @@ mod breaker;
 mod call;
 mod dialog;
 mod engine;
+mod json_lines;
 pub mod log;
 mod metric_labels;
 mod metric_list;
@@ -29,6 +30,7 @@ mod record;
 mod repair;
 mod slow_turns;
 mod traces;
+mod turn_spans;
 mod writer;
 
 #[cfg(test)]
@@ -51,18 +53,19 @@ pub use queue::{EventQueue, Flushed, QueueLimits};
 pub use record::Timestamp;
 pub use slow_turns::{SlowTurn, Stages, TurnProviders};
 pub use traces::SpanQueue;
+pub use turn_spans::OpenTurns;
 pub use writer::{
     AppendFile, EventFileError, EventFileSettings, EventWriter, FileIdentity, LockedFile, Opened,
     check_event_file, survive_file_size_limit,
 };
 
 use crate::types::{
-    CallEvent, CallEventKind, CallId, CarrierCallId, Route, SessionId, SpanId, TraceId,
-    TraceParent, TurnId, TurnStage, UserId,
+    Asked, CallEvent, CallEventKind, CallId, CarrierCallId, Route, SessionId, SpanId, TraceId,
+    TraceParent, UserId,
 };
 use metrics::{Metric, Metrics};
 use queue::Intake;
-use record::Facts;
+use record::{Facts, LogFacts};
 use slow_turns::SlowTurns;
 use traces::SpanIntake;
 
@@ -97,6 +100,8 @@ pub struct CallScope {
     pub route: Arc<Route>,
     /// Name of the transport it came in on.
     pub transport: &'static str,
+    /// What its trace has to remember.
+    pub open_turns: Arc<Mutex<OpenTurns>>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -108,16 +113,20 @@ impl fmt::Debug for Telemetry {
 impl Telemetry {
     /// Telemetry by the computer's clock, and the queue whose events are to be
     /// written. Install [`Prometheus`] first: what is registered before a
-    /// recorder exists counts nowhere.
+    /// recorder exists counts nowhere, and calls are counted for `routes` only.
     #[must_use]
-    pub fn new(limits: QueueLimits) -> (Self, EventQueue) {
-        Self::with_clock(limits, Arc::new(SystemTime::now))
+    pub fn new(limits: QueueLimits, routes: Vec<String>) -> (Self, EventQueue) {
+        Self::with_clock(limits, routes, Arc::new(SystemTime::now))
     }
 
     /// The same by another clock.
     #[must_use]
-    pub fn with_clock(limits: QueueLimits, clock: WallClock) -> (Self, EventQueue) {
-        let metrics = Arc::new(Metrics::register());
+    pub fn with_clock(
+        limits: QueueLimits,
+        routes: Vec<String>,
+        clock: WallClock,
+    ) -> (Self, EventQueue) {
+        let metrics = Arc::new(Metrics::register(routes));
         let (intake, queue) = queue::channel(limits, Arc::clone(&metrics), Arc::clone(&clock));
         (Self { intake, metrics, slow_turns: Arc::default(), spans: None, clock }, queue)
     }
@@ -130,15 +139,12 @@ impl Telemetry {
         (self, queue)
     }
 
-    /// What a request for a call is to carry as `traceparent`: the turn it asks, or the
-    /// call as a whole. `None` where no traces are wanted.
+    /// What a request for a call is to carry as `traceparent`: the span of what is asked.
+    /// `None` where no traces are wanted.
     #[must_use]
-    pub fn trace_parent(&self, call_id: &CallId, asks: Option<TurnId>) -> Option<TraceParent> {
+    pub fn trace_parent(&self, call_id: &CallId, asked: Asked) -> Option<TraceParent> {
         self.spans.as_ref()?;
-        let span = match asks {
-            Some(turn) => SpanId::of_stage(call_id, turn, TurnStage::Dialog),
-            None => SpanId::of_call(call_id),
-        };
+        let span = SpanId::of_request(call_id, asked);
         Some(TraceParent { trace: TraceId::of_call(call_id), span })
     }
 
@@ -146,7 +152,7 @@ impl Telemetry {
     pub fn call_event(&self, scope: &CallScope, event: &CallEvent) {
         let facts = call::facts(scope, &event.kind);
         log_call(scope, event, &facts);
-        call::measure(&event.kind, &self.metrics);
+        call::measure(&event.kind, &self.metrics.of_route(&scope.route.name));
         let at = (self.clock)();
         if let (CallEventKind::TurnAnswered { timings, .. }, Some(turn)) = (&event.kind, event.turn)
         {
@@ -217,15 +223,16 @@ impl Telemetry {
 fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
     let (call_id, route, transport) = (&scope.call_id, &scope.route.name, scope.transport);
     let (turn, audio_ms) = (event.turn.map(|turn| turn.0), event.audio_at.as_ms());
+    let facts = LogFacts { facts, trace: Some(TraceId::of_call(call_id)) };
     macro_rules! tell {
         ($level:ident) => {
             tracing::event!(
                 target: CALL_TARGET, Level::$level,
-                %call_id, %route, transport, turn, audio_ms, details = %facts, "{}", facts.name
+                %call_id, %route, transport, turn, audio_ms, details = %facts, "{}", facts.facts.name
             )
         };
     }
-    match facts.level {
+    match facts.facts.level {
         Level::ERROR => tell!(ERROR),
         Level::WARN => tell!(WARN),
         Level::INFO => tell!(INFO),
@@ -234,20 +241,24 @@ fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
 }
 
 fn log_engine(facts: &Facts<'_>) {
+    let facts = LogFacts { facts, trace: None };
     macro_rules! tell {
         ($level:ident) => {
             tracing::event!(
-                target: ENGINE_TARGET, Level::$level, details = %facts, "{}", facts.name
+                target: ENGINE_TARGET, Level::$level, details = %facts, "{}", facts.facts.name
             )
         };
     }
-    match facts.level {
+    match facts.facts.level {
         Level::ERROR => tell!(ERROR),
         Level::WARN => tell!(WARN),
         _ => tell!(INFO),
     }
 }
 
+/// The field of a log line that holds everything a fact has of its own: `key=value` pairs for
+/// people; for machines its pairs become members of the line.
+const DETAILS: &str = "details";
 /// Log target of the facts of calls, for filters such as `antiphon::call=debug`.
 const CALL_TARGET: &str = "antiphon::call";
 /// Log target of the facts of the engine.

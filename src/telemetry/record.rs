@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 
 use super::CallScope;
-use crate::types::{CallEvent, CallId, CarrierCallId, ExitReason};
+use crate::types::{CallEvent, CallId, CarrierCallId, ExitReason, TraceId};
 
 /// What there is to tell about one event, before anybody is told.
 pub(super) struct Facts<'a> {
@@ -97,6 +97,38 @@ pub(super) fn line(
         serde_json::to_vec(&line).expect("every key is a string and a Vec takes every byte");
     text.push(b'\n');
     text
+}
+
+/// The facts as the log is given them.
+pub(super) struct LogFacts<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    /// The trace of the call, for machines only.
+    pub(super) trace: Option<TraceId>,
+}
+
+/// What a JSON line has of a fact. What is null is left out by the one who writes it.
+#[derive(Serialize)]
+struct Members<'a> {
+    trace_id: Option<String>,
+    #[serde(flatten)]
+    columns: &'a Columns<'a>,
+    #[serde(flatten)]
+    details: &'a Details<'a>,
+}
+
+/// Pairs for people; in the alternate form (`{:#}`) a JSON object for machines.
+impl fmt::Display for LogFacts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return self.facts.fmt(f);
+        }
+        let members = Members {
+            trace_id: self.trace.map(|trace| trace.to_string()),
+            columns: &self.facts.columns,
+            details: &self.facts.details,
+        };
+        f.write_str(&serde_json::to_string(&members).map_err(|_| fmt::Error)?)
+    }
 }
 
 /// `key=value` pairs for the log. Texts are quoted and escaped, so that nothing
@@ -187,6 +219,12 @@ fn bounded(text: &str) -> &str {
 /// clock set before 1970 reads 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp(pub(super) SystemTime);
+
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        Self(at)
+    }
+}
 
 impl Timestamp {
     /// Its minute, counted from 1970.

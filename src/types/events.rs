@@ -151,7 +151,13 @@ pub enum CallEventKind {
     /// The detector hears speech.
     SpeechStarted { at: MediaTime },
     /// The caller's speech was cut into an utterance.
-    UtteranceSegmented { utterance: UtteranceId, speech_ms: u64, at: MediaTime, end: UtteranceEnd },
+    UtteranceSegmented {
+        utterance: UtteranceId,
+        speech_ms: u64,
+        end_of_speech_ms: u64,
+        at: MediaTime,
+        end: UtteranceEnd,
+    },
     /// An utterance was left unanswered: it fell into something that goes on.
     UtteranceIgnored { utterance: UtteranceId, reason: IgnoredReason },
     /// A waiting turn was given up because too many wait.

@@ -36,4 +36,4 @@ pub use route::{
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
-pub use trace::{SpanId, TraceId, TraceParent};
+pub use trace::{Asked, SpanId, TraceId, TraceParent};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::events::TurnStage;
-use super::ids::{CallId, TurnId};
+use super::ids::{CallId, SentenceId, TurnId, UtteranceId};
 
 /// The trace of a call. Made from its id, so that nobody has to carry it along; the
 /// id cannot be read from it.
@@ -25,6 +25,17 @@ pub struct TraceParent {
     pub span: SpanId,
 }
 
+/// What a provider is asked. The request refers to the span of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To recognise an utterance, which may not be over yet.
+    Utterance(UtteranceId),
+    /// To answer a turn.
+    Turn(TurnId),
+    /// To say a sentence.
+    Sentence(SentenceId),
+}
+
 impl TraceId {
     /// The trace of a call.
     #[must_use]
@@ -39,6 +50,22 @@ impl SpanId {
     #[must_use]
     pub fn of_call(call_id: &CallId) -> Self {
         Self(hash(&("antiphon call", call_id)))
+    }
+
+    /// A turn, from the caller's last word on.
+    #[must_use]
+    pub fn of_turn(call_id: &CallId, turn: TurnId) -> Self {
+        Self(hash(&("antiphon turn", call_id, turn)))
+    }
+
+    /// What is asked of a provider.
+    #[must_use]
+    pub fn of_request(call_id: &CallId, asked: Asked) -> Self {
+        match asked {
+            Asked::Utterance(utterance) => Self(hash(&("antiphon utterance", call_id, utterance))),
+            Asked::Turn(turn) => Self::of_stage(call_id, turn, TurnStage::Dialog),
+            Asked::Sentence(sentence) => Self(hash(&("antiphon sentence", call_id, sentence))),
+        }
     }
 
     /// A stage of a turn.
@@ -94,5 +121,9 @@ mod tests {
         assert_ne!(span(1, TurnStage::Stt), span(1, TurnStage::Tts));
         assert_ne!(span(1, TurnStage::Stt), span(2, TurnStage::Stt));
         assert_ne!(span(1, TurnStage::Stt), SpanId::of_call(&a));
+        let request = |asked| SpanId::of_request(&a, asked);
+        assert_eq!(request(Asked::Turn(TurnId(1))), span(1, TurnStage::Dialog));
+        let (utterance, sentence) = (UtteranceId(1), SentenceId(1));
+        assert_ne!(request(Asked::Utterance(utterance)), request(Asked::Sentence(sentence)));
     }
 }

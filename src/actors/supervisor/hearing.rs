@@ -11,7 +11,7 @@ use crate::call::CallInput;
 use crate::media::SegmenterEvent;
 use crate::services::{LiveSpeech, SttRequest};
 use crate::turn::{TurnInput, UtteranceFacts};
-use crate::types::{ChildKind, INNER_RATE, MediaTime, SpeechAudio, SttFailure, UtteranceId};
+use crate::types::{Asked, ChildKind, INNER_RATE, MediaTime, SpeechAudio, SttFailure, UtteranceId};
 
 /// The utterances of a call on their way to the board.
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl CallSupervisor {
             speech,
             language: self.spec.route.language.clone(),
             answer_ms_max: self.spec.route.turns.stt_ms_max,
-            trace: self.kit.telemetry.trace_parent(&self.spec.call_id, None),
+            trace: self.trace_parent(Asked::Utterance(utterance)),
         };
         self.keep.stt.put(utterance, request, self.now());
         self.children.nudge(ChildKind::Stt);

@@ -310,7 +310,10 @@ impl Stage {
             session_ids: Mutex::default(),
         });
         let clock = Clock::start();
-        let (telemetry, _) = Telemetry::new(QueueLimits { queue_max: 10_000, batch_max: 50 });
+        let (telemetry, _) = Telemetry::new(
+            QueueLimits { queue_max: 10_000, batch_max: 50 },
+            vec![route.name.clone()],
+        );
         let kit = CallKit {
             clock,
             runtime: ServiceRuntime::new(tokio::runtime::Handle::current()),

@@ -10,7 +10,7 @@ use super::samples::{
 };
 use super::support::{Folder, LogLines, lines, settings, telemetry};
 use crate::telemetry::metric_list::SPECS;
-use crate::telemetry::metrics::Kind;
+use crate::telemetry::metrics::{Kind, LabelSpec};
 use crate::telemetry::{EventWriter, LockedFile, Prometheus, Service};
 use crate::types::CallEventKind;
 
@@ -116,7 +116,7 @@ fn an_answered_turn_is_told_with_all_its_latencies() {
     });
     assert_eq!(lines(&folder.file()), [expected]);
     let scrape = prometheus.render();
-    assert!(scrape.contains("\nantiphon_turns_answered_total 1\n"));
+    assert!(scrape.contains("\nantiphon_turns_answered_total{route=\"default\"} 1\n"));
     assert!(scrape.contains("\nantiphon_response_latency_seconds_bucket{le=\"0.2\"} 1\n"));
     assert!(scrape.contains("\nantiphon_response_latency_seconds_bucket{le=\"0.15\"} 0\n"));
 }
@@ -125,8 +125,8 @@ fn an_answered_turn_is_told_with_all_its_latencies() {
 fn every_histogram_has_buckets_and_every_metric_a_help_text() {
     let (_, scrape, _) = tell_everything();
     // The series of threads and providers begin with those.
-    for spec in SPECS.iter().filter(|spec| spec.labels.iter().all(|label| !label.values.is_empty()))
-    {
+    let is_there = |label: &LabelSpec| !label.values.is_empty() || label.name == "route";
+    for spec in SPECS.iter().filter(|spec| spec.labels.iter().all(is_there)) {
         assert!(scrape.contains(&format!("# HELP {} ", spec.name)), "{} has no help", spec.name);
         let tail = match spec.kind {
             Kind::Counter => "_total",
@@ -142,7 +142,11 @@ fn every_histogram_has_buckets_and_every_metric_a_help_text() {
 #[test]
 fn a_counter_that_never_counted_reads_zero() {
     let (_telemetry, _queue, prometheus) = telemetry(1, 1);
-    assert!(prometheus.render().contains("antiphon_calls_ended_total{cause=\"drained\"} 0"));
+    let text = prometheus.render();
+    for route in ["default", "hotel"] {
+        let series = format!("antiphon_calls_ended_total{{route=\"{route}\",cause=\"drained\"}} 0");
+        assert!(text.contains(&series), "{series}");
+    }
 }
 
 #[test]

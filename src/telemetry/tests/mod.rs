@@ -2,6 +2,7 @@
 
 mod documented;
 mod events;
+mod json_lines;
 mod queue;
 pub(super) mod samples;
 pub(super) mod support;

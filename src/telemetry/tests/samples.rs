@@ -30,6 +30,7 @@ pub(in crate::telemetry) fn scope() -> CallScope {
         user_id: UserId::from(NUMBER),
         route: Arc::new(Route { name: "default".to_owned(), ..Route::default() }),
         transport: "stream",
+        open_turns: Arc::default(),
     }
 }
 
@@ -82,6 +83,7 @@ fn turn_events() -> Vec<CallEventKind> {
         K::UtteranceSegmented {
             utterance: UtteranceId(4),
             speech_ms: 1_200,
+            end_of_speech_ms: 510,
             at: MediaTime(32_000),
             end: UtteranceEnd::Silence,
         },
@@ -187,7 +189,8 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         UtteranceEnd::MediaEnded,
     ] {
         let utterance = UtteranceId(1);
-        events.push(K::UtteranceSegmented { utterance, speech_ms: 1, at: MediaTime(1), end });
+        let (speech_ms, end_of_speech_ms, at) = (1, 1, MediaTime(1));
+        events.push(K::UtteranceSegmented { utterance, speech_ms, end_of_speech_ms, at, end });
     }
     for reason in [IgnoredReason::Protected, IgnoredReason::TooShort, IgnoredReason::CallEnding] {
         events.push(K::UtteranceIgnored { utterance: UtteranceId(1), reason });

@@ -58,7 +58,8 @@ pub(super) fn telemetry(queue_max: usize, batch_max: usize) -> (Telemetry, Event
     let clock: WallClock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
     let (recorder, prometheus) = Prometheus::recorder().expect("buckets for every histogram");
     let (telemetry, queue) = metrics::with_local_recorder(&recorder, || {
-        Telemetry::with_clock(QueueLimits { queue_max, batch_max }, clock)
+        let routes = vec!["default".to_owned(), "hotel".to_owned()];
+        Telemetry::with_clock(QueueLimits { queue_max, batch_max }, routes, clock)
     });
     (telemetry, queue, prometheus)
 }

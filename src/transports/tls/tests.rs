@@ -69,7 +69,7 @@ impl Drop for Folder {
 }
 
 fn telemetry() -> (Telemetry, EventQueue) {
-    Telemetry::new(QueueLimits { queue_max: 10, batch_max: 1 })
+    Telemetry::new(QueueLimits { queue_max: 10, batch_max: 1 }, Vec::new())
 }
 
 /// The types of all events so far.
