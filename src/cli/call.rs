@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::error::CliError;
 use super::narrator::Narrator;
+use super::paint::Paint;
 use super::print;
 use super::speech::{CallerVoice, FLITE_VOICES, read_wav};
 use super::table::table;
@@ -80,7 +81,7 @@ pub(super) async fn run(args: &CallArgs, config: &Config) -> Result<(), CliError
     };
     let mut narrator = Narrator::new(labels(args));
     let outcome = place_call(&plan, &mut |observation| narrator.observe(&observation)).await?;
-    print(&format!("\n{}", table(narrator.rows())));
+    print(&format!("\n{}", table(narrator.rows(), Paint::of_stdout())));
     if let CallEnd::EngineEnded { cause } = &outcome.end {
         let cause = cause.as_deref().unwrap_or("no cause told");
         print(&format!("\nThe engine ended the call ({cause}).\n"));

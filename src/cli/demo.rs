@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::error::CliError;
 use super::narrator::Narrator;
+use super::paint::Paint;
 use super::script::{SCRIPT, mismatches};
 use super::serve::Signals;
 use super::speech::{CallerVoice, FLITE_VOICES, for_sandbox, local_synthesiser};
@@ -228,7 +229,7 @@ async fn scripted_call(site: &Site, voice: &str, files: &Files) -> Result<(), Cl
     };
     let mut narrator = Narrator::new(SCRIPT.iter().map(|turn| turn.say.to_owned()).collect());
     let outcome = call_with_events(&plan, &mut narrator, &files.events).await;
-    print(&format!("\n{}\n", table(narrator.rows())));
+    print(&format!("\n{}\n", table(narrator.rows(), Paint::of_stdout())));
     let outcome = outcome?;
     fs::write(&files.recording, outcome.recording.to_stereo_wav())
         .map_err(CliError::file(&files.recording))?;

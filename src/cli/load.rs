@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tokio::time::sleep;
@@ -15,9 +15,10 @@ use super::print;
 use super::serve::told_to_stop;
 use super::speech::read_wav;
 use crate::load::{
-    self, Arrivals, CallerSettings, EngineWatch, LoadPlan, Objectives, Report, RunningLoad,
+    self, Arrivals, CallerSettings, EngineWatch, LoadPlan, Objectives, Origin, Report, RunningLoad,
     Schedule, Script, SpanMs, Speech, Stage, TalkPattern, Target, ValidityLimits,
 };
+use crate::telemetry::Timestamp;
 use crate::types::SampleRate;
 
 pub(super) const EXAMPLES: &str = "\
@@ -200,9 +201,11 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     check_growth(args, &objectives, total_ms)?;
     load::knock(&plan.target).await?;
     let engine = watch_engine(args).await?;
+    let started = SystemTime::now();
     let running = load::start(plan)?;
     show(&running, total_ms).await?;
     let mut report = running.report()?;
+    report.origin = origin(started);
     if let Some(engine) = engine {
         let warm_until_s = args.warm_up.unwrap_or(report.run.seconds / 3.0);
         engine.end(&mut report, warm_until_s).await;
@@ -211,6 +214,29 @@ pub(super) async fn run(args: &LoadArgs) -> Result<(), CliError> {
     print(&load::summary(&report));
     write_files(args, &report)?;
     verdict(&report)
+}
+
+/// Where the run comes from.
+fn origin(started: SystemTime) -> Origin {
+    let typed = std::env::args().skip(1).map(|word| quoted(&word));
+    Origin {
+        started: Timestamp::from(started).to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        host: fs::read_to_string("/proc/sys/kernel/hostname")
+            .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned()),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        command: std::iter::once("antiphon".to_owned()).chain(typed).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// A word as it could be typed again.
+fn quoted(word: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "-_./:=,@%+".contains(it);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Growth that nothing will be known of is refused before the run, not missed after it.
@@ -400,6 +426,12 @@ mod tests {
     fn times_have_units() {
         assert_eq!(["90", "90s", "5m", "1h"].map(seconds), [90.0, 90.0, 300.0, 3_600.0].map(Ok));
         assert!(["", "s", "-1", "1d", "100h"].iter().all(|wrong| seconds(wrong).is_err()));
+    }
+
+    #[test]
+    fn the_command_in_a_report_can_be_typed_again() {
+        let words = ["--url", "ws://a:1/v1/stream?route=b", "it's", ""].map(quoted);
+        assert_eq!(words, ["--url", "'ws://a:1/v1/stream?route=b'", r"'it'\''s'", "''"]);
     }
 
     #[test]

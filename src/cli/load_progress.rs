@@ -8,7 +8,7 @@ use crate::load::Progress;
 /// Between two lines where nobody watches, in milliseconds.
 const LINE_EVERY_MS: u64 = 5_000;
 /// Width of the bar.
-const BAR: usize = 24;
+const BAR: usize = 10;
 
 /// Shows progress on standard error.
 pub(super) struct ProgressLine {
@@ -47,7 +47,7 @@ fn text(elapsed_ms: u64, total_ms: u64, progress: Progress) -> String {
     let filled = (done * BAR as f64) as usize;
     let Progress { calls, turns, turns_bad, refused, errors } = progress;
     format!(
-        "[{}{}] {:>4} of {} s  calls {calls}  turns {turns}  bad {turns_bad}  refused {refused}  errors {errors}",
+        "[{}{}] {}/{} s  calls {calls} turns {turns} bad {turns_bad} refused {refused} errors {errors}",
         "#".repeat(filled),
         ".".repeat(BAR - filled),
         elapsed_ms / 1_000,
@@ -70,8 +70,8 @@ mod tests {
         let progress = Progress { calls: 7, turns: 5, turns_bad: 1, refused: 2, errors: 3 };
         assert_eq!(
             text(15_000, 60_000, progress),
-            "[######..................]   15 of 60 s  calls 7  turns 5  bad 1  refused 2  errors 3"
+            "[##........] 15/60 s  calls 7 turns 5 bad 1 refused 2 errors 3"
         );
-        assert!(text(90_000, 60_000, progress).starts_with("[########################]"));
+        assert!(text(90_000, 60_000, progress).starts_with("[##########]"));
     }
 }

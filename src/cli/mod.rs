@@ -12,6 +12,7 @@ mod error;
 mod load;
 mod load_progress;
 mod narrator;
+mod paint;
 mod sandbox;
 mod script;
 mod serve;

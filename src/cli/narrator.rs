@@ -3,6 +3,7 @@
 
 use tokio::time::Instant;
 
+use super::paint::Paint;
 use super::print;
 use super::turn_log::{TranscriptLine, TurnLog, TurnRow};
 use crate::load::CallObservation;
@@ -12,6 +13,7 @@ pub(super) struct Narrator {
     said: Vec<String>,
     log: TurnLog,
     started: Instant,
+    paint: Paint,
     /// The refusal told last: the same one again is not told again.
     refused: String,
 }
@@ -20,14 +22,25 @@ impl Narrator {
     /// For a caller who is going to say `said`.
     pub(super) fn new(said: Vec<String>) -> Self {
         let log = TurnLog::new(said.iter().map(String::as_str));
-        Self { said, log, started: Instant::now(), refused: String::new() }
+        Self {
+            said,
+            log,
+            started: Instant::now(),
+            paint: Paint::of_stdout(),
+            refused: String::new(),
+        }
     }
 
     /// Notes what happened and prints it if it is worth a line.
     pub(super) fn observe(&mut self, observation: &CallObservation<'_>) {
         if let Some(line) = self.line(observation) {
             let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            print(&format!("{}\n", line.at(at_ms)));
+            let text = line.at(at_ms);
+            let text = match line.tone() {
+                Some(tone) => self.paint.paint(tone, &text),
+                None => text,
+            };
+            print(&format!("{text}\n"));
         }
     }
 

@@ -1,49 +1,86 @@
-//! The table of a call: one row a turn, long texts wrapped. Pure.
+//! The tables of a call, a row a turn: what was said, and how long each stage took. Long texts
+//! are wrapped; no line is wider than a terminal of 80 columns. Pure.
 
+use super::paint::{Paint, Tone};
 use super::turn_log::TurnRow;
+use crate::types::TurnTimings;
 
 /// One column: its heading, and how it is filled.
 struct Column {
     heading: &'static str,
     width: usize,
-    cell: fn(&TurnRow) -> String,
+    /// Numbers stand at the right.
+    is_number: bool,
+    cell: fn(usize, &TurnRow) -> String,
 }
 
-const COLUMNS: [Column; 8] = [
-    Column { heading: "caller said", width: 22, cell: |row| row.said.clone() },
-    Column { heading: "recognised", width: 22, cell: |row| row.recognised.clone() },
-    Column { heading: "intent", width: 14, cell: |row| row.intent.clone() },
-    Column { heading: "reply", width: 28, cell: |row| row.reply.clone() },
-    Column { heading: "end of speech", width: 9, cell: |row| ms(row, |it| it.end_of_speech_ms) },
-    Column { heading: "STT", width: 7, cell: |row| ms(row, |it| it.stt_ms) },
-    Column { heading: "dialog", width: 7, cell: |row| ms(row, |it| it.dialog_ms) },
-    Column { heading: "first reply audio", width: 11, cell: |row| ms(row, |it| it.tts_ms) },
+const NUMBER: Column =
+    Column { heading: "#", width: 2, is_number: true, cell: |at, _| (at + 1).to_string() };
+
+const WORDS: [Column; 5] = [
+    NUMBER,
+    words("caller said", 18, |_, row| row.said.clone()),
+    words("recognised", 18, |_, row| row.recognised.clone()),
+    words("intent", 14, |_, row| row.intent.clone()),
+    words("reply", 20, |_, row| row.reply.clone()),
 ];
+
+const TIMES: [Column; 6] = [
+    NUMBER,
+    time("end of speech", |_, row| ms(row, |it| it.end_of_speech_ms)),
+    time("recogniser", |_, row| ms(row, |it| it.stt_ms)),
+    time("dialog", |_, row| ms(row, |it| it.dialog_ms)),
+    time("first audio", |_, row| ms(row, |it| it.tts_ms)),
+    time("in all", |_, row| ms(row, TurnTimings::total_ms)),
+];
+
+const fn words(heading: &'static str, width: usize, cell: fn(usize, &TurnRow) -> String) -> Column {
+    Column { heading, width, is_number: false, cell }
+}
+
+const fn time(heading: &'static str, cell: fn(usize, &TurnRow) -> String) -> Column {
+    Column { heading, width: 13, is_number: true, cell }
+}
 
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// Draws the table. Ends with a line break.
-pub(super) fn table(rows: &[TurnRow]) -> String {
-    let heading = COLUMNS.map(|column| wrap(column.heading, column.width));
-    let rule = COLUMNS.map(|column| vec!["-".repeat(column.width)]);
-    let body = rows.iter().map(|row| COLUMNS.map(|it| wrap(&(it.cell)(row), it.width)));
-    [heading, rule].into_iter().chain(body).map(|cells| lines(&cells)).collect()
+/// Draws the tables. Ends with a line break.
+pub(super) fn table(rows: &[TurnRow], paint: Paint) -> String {
+    format!("{}\n{}", draw(&WORDS, rows, paint), draw(&TIMES, rows, paint))
 }
 
-fn ms(row: &TurnRow, stage: fn(&crate::types::TurnTimings) -> u64) -> String {
+fn draw(columns: &[Column], rows: &[TurnRow], paint: Paint) -> String {
+    let heading: Vec<_> = columns.iter().map(|column| wrap(column.heading, column.width)).collect();
+    let rule: Vec<_> = columns.iter().map(|column| vec!["-".repeat(column.width)]).collect();
+    let mut text = lines(columns, &heading, |line| paint.paint(Tone::Heading, line));
+    text += &lines(columns, &rule, str::to_owned);
+    for (at, row) in rows.iter().enumerate() {
+        let cells: Vec<_> =
+            columns.iter().map(|column| wrap(&(column.cell)(at, row), column.width)).collect();
+        text += &lines(columns, &cells, |line| match row.is_answered() {
+            true => line.to_owned(),
+            false => paint.paint(Tone::Trouble, line),
+        });
+    }
+    text
+}
+
+fn ms(row: &TurnRow, stage: fn(&TurnTimings) -> u64) -> String {
     row.timings.as_ref().map_or_else(|| "-".to_owned(), |timings| format!("{} ms", stage(timings)))
 }
 
 /// The lines of one row: as many as its longest cell has.
-fn lines(cells: &[Vec<String>; COLUMNS.len()]) -> String {
+fn lines(columns: &[Column], cells: &[Vec<String>], painted: impl Fn(&str) -> String) -> String {
     let height = cells.iter().map(Vec::len).max().unwrap_or_default();
     let line = |at: usize| {
-        let padded = cells.iter().zip(&COLUMNS).map(|(cell, column)| {
+        let padded = cells.iter().zip(columns).map(|(cell, column)| {
             let text = cell.get(at).map_or("", String::as_str);
-            format!("{text:<width$}", width = column.width)
+            let width = column.width;
+            if column.is_number { format!("{text:>width$}") } else { format!("{text:<width$}") }
         });
-        format!("{}\n", padded.collect::<Vec<_>>().join(GAP).trim_end())
+        let line = padded.collect::<Vec<_>>().join(GAP);
+        format!("{}\n", painted(line.trim_end()))
     };
     (0..height).map(line).collect()
 }
@@ -72,10 +109,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::TurnTimings;
 
-    #[test]
-    fn each_turn_is_a_row_with_its_words_and_the_latency_of_each_stage() {
+    fn rows() -> [TurnRow; 2] {
         let answered = TurnRow {
             said: "i would like to book a room please".to_owned(),
             recognised: "i would like to book a room please".to_owned(),
@@ -95,15 +130,36 @@ mod tests {
             recognised: "(not understood)".to_owned(),
             ..TurnRow::default()
         };
-        let expected = "\
-caller said             recognised              intent          reply                         end of     STT      dialog   first reply
-                                                                                              speech                       audio
-----------------------  ----------------------  --------------  ----------------------------  ---------  -------  -------  -----------
-i would like to book a  i would like to book a  book_room       For how many nights?          512 ms     43 ms    3 ms     28 ms
-room please             room please
-blue                    (not understood)                                                      -          -        -        -
+        [answered, unanswered]
+    }
+
+    #[test]
+    fn each_turn_is_a_row_with_its_words_and_the_latency_of_each_stage() {
+        let expected = " #  caller said         recognised          intent          reply
+--  ------------------  ------------------  --------------  --------------------
+ 1  i would like to     i would like to     book_room       For how many nights?
+    book a room please  book a room please
+ 2  blue                (not understood)
+
+ #  end of speech     recogniser         dialog    first audio         in all
+--  -------------  -------------  -------------  -------------  -------------
+ 1         512 ms          43 ms           3 ms          28 ms         586 ms
+ 2              -              -              -              -              -
 ";
-        assert_eq!(table(&[answered, unanswered]), expected);
+        assert_eq!(table(&rows(), Paint::NONE), expected);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_80_columns_and_colour_takes_no_room() {
+        let long = TurnRow {
+            said: "a".repeat(300),
+            intent: "an_intent_with_a_long_name".to_owned(),
+            ..TurnRow::default()
+        };
+        let text = table(&[long], Paint::NONE);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let painted = table(&rows(), Paint::FULL);
+        assert!(painted.contains("\x1b[31m 2  blue                (not understood)\x1b[0m"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What became of each caller turn, collected from the events of a call. Pure.
 
+use super::paint::Tone;
 use crate::types::{CallEvent, CallEventKind, TurnTimings};
 
 /// One caller turn.
@@ -148,6 +149,16 @@ impl TranscriptLine {
     pub(super) fn at(&self, at_ms: u64) -> String {
         let (seconds, tenths) = (at_ms / 1000, at_ms % 1000 / 100);
         format!("{:>3}.{tenths}s  {:<6}  {}", seconds, self.speaker, self.text)
+    }
+
+    /// What its colour is to say.
+    pub(super) fn tone(&self) -> Option<Tone> {
+        match self.speaker {
+            "caller" => Some(Tone::Caller),
+            "bot" => Some(Tone::Bot),
+            "engine" => Some(Tone::Trouble),
+            _ => None,
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 //! | `unreached` | whether anybody is there; pure: why no call came about |
 //! | `engine_watch`, `engine` | looks at the engine's metrics; pure: whether its process grows |
 //! | `tally`, `histogram` | pure: counts and durations |
-//! | `report`, `objectives`, `summary`, `html` | pure: the result, what it misses, and how it is shown |
+//! | `report`, `objectives`, `summary`, `html`, `plot`, `figures` | pure: the result, what it misses, and how it is shown |
 
 mod call;
 mod callback;
@@ -23,6 +23,7 @@ mod caller;
 mod connection;
 mod engine;
 mod engine_watch;
+mod figures;
 mod gauge;
 mod generator;
 mod handshake;
@@ -33,6 +34,7 @@ mod objectives;
 mod pattern;
 mod plan;
 mod playback;
+mod plot;
 mod recording;
 mod report;
 mod schedule;
@@ -60,8 +62,8 @@ pub use plan::{Carrier, LoadPlan, Target, TargetError, ValidityLimits};
 pub use playback::JITTER_MS;
 pub use recording::StereoRecording;
 pub use report::{
-    FlawFigures, GeneratorFigures, IntervalFigures, Percentiles, Report, RunFacts, ThreadUse,
-    TurnFigures,
+    FlawFigures, GeneratorFigures, IntervalFigures, Origin, Percentiles, Report, RunFacts,
+    ThreadUse, TurnFigures,
 };
 pub use schedule::{Arrivals, Place, Schedule, Stage};
 pub use script::{Script, ScriptError};

@@ -29,6 +29,8 @@ pub struct Report {
     pub missed: Vec<String>,
     /// What was asked for.
     pub run: RunFacts,
+    /// Who asked, where and when.
+    pub origin: Origin,
     /// Calls that were placed, those tried again included.
     pub placed: u64,
     /// Calls that the engine took.
@@ -74,6 +76,23 @@ pub struct Report {
     pub engine: Option<EngineFigures>,
     /// The run in pieces.
     pub intervals: Vec<IntervalFigures>,
+}
+
+/// Where a run comes from. Whoever starts it knows; the report only keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Origin {
+    /// When it began, as RFC 3339 in UTC.
+    pub started: String,
+    /// Version of the generator.
+    pub version: &'static str,
+    /// Name of its computer.
+    pub host: String,
+    /// What kind of computer that is.
+    pub system: String,
+    /// Its cores.
+    pub cores: usize,
+    /// What was typed.
+    pub command: String,
 }
 
 /// What was asked for.

@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 
 use super::engine::{Course, EngineFigures};
+use super::figures::{ms, percent, time};
 use super::report::Report;
 
-/// The report as lines. Ends with a line break.
+/// Room for a value beside its name, in a terminal of 80 columns.
+const VALUE_CHARS: usize = 66;
+
+/// The report as lines of at most 80 characters. Ends with a line break.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::new();
@@ -14,10 +18,10 @@ pub fn summary(report: &Report) -> String {
         &mut text,
         "calls",
         &format!(
-            "{} at a time ({} loop), {} s over {}: {} placed, {} taken, {} refused, {} given up, {} ended by the engine",
+            "{} at a time ({} loop), {} over {}: {} placed, {} taken, {} refused, {} given up, {} ended by the engine",
             run.calls,
             run.mode,
-            run.seconds,
+            time(run.seconds),
             run.carrier,
             report.placed,
             report.connected,
@@ -31,10 +35,10 @@ pub fn summary(report: &Report) -> String {
         &mut text,
         "turns",
         &format!(
-            "{} ended: {} ok ({:.2} %), {} flawed, {} not understood, {} unanswered; {} interruptions",
+            "{} ended: {} ok ({}), {} flawed, {} not understood, {} unanswered; {} interruptions",
             turns.ended,
             turns.ok,
-            report.turns_ok_share() * 100.0,
+            percent(report.turns_ok_share()),
             turns.flawed,
             turns.not_understood,
             turns.unanswered,
@@ -59,7 +63,8 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-fn audio(report: &Report) -> String {
+/// What the numbers in the audio showed.
+pub(super) fn audio(report: &Report) -> String {
     if report.verified_replies == 0 {
         return "not verified: no reply carried a number".to_owned();
     }
@@ -90,12 +95,12 @@ fn engine(it: &EngineFigures) -> String {
         format!("{max} at most, {growth}")
     };
     format!(
-        "{} cores; memory {}; handles {}; threads {} (growth after {} s of warm-up; {} looks, {} failed)",
+        "{} cores; memory {}; handles {}; threads {} (growth after {} of warm-up; {} looks, {} failed)",
         ms(it.cores),
         course(it.resident_mb, " MB"),
         course(it.handles, ""),
         course(it.threads, ""),
-        it.warm_until_s,
+        time(it.warm_until_s),
         it.looks,
         it.looks_failed
     )
@@ -159,16 +164,14 @@ fn counts<'a>(text: &mut String, name: &str, counts: impl Iterator<Item = (&'a S
     }
 }
 
+/// A line with its name; what is longer than a terminal goes on below.
 fn line(text: &mut String, name: &str, value: &str) {
-    write_to(text, format_args!("{name:<12}  {value}\n"));
-}
-
-/// A figure as short as it may be.
-pub(super) fn ms(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(ms) if ms < 10.0 => format!("{ms:.2}"),
-        Some(ms) => format!("{ms:.1}"),
+    let (mut name, mut rest) = (name, value);
+    while !rest.is_empty() {
+        let fits = rest.char_indices().nth(VALUE_CHARS).map_or(rest.len(), |(end, _)| end);
+        let cut = if fits == rest.len() { fits } else { rest[..fits].rfind(' ').unwrap_or(fits) };
+        write_to(text, format_args!("{name:<12}  {}\n", rest[..cut].trim_end()));
+        (name, rest) = ("", rest[cut..].trim_start());
     }
 }
 
@@ -195,7 +198,7 @@ mod tests {
         report.missed.push("response p99: 900 ms, at most 800 wanted".to_owned());
         let text = summary(&report);
         for part in [
-            "4 ended: 3 ok (75.00 %)",
+            "4 ended: 3 ok (75 %)",
             "not verified: no reply carried a number",
             "connection_lost 2",
             "response                     3     301.2         -",
@@ -204,5 +207,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(80), "{text}");
     }
 }
