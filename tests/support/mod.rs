@@ -13,6 +13,7 @@ mod folder;
 mod phone;
 pub mod prometheus;
 pub mod raw;
+pub mod schema;
 
 use std::time::Duration;
 
