@@ -6,8 +6,9 @@ CARGO ?= cargo
 # the synthesiser's library with its voices. A C compiler links the program.
 PACKAGES := gcc libc6-dev libpocketsphinx3 pocketsphinx-en-us libflite1
 
-# What tests/prometheus.rs runs. Unpacked, not installed: an installed Prometheus is a
-# service that starts. Without it those tests say that they were skipped.
+# What tests/prometheus.rs and tests/operations.rs run. Unpacked, not installed: an installed
+# Prometheus or HAProxy is a service that starts. Without them those tests say that they were
+# skipped.
 TOOLS := target/tools
 
 # Asks nothing, waits for another apt to finish, and keeps needrestart from
@@ -17,12 +18,15 @@ APT_GET := $(SUDO) env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
 	apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0
 # Into the current folder; needs no root. As root, apt would warn that its sandbox has no
 # access to that folder.
-UNPACKED := apt-get -qq -o APT::Sandbox::User=root download prometheus
+UNPACKED := apt-get -qq -o APT::Sandbox::User=root download
+# Libraries of HAProxy that a minimal system lacks, by whatever names this release has them.
+HAPROXY_LIBS = $$(apt-cache depends --recurse --no-suggests --no-recommends --no-breaks \
+	--no-conflicts --no-replaces --no-enhances haproxy | grep -E '^lib(lua|opentracing)' | sort -u)
 INSTALL := $(APT_GET) install -y --no-install-recommends
 
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
-.PHONY: help demo test deps packages prometheus tools build check format lint unit doc bench bench-smoke \
+.PHONY: help demo test deps packages prometheus haproxy tools build check format lint unit doc bench bench-smoke \
 	soak production locks silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
@@ -33,7 +37,7 @@ demo: build ## install what is missing, build, place one scripted call
 
 test: tools format lint doc unit bench-smoke ## format, lints, documentation, tests, benches once
 
-deps: packages prometheus ## only install what is missing from Debian (never starts a service)
+deps: packages prometheus haproxy ## only install what is missing from Debian (never starts a service)
 
 packages:
 	@missing=$$(for package in $(PACKAGES); do \
@@ -52,11 +56,26 @@ packages:
 prometheus:
 	@[ -x $(TOOLS)/usr/bin/prometheus ] || command -v prometheus >/dev/null && exit 0; \
 	echo "unpacking: prometheus (into $(TOOLS))"; \
-	rm -rf $(TOOLS) && mkdir -p $(TOOLS) && cd $(TOOLS) \
-		&& { $(UNPACKED) 2>/dev/null || { $(APT_GET) update && $(UNPACKED); }; } \
+	mkdir -p $(TOOLS) && cd $(TOOLS) \
+		&& { $(UNPACKED) prometheus 2>/dev/null \
+			|| { $(APT_GET) update && $(UNPACKED) prometheus; }; } \
 			</dev/null >/dev/null 2>&1 \
 		&& dpkg -x prometheus_*.deb . && rm prometheus_*.deb \
 		|| echo "not unpacked: prometheus; the tests that need it will be skipped"
+
+# Its libraries are beside it, so it is started by a script that says where.
+haproxy:
+	@[ -x $(TOOLS)/usr/bin/haproxy ] || command -v haproxy >/dev/null && exit 0; \
+	echo "unpacking: haproxy (into $(TOOLS))"; \
+	mkdir -p $(TOOLS)/usr/bin && cd $(TOOLS) \
+		&& { $(UNPACKED) haproxy $(HAPROXY_LIBS) 2>/dev/null \
+			|| { $(APT_GET) update && $(UNPACKED) haproxy $(HAPROXY_LIBS); }; } \
+			</dev/null >/dev/null 2>&1 \
+		&& for package in haproxy_*.deb lib*.deb; do dpkg -x $$package . && rm $$package; done \
+		&& printf '%s\n' '#!/bin/sh' 'usr=$$(dirname "$$(readlink -f "$$0")")/..' \
+			'LD_LIBRARY_PATH=$$(echo "$$usr"/lib/*-linux-gnu*) exec "$$usr/sbin/haproxy" "$$@"' \
+			> usr/bin/haproxy && chmod +x usr/bin/haproxy \
+		|| echo "not unpacked: haproxy; the tests that need it will be skipped"
 
 # A minimal Rust has neither of the two.
 tools:

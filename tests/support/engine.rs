@@ -63,6 +63,13 @@ impl Setup {
         self
     }
 
+    /// Leaves a configuration key as the file has it.
+    #[must_use]
+    pub fn unset(mut self, key: &str) -> Self {
+        self.environment.retain(|(set, _)| *set != format!("ANTIPHON_{key}"));
+        self
+    }
+
     /// Where it starts.
     pub fn folder(&self) -> &Folder {
         &self.folder
@@ -70,7 +77,12 @@ impl Setup {
 
     /// A command of the engine's binary.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        self.command_by(env!("CARGO_BIN_EXE_antiphon"), arguments)
+    }
+
+    /// A command of another program that runs the engine.
+    pub fn command_by(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()

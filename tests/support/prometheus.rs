@@ -20,7 +20,7 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file());
     if found.is_none() {
-        println!("skipped: there is no {name} here; `make deps` fetches Prometheus");
+        println!("skipped: there is no {name} here; `make deps` fetches Prometheus and HAProxy");
     }
     found
 }
