@@ -25,16 +25,14 @@ pub(super) const ROUND_MS: usize = 100;
 const BUNCH: usize = 32;
 
 /// The connections of one media thread.
+///
+/// Each one has its tick of the round, and keeps it: whoever comes or goes changes nothing
+/// for the others, however many do.
 pub(super) struct Rounds {
-    /// Ticks of a round.
-    ticks: usize,
-    doorbells: RefCell<Vec<Weak<Doorbell>>>,
-    /// Who is visited next.
+    /// Who is visited together, for each tick of a round.
+    bunches: RefCell<Vec<Vec<Weak<Doorbell>>>>,
+    /// The tick of the round that is next.
     next: Cell<usize>,
-    /// Parts of visits that are due; a whole one has `ticks` of them.
-    owed: Cell<usize>,
-    /// Ticks since the last bunch.
-    passed: Cell<usize>,
     awaited: Awaited,
 }
 
@@ -44,12 +42,10 @@ type Awaited = Rc<RefCell<Vec<Arc<Doorbell>>>>;
 impl Rounds {
     /// No connections yet, on a thread that ticks every `tick_ms`.
     pub fn new(tick_ms: u32) -> Self {
+        let ticks = (ROUND_MS / tick_ms.max(1) as usize).max(1);
         Self {
-            ticks: (ROUND_MS / tick_ms.max(1) as usize).max(1),
-            doorbells: RefCell::default(),
+            bunches: RefCell::new(vec![Vec::new(); ticks]),
             next: Cell::default(),
-            owed: Cell::default(),
-            passed: Cell::default(),
             awaited: Awaited::default(),
         }
     }
@@ -57,7 +53,9 @@ impl Rounds {
     /// One more connection.
     pub fn join(&self) -> Visits {
         let doorbell = Arc::new(Doorbell::default());
-        self.doorbells.borrow_mut().push(Arc::downgrade(&doorbell));
+        let mut bunches = self.bunches.borrow_mut();
+        let bunch = bunch_to_join(&bunches);
+        bunches[bunch].push(Arc::downgrade(&doorbell));
         Visits { doorbell, awaited: Rc::clone(&self.awaited) }
     }
 
@@ -69,40 +67,17 @@ impl Rounds {
     /// A tick: visits those who are awaited, and those whose turn it is.
     pub fn visit(&self) {
         self.visit_awaited();
-        self.passed.update(|ticks| ticks + 1);
-        if self.passed.get() >= self.ticks_between_bunches() {
-            self.visit_bunch(self.passed.take());
-        }
-    }
-
-    /// A divisor of the round, so that each connection waits equally long for each visit.
-    fn ticks_between_bunches(&self) -> usize {
-        let connections = self.doorbells.borrow().len();
-        let is_fit = |ticks: &usize| {
-            self.ticks.is_multiple_of(*ticks) && connections * ticks <= BUNCH * self.ticks
-        };
-        (1..=self.ticks).rev().find(is_fit).unwrap_or(1)
-    }
-
-    /// Visits those whose turn came in `ticks`.
-    fn visit_bunch(&self, ticks: usize) {
-        let mut doorbells = self.doorbells.borrow_mut();
-        let owed = self.owed.get() + doorbells.len() * ticks;
-        self.owed.set(owed % self.ticks);
-        for _ in 0..owed / self.ticks {
-            let next = if self.next.get() < doorbells.len() { self.next.get() } else { 0 };
-            let Some(doorbell) = doorbells.get(next) else { return };
-            match doorbell.upgrade() {
-                Some(doorbell) => doorbell.ring(),
-                // Whoever moves to this place comes next.
-                None => {
-                    doorbells.swap_remove(next);
-                    self.next.set(next);
-                    continue;
-                }
+        let mut bunches = self.bunches.borrow_mut();
+        let tick = self.next.get();
+        self.next.set((tick + 1) % bunches.len());
+        // Who is gone is forgotten when it would be visited.
+        bunches[tick].retain(|doorbell| match doorbell.upgrade() {
+            Some(doorbell) => {
+                doorbell.ring();
+                true
             }
-            self.next.set(next + 1);
-        }
+            None => false,
+        });
     }
 
     fn visit_awaited(&self) {
@@ -111,8 +86,16 @@ impl Rounds {
 
     /// Whether there is nobody to visit.
     pub fn is_empty(&self) -> bool {
-        self.doorbells.borrow().is_empty()
+        self.bunches.borrow().iter().all(Vec::is_empty)
     }
+}
+
+/// The fullest one with room, so that few connections make few bunches; when all are full,
+/// the emptiest.
+fn bunch_to_join(bunches: &[Vec<Weak<Doorbell>>]) -> usize {
+    let size = |bunch: &usize| bunches[*bunch].len();
+    let with_room = (0..bunches.len()).filter(|bunch| size(bunch) < BUNCH).max_by_key(size);
+    with_room.or_else(|| (0..bunches.len()).min_by_key(size)).unwrap_or_default()
 }
 
 /// Where a connection hears that it is visited.
@@ -165,7 +148,7 @@ impl Visits {
         actix_rt::spawn(async move {
             while !rounds.is_empty() {
                 if in_turn {
-                    (0..rounds.ticks).for_each(|_| rounds.visit());
+                    (0..ROUND_MS / 10).for_each(|_| rounds.visit());
                 } else {
                     rounds.visit_awaited();
                 }
@@ -242,10 +225,7 @@ mod tests {
             let most = visits.iter().map(Vec::len).max().unwrap();
             assert!(most <= BUNCH.max(count / 10), "{most} of {count} at a tick");
             for connection in 0..count {
-                let at = |(tick, visited): (usize, &Vec<usize>)| {
-                    visited.contains(&connection).then_some(tick)
-                };
-                let ticks: Vec<usize> = visits.iter().enumerate().filter_map(at).collect();
+                let ticks = ticks_of(connection, &visits);
                 assert!(ticks.windows(2).all(|pair| pair[1] - pair[0] == 10), "{ticks:?}");
             }
         }
@@ -274,6 +254,50 @@ mod tests {
         drop(connections.remove(0));
         let visits = visited(&rounds, &connections, 12).concat();
         assert!((0..4).all(|connection| visits.contains(&connection)), "{visits:?}");
+    }
+
+    /// The ticks at which `connection` was visited.
+    fn ticks_of(connection: usize, visits: &[Vec<usize>]) -> Vec<usize> {
+        let at =
+            |(tick, visited): (usize, &Vec<usize>)| visited.contains(&connection).then_some(tick);
+        visits.iter().enumerate().filter_map(at).collect()
+    }
+
+    #[test]
+    fn a_standing_connection_keeps_its_distance_while_others_come_and_go() {
+        // A tick brings 30 that come and go at once, and 6 that stay for some rounds.
+        let rounds = Rounds::new(10);
+        let standing = joined::<20>(&rounds);
+        let mut staying = std::collections::VecDeque::new();
+        let mut visits = Vec::new();
+        for _ in 0..300 {
+            (0..30).for_each(|_| drop(rounds.join()));
+            staying.extend((0..6).map(|_| rounds.join()));
+            while staying.len() > 150 {
+                staying.pop_front();
+            }
+            visits.extend(visited(&rounds, &standing, 1));
+        }
+        for connection in 0..standing.len() {
+            let ticks = ticks_of(connection, &visits);
+            assert!(
+                ticks[0] < 10 && ticks.windows(2).all(|pair| pair[1] - pair[0] == 10),
+                "{ticks:?}"
+            );
+        }
+        let held: usize = rounds.bunches.borrow().iter().map(Vec::len).sum();
+        assert!(held <= 20 + 150 + 10 * 36, "{held}: who is gone is forgotten within a round");
+    }
+
+    #[test]
+    fn who_comes_last_is_visited_within_a_round_as_well() {
+        let rounds = Rounds::new(10);
+        let _others: Vec<Visits> = (0..500).map(|_| rounds.join()).collect();
+        for tick in 0..10 {
+            let late = [rounds.join()];
+            assert!(!visited(&rounds, &late, 10).concat().is_empty(), "joined at tick {tick}");
+            rounds.visit();
+        }
     }
 
     #[test]
