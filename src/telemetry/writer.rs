@@ -11,12 +11,15 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::repair::{self, Repair};
+
+/// Who may read and write a new event file.
+const OWNER_ONLY: u32 = 0o600;
 
 /// Where events are written and when the file is rotated.
 #[derive(Clone, Debug)]
@@ -200,8 +203,10 @@ struct Found {
 
 fn lock(path: &Path) -> Result<Found, EventFileError> {
     let failed = |source| EventFileError::Open { path: path.to_owned(), source };
-    let mut file =
-        OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+    // It names callers: nobody else on this computer reads it.
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(OWNER_ONLY);
+    let mut file = options.open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     if found.file_type().is_char_device() {
         return Ok(Found { file: LockedFile(file), state: None });
