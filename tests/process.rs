@@ -122,7 +122,7 @@ async fn an_unreachable_platform_leaves_the_engine_unready_until_it_comes_up() {
     assert_eq!(engine.get("/live").await.0, 200);
     let (status, body) = engine.get("/ready").await;
     assert_eq!(status, 503);
-    assert!(body.contains("dialog cognigy-dialogs") && body.contains("not reachable"), "{body}");
+    assert!(body.contains("dialog cognigy-dialogs: unavailable"), "{body}");
 
     let dialog = sandbox_at(&address);
     eventually("/ready says 200", async || (engine.get("/ready").await.0 == 200).then_some(()))
@@ -189,7 +189,7 @@ async fn missing_speech_packages_are_named_and_the_engine_starts_without_them() 
     assert_eq!(status, 503, "{ready}");
     let checked = setup.run(&["check"]).await;
     for told in ["stt pocketsphinx", "/nowhere/model", "tts worker", "/nowhere/synthesiser"] {
-        assert!(ready.contains(told), "{told}: {ready}");
+        assert!(ready.contains(told) != told.starts_with('/'), "{told}: {ready}");
         assert!(checked.printed.contains(told), "{told}: {checked:?}");
     }
     // A caller is not left in silence, nor the call without an end.

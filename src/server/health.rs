@@ -99,12 +99,14 @@ impl HealthBoard {
         }
     }
 
-    /// Why calls would fail now, one line a provider. Empty: ready.
+    /// Why calls would fail now, one line a provider. Empty: ready. Whoever asks may be a
+    /// stranger: what exactly is wrong, with addresses and keys, stands in the log.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let unwell = |finding: &&Finding| !matches!(finding.health, Health::Ready(_));
         let line = |finding: &Finding| {
-            format!("{} {}: {}", finding.service.as_str(), finding.provider, words(&finding.health))
+            let health = kind(&finding.health).as_str();
+            format!("{} {}: {health}; the log says why", finding.service.as_str(), finding.provider)
         };
         let findings = self.0.read();
         let providers = findings.providers.iter().filter(unwell).map(line);
