@@ -7,6 +7,7 @@ mod support;
 use std::cell::Cell;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use support::raw::{self, BINARY, GOES_ON, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame, header};
 use support::{
     Engine, HANG_GUARD, Phone, Setup, brief, chunk, client, eventually, sandbox, speech,
@@ -19,31 +20,42 @@ const GROWTH_KB_MAX: u64 = 96 << 10;
 /// Does `attack` while a caller talks to the engine; the caller must not notice, and
 /// nothing of the attack may stay.
 async fn beside_a_good_call(engine: &Engine, attack: impl Future<Output = ()>) {
+    beside_good_calls(engine, 1, attack).await;
+}
+
+/// Talks turn by turn until it `is_over`, and loses none.
+async fn talk(engine: &Engine, name: &str, is_over: &Cell<bool>) {
+    let path = format!("/?events=1&call_id={name}");
+    let mut phone = Phone::dial(&engine.simulator, &path).await.expect("the good call");
+    loop {
+        let messages = phone.turn(&speech()).await;
+        let told = brief(&messages);
+        for needed in ["dialog_replied", "turn_answered"] {
+            assert!(told.contains(&needed.to_owned()), "{name}, {needed}: {told:?}");
+        }
+        for unwanted in ["audio_dropped", "audio_gap", "child_restarted", "error"] {
+            assert!(!told.iter().any(|it| it.starts_with(unwanted)), "{name}: {told:?}");
+        }
+        if is_over.get() {
+            break;
+        }
+    }
+    phone.hang_up().await;
+}
+
+/// The same beside several callers.
+async fn beside_good_calls(engine: &Engine, calls: usize, attack: impl Future<Output = ()>) {
     let before = engine.holdings();
     let over = Cell::new(false);
-    let good_call = async {
-        let path = "/?events=1&call_id=good";
-        let mut phone = Phone::dial(&engine.simulator, path).await.expect("the good call");
-        loop {
-            let messages = phone.turn(&speech()).await;
-            let told = brief(&messages);
-            for needed in ["transcribed", "dialog_replied", "turn_answered"] {
-                assert!(told.contains(&needed.to_owned()), "{needed}: {told:?}");
-            }
-            for unwanted in ["audio_dropped", "audio_gap", "child_restarted", "error"] {
-                assert!(!told.iter().any(|it| it.starts_with(unwanted)), "{told:?}");
-            }
-            if over.get() {
-                break;
-            }
-        }
-        phone.hang_up().await;
-    };
+    let good_calls = join_all((0..calls).map(|call| {
+        let over = &over;
+        async move { talk(engine, &format!("good-{call}"), over).await }
+    }));
     let attack = async {
         tokio::time::timeout(2 * HANG_GUARD, attack).await.expect("the attack comes to its end");
         over.set(true);
     };
-    tokio::join!(good_call, attack);
+    tokio::join!(good_calls, attack);
     engine.becomes_empty().await;
     eventually("the sockets are closed", async || {
         (engine.holdings().sockets <= before.sockets + SPARE_SOCKETS).then_some(())
@@ -123,7 +135,7 @@ async fn whoever_breaks_the_websocket_protocol_is_sent_away_with_the_code_for_it
             ("a ping in pieces", frame(PING & 0x7f, b"x"), 1002),
             ("a continuation of nothing", frame(GOES_ON | 0x80, b"x"), 1002),
             ("no mask", [vec![TEXT, 1], b"x".to_vec()].concat(), 1002),
-            ("another protocol", b"GET / HTTP/1.1\r\nHost: engine\r\n\r\n".to_vec(), 1002),
+            ("another protocol", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), 1002),
         ];
         for door in [(&engine.simulator, "/"), (&engine.http, "/v1/stream?events=0")] {
             for (what, bytes, code) in &cases {
@@ -144,17 +156,6 @@ async fn floods_are_slowed_down_or_sent_away() {
     let setup = Setup::with(&sandbox).key("LIMITS__IDLE_MS_MAX", "6000");
     let engine = setup.start().await;
     beside_a_good_call(&engine, async {
-        // Pings, answered as long as the pongs are read.
-        let mut pinging = Raw::websocket(&engine.simulator, "/").await;
-        for _ in 0..100 {
-            pinging.send(&frame(PING, b"are you there").repeat(100)).await;
-            let mut pongs = 0;
-            while pongs < 100 {
-                let (first, _) = pinging.read_frame().await.expect("a pong");
-                // The engine asks, too.
-                pongs += u32::from(first == PONG);
-            }
-        }
         // A minute of audio at once, again and again, until it is not taken any more.
         let hasty = flood(&engine.simulator, "/", frame(TEXT, chunk(0, &[0; 16_000]).as_bytes()));
         // Wrong messages whose answers are not read.
@@ -163,6 +164,40 @@ async fn floods_are_slowed_down_or_sent_away() {
         let hasty_stream = flood(&engine.http, "/v1/stream", frame(BINARY, &[0; 32_000]));
         let nothing = flood(&engine.http, "/v1/stream", frame(BINARY, &[]));
         tokio::join!(hasty, deaf, deaf_pings, hasty_stream, nothing);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn floods_of_small_frames_cost_the_neighbours_nothing() {
+    let (engine, _sandbox) = engine().await;
+    beside_good_calls(&engine, 20, async {
+        // One ping after the other is answered.
+        let mut pinging = Raw::websocket(&engine.simulator, "/").await;
+        for _ in 0..30 {
+            pinging.send(&frame(PING, b"are you there")).await;
+            // The engine asks, too.
+            while pinging.read_frame().await.expect("a pong").0 != PONG {}
+        }
+        pinging.send(&frame(PING, b"").repeat(1_000)).await;
+        assert_eq!(pinging.close_code().await.0, Some(1008));
+        let silence = chunk(0, &[]);
+        let fragments =
+            [frame(TEXT_BEGINS & 0x0f, b""), frame(GOES_ON, b"").repeat(10_000)].concat();
+        let stream = |bytes| flood(&engine.http, "/v1/stream", bytes);
+        let simulator = |bytes| flood(&engine.simulator, "/", bytes);
+        let floods = [
+            stream(frame(PING, b"")),
+            stream(frame(BINARY, b"")),
+            stream(frame(BINARY, b"x")),
+            stream(frame(TEXT, b"x")),
+            stream(fragments),
+            simulator(frame(PING, b"")),
+            simulator(frame(PONG, b"")),
+            simulator(frame(TEXT, silence.as_bytes())),
+            simulator([frame(TEXT, b"{}"), frame(TEXT, silence.as_bytes())].concat()),
+        ];
+        join_all(floods).await;
     })
     .await;
 }
@@ -202,7 +237,8 @@ async fn connections_that_never_come_to_the_point_are_closed() {
             }
         }
         let mut body = Raw::connect(&engine.http).await;
-        body.send(b"POST /v1/calls HTTP/1.1\r\nHost: e\r\nContent-Length: 10\r\n\r\n{").await;
+        body.send(b"POST /v1/calls HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+            .await;
         waiting.push(body);
         for raw in &mut waiting {
             let told = raw.rest().await;
@@ -236,7 +272,7 @@ async fn a_client_that_sends_byte_by_byte_is_served_like_any_other() {
 async fn requests_that_are_no_http_are_refused() {
     let (engine, _sandbox) = engine().await;
     beside_a_good_call(&engine, async {
-        let post = "POST /v1/calls HTTP/1.1\r\nHost: e\r\n";
+        let post = "POST /v1/calls HTTP/1.1\r\nHost: localhost\r\n";
         let many: String = (0..1_000).map(|n| format!("h{n}: x\r\n")).collect();
         let cases = [
             (format!("{post}Content-Length: 2\r\nContent-Length: 5\r\n\r\n{{}}abc"), 400),
@@ -255,7 +291,7 @@ async fn requests_that_are_no_http_are_refused() {
             (format!("GET /live HTTP/1.1\r\n{many}\r\n"), 431),
             ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
             ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}hello".to_owned(), 400),
-            ("GET /\u{fc} HTTP/1.1\r\nHost: e\r\n\r\n".to_owned(), 400),
+            ("GET /\u{fc} HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400),
         ];
         for (request, status) in cases {
             let mut raw = Raw::connect(&engine.http).await;
@@ -291,7 +327,7 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
             ("GET /v1/stream", "", 400, "not_a_websocket"),
             ("GET /v1/calls/nobody", "", 404, "unknown_call"),
             ("DELETE /v1/calls/nobody", "", 404, "unknown_call"),
-            ("GET /v1/calls/%2e%2e%2fetc%2fpasswd", "", 400, "bad_call_id"),
+            ("GET /v1/calls/%2e%2e%2fetc%2fpasswd", "", 400, "bad_path"),
             ("GET /v1/calls/..%00", "", 400, "bad_call_id"),
             ("GET /v1/calls/a%0d%0aX:%20y", "", 400, "bad_call_id"),
             ("GET /v1/calls/%C3%BC", "", 400, "bad_call_id"),

@@ -277,10 +277,12 @@ fn served(page: &Path) -> String {
 async fn the_example_page_makes_a_call_in_a_browser() {
     let Some(browser) = tool("chromium") else { return };
     let sandbox = sandbox();
-    let engine = Setup::with(&sandbox).start().await;
+    let page = served(&example("browser/index.html"));
+    let origins = format!("[{:?}]", page.trim_end_matches('/'));
+    let engine = Setup::with(&sandbox).key("SERVER__ALLOWED_ORIGINS", &origins).start().await;
     let stream = format!("{}/v1/stream", engine.http.replace("http", "ws"));
     let profile = support::Folder::new();
-    let page = format!("{}?call&url={stream}", served(&example("browser/index.html")));
+    let page = format!("{page}?call&url={stream}");
     let question = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/cards_001.wav");
     let door = support::free_address();
     let port = door.rsplit(':').next().expect("a port");

@@ -35,13 +35,14 @@ async fn nothing_that_the_engine_writes_holds_what_is_private() {
             .key("STT__FIXED__TEXT", WORDS)
             .key("HTTP_CALLBACK__PLAYBACK_HOSTS", &format!(r#"["{playback}"]"#))
             .key("EVENTS__BATCH_MAX", "1")
+            .key("SERVER__USER_ID_IN_QUERY", "true")
             .variable("COGNIGY_API_KEY", KEY)
             .variable("ANTIPHON_TTS_API_KEY", KEY)
             .variable("COGNIGY_ENDPOINT_URL", &sandbox.endpoint_url());
         let engine = setup.clone().start().await;
 
         let query =
-            format!("events=1&call_id={NAME}&user_id=%2B{}&route=%2B{}", &USER[1..], &CALLED[1..]);
+            format!("events=1&call_id={NAME}&user_id=%2B{}&called=%2B{}", &USER[1..], &CALLED[1..]);
         let mut phone = Phone::dial(&engine.simulator, &format!("/?{query}")).await.expect("taken");
         let started = phone.next().await;
         let heard = phone.turn(&speech()).await;

@@ -65,7 +65,7 @@ const IMPURE: [&str; 14] = [
 
 /// Who may know which crate. Whoever adds one says here where it may spread, so that it
 /// can be replaced again: actix in one folder, and no crate with effects in a pure one.
-const CRATES: [(&str, &[&str]); 35] = [
+const CRATES: [(&str, &[&str]); 36] = [
     ("actix", &["actors"]),
     ("actix_codec", &["transports"]),
     ("actix_http", &["transports"]),
@@ -80,7 +80,7 @@ const CRATES: [(&str, &[&str]); 35] = [
     ("earshot", &["media"]),
     ("futures_util", &["services", "actors", "transports", "server", "load"]),
     ("getrandom", &["server"]),
-    ("httpdate", &["services"]),
+    ("httpdate", &["services", "transports"]),
     ("libc", &["telemetry"]),
     ("libloading", &["services"]),
     ("metrics", &["telemetry"]),
@@ -88,6 +88,7 @@ const CRATES: [(&str, &[&str]); 35] = [
     ("parking_lot", &["telemetry", "services", "actors", "transports", "server", "sandbox"]),
     ("reqwest", &["config", "services", "transports", "load"]),
     ("ringbuf", &["media"]),
+    ("rustix", &["server"]),
     ("rustls", &["services", "transports", "sandbox", "load", "cli"]),
     ("rustls_platform_verifier", &["load"]),
     ("serde", EVERYWHERE),

@@ -34,7 +34,8 @@ fn collector() -> (String, Bodies) {
 #[tokio::test]
 async fn a_call_is_one_trace_with_a_span_for_each_stage_of_its_turns() {
     let (sandbox, (endpoint, bodies)) = (sandbox(), collector());
-    let engine = Setup::with(&sandbox).key("TELEMETRY__OTLP__ENDPOINT", &endpoint).start().await;
+    let setup = Setup::with(&sandbox).key("SERVER__USER_ID_IN_QUERY", "true");
+    let engine = setup.key("TELEMETRY__OTLP__ENDPOINT", &endpoint).start().await;
     let path = "/?events=1&call_id=traced&user_id=%2B15550123456";
     let mut phone = Phone::dial(&engine.simulator, path).await.expect("taken");
     let told = phone.turn(&speech()).await;

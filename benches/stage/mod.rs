@@ -23,7 +23,7 @@ use antiphon::media::Encoder;
 use antiphon::services::{PromptCache, Providers};
 use antiphon::telemetry::{QueueLimits, Telemetry};
 use antiphon::turn::sentences;
-use antiphon::types::{CarrierCallId, EndCause, MediaFormat, Route};
+use antiphon::types::{CallTarget, CarrierCallId, EndCause, MediaFormat, Route};
 use tokio::time::sleep;
 
 /// What a caller sends at once.
@@ -99,7 +99,7 @@ impl Stage {
             carrier_call_id: Some(CarrierCallId::new(name).expect("a valid name")),
             takes_over: true,
             user_id: "bench".into(),
-            called: None,
+            target: None,
             source: None,
             transport: "bench",
             format_in: format,
@@ -141,8 +141,8 @@ impl Planner {
 }
 
 impl CallPlanner for Planner {
-    fn route(&self, called: Option<&str>) -> Arc<Route> {
-        self.routes.resolve(called)
+    fn route(&self, target: Option<&CallTarget>) -> Option<Arc<Route>> {
+        self.routes.resolve(target)
     }
 
     fn kit(&self, route: &Route) -> Option<CallKit> {

@@ -72,7 +72,12 @@ impl Admission {
         RefusalReason::Overloaded { because, retry_after_s: self.retry_after_s() }
     }
 
-    fn check_source(&mut self, now: Now, source: Option<IpAddr>) -> Result<(), RefusalReason> {
+    /// Whether `source` may begin or continue one more call now.
+    pub(super) fn check_source(
+        &mut self,
+        now: Now,
+        source: Option<IpAddr>,
+    ) -> Result<(), RefusalReason> {
         let calls_max = self.limits.calls_per_second_per_source_max;
         match source {
             Some(source) if calls_max > 0 && !self.sources.take(&subscriber(source), now) => {

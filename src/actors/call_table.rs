@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::leg::LegShared;
 use super::placement::Seat;
+use crate::resilience::ResumeRate;
 use crate::telemetry::Timestamp;
 use crate::types::{CallId, CallKey, LegId, Now, Route};
 
@@ -34,6 +35,8 @@ pub(super) struct Entry {
     pub shared: Arc<LegShared>,
     /// Where it runs.
     pub seat: Seat,
+    /// How often it may get another connection.
+    pub resumes: ResumeRate,
 }
 
 impl CallTable {

@@ -12,7 +12,9 @@ pub use super::placement::Seat;
 pub use super::registry::Switchboard;
 pub use super::rounds::Visits;
 
-use crate::types::{CallEvent, CarrierCallId, EndCause, Epoch, MediaFormat, SentenceId, UserId};
+use crate::types::{
+    CallEvent, CallTarget, CarrierCallId, EndCause, Epoch, MediaFormat, SentenceId, UserId,
+};
 
 /// What a transport knows of a call that it wants to start or to resume.
 #[derive(Clone, Debug)]
@@ -24,8 +26,8 @@ pub struct CallRequest {
     pub takes_over: bool,
     /// Who is calling.
     pub user_id: UserId,
-    /// Called number, path or key that selects the route.
-    pub called: Option<String>,
+    /// What selects the route.
+    pub target: Option<CallTarget>,
     /// Where the connection comes from, if that is known. The calls of a source that
     /// begins them too fast are refused.
     pub source: Option<IpAddr>,

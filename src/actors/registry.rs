@@ -18,9 +18,10 @@ use super::link::CallRequest;
 use super::placement::{MediaThreads, NoPlace, Place, Seat};
 use super::supervisor::CallSupervisor;
 use crate::config::LimitSettings;
+use crate::resilience::ResumeRate;
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{
-    CallId, CallKey, EndCause, ExitReason, LegId, Now, RefusalReason, Route, SessionId,
+    CallId, CallKey, CallTarget, EndCause, ExitReason, LegId, Now, RefusalReason, Route, SessionId,
 };
 
 /// Requests of transports waiting for the registry. More wait in their own tasks.
@@ -31,8 +32,8 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Decides what a call gets: its route and the providers that go with it.
 pub trait CallPlanner: Send {
-    /// The route for a called number, path or key.
-    fn route(&self, called: Option<&str>) -> Arc<Route>;
+    /// The route that a carrier asks for. `None`: there is none of that name.
+    fn route(&self, target: Option<&CallTarget>) -> Option<Arc<Route>>;
 
     /// What a call of this route works with. `None` when a provider is missing.
     fn kit(&self, route: &Route) -> Option<CallKit>;
@@ -121,6 +122,13 @@ impl CallRegistry {
         if !request.takes_over && !entry.shared.is_lost() {
             return Some(Err(RefusalReason::AlreadyConnected));
         }
+        let now = self.clock.now();
+        if let Err(reason) = self.admission.check_source(now, request.source) {
+            return Some(Err(reason));
+        }
+        if !entry.resumes.take(now) {
+            return Some(Err(RefusalReason::ResumeRate));
+        }
         entry.leg = entry.leg.next();
         let (mut leg, ends) =
             connect(call_id, entry.leg, &entry.seat, request, &entry.route.listening, self.clock);
@@ -136,7 +144,8 @@ impl CallRegistry {
         }
         let now = self.clock.now();
         self.admission.check(now, self.calls.len(), request.source)?;
-        let route = self.planner.route(request.called.as_deref());
+        let route = self.planner.route(request.target.as_ref());
+        let route = route.ok_or(RefusalReason::UnknownRoute)?;
         let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
         let spec = self.spec(request, &route)?;
         let (call_id, leg_id) = (spec.call_id, LegId(1));
@@ -160,6 +169,7 @@ impl CallRegistry {
             leg: leg_id,
             shared,
             seat,
+            resumes: ResumeRate::default(),
         };
         self.calls.insert(call_id, entry);
         Ok(leg)

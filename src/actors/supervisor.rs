@@ -26,8 +26,8 @@ use crate::telemetry::CallScope;
 use crate::turn::TurnInput;
 use crate::types::{
     Asked, CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure,
-    DialogRequest, Epoch, ExitReason, Generation, Now, SentenceId, SessionData, TraceParent,
-    TtsFailure, TurnId, UtteranceEnd,
+    DialogRequest, Epoch, ExitReason, Generation, INNER_RATE, Now, SentenceId, SessionData,
+    TraceParent, TtsFailure, TurnId, UtteranceEnd,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
@@ -197,9 +197,15 @@ impl CallSupervisor {
         }
     }
 
-    /// Goes on with another connection. What the old one still holds is closed.
+    /// Goes on with another connection. What the old one still holds is closed, and what
+    /// nobody has listened to yet is lost.
     fn change_leg(&mut self, ends: LegEnds) {
         self.close_utterance();
+        let unheard = self.leg.try_buffered_ms().and_then(|ms| u32::try_from(ms).ok()).unwrap_or(0);
+        let samples = INNER_RATE.samples_in_ms(unheard) as u64;
+        if samples > 0 {
+            self.input(CallInput::Noted { fact: CallEventKind::AudioDropped { samples } });
+        }
         self.input(CallInput::LegLost { leg: self.leg.leg(), can_hear: false });
         self.bytes_before += self.leg.bytes_in();
         self.leg.close();

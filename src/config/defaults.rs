@@ -17,6 +17,9 @@ impl Default for ServerSettings {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             simulator: SocketAddr::from(([127, 0, 0, 1], 8765)),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            user_id_in_query: false,
             tls_certificate_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
             media_threads: 0,
@@ -36,6 +39,8 @@ impl Default for LimitSettings {
             busy_percent_max: 95,
             memory_mb_max: 0,
             calls_per_second_per_source_max: 0,
+            connections_max: 0,
+            connections_per_source_max: 0,
             websocket_refusal: WebSocketRefusal::Close,
             message_bytes_max: 1 << 20,
             idle_ms_max: 60_000,

@@ -4,14 +4,17 @@
 //! Nothing but data: [`super::rule`] knows how a rule is checked.
 
 use super::rule::Rule::{
-    self, Address, Filter, Flag, Hosts, Language, OneOf, Path, Pointer, Prompt, Real, SomeOf, Text,
-    Texts, Url, Whole,
+    self, Address, Filter, Flag, Hosts, Language, OneOf, Origins, Path, Pointer, Prompt, Real,
+    SomeOf, Text, Texts, Url, Whole,
 };
 
 /// Every key by its path. Lengths of time end at what is still a phone call.
 pub(super) const KEYS: &[(&str, Rule)] = &[
     ("server.http", Address),
     ("server.simulator", Address),
+    ("server.allowed_hosts", Hosts),
+    ("server.allowed_origins", Origins),
+    ("server.user_id_in_query", Flag),
     ("server.tls_certificate_file", Path { may_be_empty: true }),
     ("server.tls_key_file", Path { may_be_empty: true }),
     ("server.media_threads", Whole { min: 0, max: 256 }),
@@ -24,6 +27,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("limits.busy_percent_max", Whole { min: 0, max: 100 }),
     ("limits.memory_mb_max", Whole { min: 0, max: 1 << 24 }),
     ("limits.calls_per_second_per_source_max", Whole { min: 0, max: 10_000 }),
+    ("limits.connections_max", Whole { min: 0, max: 1_000_000 }),
+    ("limits.connections_per_source_max", Whole { min: 0, max: 1_000_000 }),
     ("limits.websocket_refusal", OneOf(&["close", "status"])),
     ("limits.message_bytes_max", Whole { min: 4_096, max: 16 << 20 }),
     ("limits.idle_ms_max", Whole { min: 1_000, max: HOUR_MS }),

@@ -35,6 +35,8 @@ pub(super) enum Rule {
     Url { may_be_empty: bool },
     /// A list of hosts, each with or without a port.
     Hosts,
+    /// A list of origins of web pages.
+    Origins,
     /// A file or folder. Whether it exists is found out by who needs it.
     Path { may_be_empty: bool },
     /// A JSON pointer, or nothing.
@@ -64,6 +66,7 @@ impl Rule {
                 url => base_url(url),
             },
             Self::Hosts => each(value, host),
+            Self::Origins => each(value, origin),
             Self::Path { may_be_empty } => text(value, may_be_empty).map(|_| ()),
             Self::Pointer => pointer(text(value, true)?),
             Self::Language => language(text(value, true)?),
@@ -82,6 +85,7 @@ impl Rule {
                 | Self::Texts
                 | Self::SomeOf(_)
                 | Self::Hosts
+                | Self::Origins
         )
     }
 }
@@ -195,6 +199,19 @@ fn host(text: &str) -> Result<(), String> {
     parsed
         .map(|_| ())
         .ok_or_else(|| "must be a host such as media.example or media.example:8443".to_owned())
+}
+
+fn origin(text: &str) -> Result<(), String> {
+    let is_origin = ParsedUrl::parse(text).is_ok_and(|url| {
+        let written = url.origin().ascii_serialization();
+        matches!(url.scheme(), "http" | "https") && written.eq_ignore_ascii_case(text)
+    });
+    if is_origin {
+        return Ok(());
+    }
+    Err("must be an origin such as https://console.example or http://localhost:3000, without a \
+         path and without the scheme's own port"
+        .to_owned())
 }
 
 fn pointer(text: &str) -> Result<(), String> {

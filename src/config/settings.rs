@@ -48,6 +48,12 @@ pub struct ServerSettings {
     pub http: SocketAddr,
     /// Simulator WebSocket. Loopback only for now.
     pub simulator: SocketAddr,
+    /// Names of this engine beside those of the loopback, `host` or `host:port`.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may use it from a browser.
+    pub allowed_origins: Vec<String>,
+    /// Who calls may stand in the URL of a WebSocket.
+    pub user_id_in_query: bool,
     /// PEM file of the certificate chain with which both ports speak TLS. Empty: they do not.
     pub tls_certificate_file: PathBuf,
     /// PEM file of its private key.
@@ -78,6 +84,10 @@ pub struct LimitSettings {
     pub memory_mb_max: u64,
     /// Calls that one remote address may begin in a second. 0: any number.
     pub calls_per_second_per_source_max: u32,
+    /// Connections of both ports together. 0: as many as there are handles for.
+    pub connections_max: u32,
+    /// Connections of one remote address. 0: any number.
+    pub connections_per_source_max: u32,
     /// How a WebSocket client learns that there is no room.
     pub websocket_refusal: WebSocketRefusal,
     /// Largest WebSocket message or hex chunk message.

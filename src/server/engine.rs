@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::chance;
+use super::handles;
 use super::health::{Finding, HealthBoard, check_providers, watch};
 use super::planner::Planner;
 use super::routes::{self, EngineState};
@@ -34,7 +35,7 @@ use crate::telemetry::{
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
 use crate::transports::stream::{self, StreamState};
-use crate::transports::{CertificateError, CertificateFiles, Port, Tls};
+use crate::transports::{Access, CertificateError, CertificateFiles, Places, Port, Tls};
 use crate::turn::sentences;
 use crate::types::Route;
 
@@ -44,6 +45,9 @@ const RENDER_WITHIN: Duration = Duration::from_secs(8);
 
 /// Longest time for calls to say goodbye after they were told to end.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The last second whose year has four digits: no answer can be dated later.
+const DATES_END_S: u64 = 253_402_300_799;
 
 /// How often a drain looks whether calls are left.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -75,6 +79,20 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The process may not hold enough files and sockets.
+    #[error(
+        "this process may hold {limit} files and sockets at once and needs {needed} at least: \
+         raise the limit (ulimit -n, LimitNOFILE of systemd), or take fewer threads"
+    )]
+    Handles {
+        /// How many it may hold.
+        limit: u64,
+        /// How many it needs.
+        needed: u64,
+    },
+    /// The wall clock is not set.
+    #[error("the clock of this computer says a time before 1970 or after 9999: set it")]
+    WallClock,
     /// The TLS certificate cannot be used.
     #[error("server.tls_certificate_file, server.tls_key_file: {0}")]
     Certificate(#[from] CertificateError),
@@ -119,6 +137,7 @@ impl Engine {
     pub async fn start(config: Config) -> Result<RunningEngine, StartError> {
         install_panic_hook();
         check_event_file(&config.events.path)?;
+        let handles = check_system(&config.server)?;
         let prometheus = prometheus()?;
         let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();
@@ -167,9 +186,7 @@ impl Engine {
             telemetry: telemetry.clone(),
         };
         let is_tls = tls.is_some();
-        let workers = threads(config.server.http_threads);
-        let ports = [http_port, simulator_port];
-        let ports = ports.map(|listener| Port { listener, workers, tls: tls.clone() });
+        let ports = ports(&config, tls, handles, [http_port, simulator_port]);
         let servers = serve(&config, &switchboard, state, ports)?;
         let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
         telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
@@ -188,6 +205,38 @@ impl Engine {
             _upkeep: prometheus.start_upkeep(),
         })
     }
+}
+
+/// What both ports are served with.
+fn ports(
+    config: &Config,
+    tls: Option<Tls>,
+    handles: u64,
+    listeners: [TcpListener; 2],
+) -> [Port; 2] {
+    let per_source_max = config.limits.connections_per_source_max as usize;
+    let places = Places::new(handles::connections_max(config, handles), per_source_max);
+    let access = Access::new(&config.server);
+    listeners.map(|listener| Port {
+        listener,
+        workers: threads(config.server.http_threads),
+        tls: tls.clone(),
+        places: places.clone(),
+        access: access.clone(),
+    })
+}
+
+/// Whether the engine can live here; how many files and sockets it may hold.
+fn check_system(settings: &ServerSettings) -> Result<u64, StartError> {
+    let (limit, needed) = (handles::raise_limit(), handles::needed(settings, threads));
+    if limit < needed {
+        return Err(StartError::Handles { limit, needed });
+    }
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if !(1..=DATES_END_S).contains(&since_1970) {
+        return Err(StartError::WallClock);
+    }
+    Ok(limit)
 }
 
 /// Telemetry, and the spans to be exported where traces are wanted.
@@ -292,7 +341,8 @@ fn serve_http(
     port: Port,
 ) -> Result<ServerHandle, StartError> {
     let callback = HttpCallback::new(switchboard.clone(), &config.http_callback);
-    let stream_state = StreamState::new(switchboard.clone(), &config.limits);
+    let stream_state =
+        StreamState::new(switchboard.clone(), &config.limits, config.server.user_id_in_query);
     let routes = move |app: &mut web::ServiceConfig| {
         routes::routes(app, state.clone());
         http_callback::routes(app, callback.clone());
@@ -306,7 +356,8 @@ fn serve_simulator(
     switchboard: &Switchboard,
     port: Port,
 ) -> Result<ServerHandle, StartError> {
-    let state = SimulatorState::new(switchboard.clone(), &config.limits);
+    let state =
+        SimulatorState::new(switchboard.clone(), &config.limits, config.server.user_id_in_query);
     spawn(simulator::listen(port, state))
 }
 

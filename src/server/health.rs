@@ -110,7 +110,8 @@ impl HealthBoard {
         };
         let findings = self.0.read();
         let providers = findings.providers.iter().filter(unwell).map(line);
-        providers.chain(findings.prompts.iter().cloned()).collect()
+        let prompts = findings.prompts.iter().map(|line| without_reason(line));
+        providers.chain(prompts).collect()
     }
 }
 
@@ -127,6 +128,12 @@ pub async fn watch(
         prompts.render(&providers.tts).await;
         board.update_prompts(&prompts, &telemetry);
     }
+}
+
+/// What is missing, without what the synthesiser says of it.
+fn without_reason(line: &str) -> String {
+    let parts: Vec<&str> = line.splitn(3, ": ").take(2).collect();
+    format!("{}; the log says why", parts.join(": "))
 }
 
 fn kind(health: &Health) -> ProviderHealth {

@@ -5,6 +5,7 @@
 
 mod chance;
 mod engine;
+mod handles;
 mod health;
 mod planner;
 mod routes;

@@ -6,7 +6,7 @@ use crate::actors::{CallKit, CallPlanner, Clock, ServiceRuntime};
 use crate::config::RouteTable;
 use crate::services::{PromptCache, Providers};
 use crate::telemetry::Telemetry;
-use crate::types::Route;
+use crate::types::{CallTarget, Route};
 
 /// What all calls share.
 pub struct Planner {
@@ -19,8 +19,8 @@ pub struct Planner {
 }
 
 impl CallPlanner for Planner {
-    fn route(&self, called: Option<&str>) -> Arc<Route> {
-        self.routes.resolve(called)
+    fn route(&self, target: Option<&CallTarget>) -> Option<Arc<Route>> {
+        self.routes.resolve(target)
     }
 
     fn kit(&self, route: &Route) -> Option<CallKit> {

@@ -39,8 +39,8 @@ pub fn routes(config: &mut web::ServiceConfig, state: EngineState) {
         // Resources, not routes: another method is answered with 405 and what is allowed.
         .service(web::resource("/live").get(live).head(live))
         .service(web::resource("/ready").get(ready).head(ready))
-        .service(web::resource("/metrics").get(metrics))
-        .service(web::resource("/v1/slow-turns").get(slow_turns));
+        .service(web::resource("/metrics").get(metrics).head(metrics))
+        .service(web::resource("/v1/slow-turns").get(slow_turns).head(slow_turns));
 }
 
 /// The answer to everything that is not served.

@@ -39,6 +39,8 @@ pub(super) const REASON: LabelSpec = LabelSpec {
         "overloaded",
         "memory",
         "source_rate",
+        "resume_rate",
+        "unknown_route",
         "draining",
         "already_connected",
         "ended",

@@ -20,14 +20,22 @@ pub mod http_callback;
 pub mod simulator;
 pub mod stream;
 
+mod access;
+mod allowance;
+mod answer;
+mod http_stream;
 mod listener;
+mod patience;
 mod query;
 mod refusal;
 mod tls;
+mod visitors;
 mod websocket;
 
+pub use access::Access;
 pub use listener::Port;
 pub use tls::{CertificateError, CertificateFiles, Tls};
+pub use visitors::Places;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -23,17 +23,26 @@ pub(super) struct Refusal {
     code: &'static str,
     message: String,
     retry_after_s: Option<u32>,
+    /// Codings of a body that would have been taken.
+    accepts: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal that will be the same next time.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl fmt::Display) -> Self {
-        Self { status, code, message: message.to_string(), retry_after_s: None }
+        Self { status, code, message: message.to_string(), retry_after_s: None, accepts: None }
     }
 
     /// 400.
     pub(super) fn bad_request(code: &'static str, message: impl fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 415 for a body that is compressed.
+    pub(super) fn unsupported_coding() -> Self {
+        let message = "the body is compressed (Content-Encoding): send it as it is";
+        let refusal = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_coding", message);
+        Self { accepts: Some("identity"), ..refusal }
     }
 
     /// Adds when the same request may succeed.
@@ -62,7 +71,10 @@ impl From<RefusalReason> for Refusal {
             | RefusalReason::Overloaded { .. }
             | RefusalReason::Memory { .. }
             | RefusalReason::Draining => StatusCode::SERVICE_UNAVAILABLE,
-            RefusalReason::SourceRate { .. } => StatusCode::TOO_MANY_REQUESTS,
+            RefusalReason::SourceRate { .. } | RefusalReason::ResumeRate => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            RefusalReason::UnknownRoute => StatusCode::NOT_FOUND,
             RefusalReason::AlreadyConnected => StatusCode::CONFLICT,
             RefusalReason::Ended => StatusCode::GONE,
             RefusalReason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -94,6 +106,9 @@ impl ResponseError for Refusal {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));
         }
+        if let Some(codings) = self.accepts {
+            response.insert_header((ACCEPT_ENCODING, codings));
+        }
         response.json(Body { error: Fault { code: self.code, message: &self.message } })
     }
 }
@@ -122,7 +137,9 @@ mod tests {
             (RefusalReason::Overloaded { because, retry_after_s: 4 }, 503, Some("4")),
             (memory, 503, Some("3")),
             (RefusalReason::SourceRate { calls_max: 2 }, 429, Some("1")),
+            (RefusalReason::ResumeRate, 429, Some("1")),
             (RefusalReason::Draining, 503, Some("1")),
+            (RefusalReason::UnknownRoute, 404, None),
             (RefusalReason::AlreadyConnected, 409, None),
             (RefusalReason::Ended, 410, None),
             (RefusalReason::Internal, 500, None),

@@ -143,6 +143,14 @@ pub enum RefusalReason {
         /// The limit.
         calls_max: u32,
     },
+    /// No route has the name that was asked for.
+    #[error(
+        "there is no route of this name: use one of [[routes]], or leave it out for the default"
+    )]
+    UnknownRoute,
+    /// One call gets new connections too fast.
+    #[error("this call gets a new connection too often; wait a second before the next one")]
+    ResumeRate,
     /// The engine shuts down.
     #[error("the engine is shutting down")]
     Draining,
@@ -166,6 +174,8 @@ impl RefusalReason {
             Self::Overloaded { .. } => "overloaded",
             Self::Memory { .. } => "memory",
             Self::SourceRate { .. } => "source_rate",
+            Self::UnknownRoute => "unknown_route",
+            Self::ResumeRate => "resume_rate",
             Self::Draining => "draining",
             Self::AlreadyConnected => "already_connected",
             Self::Ended => "ended",
@@ -177,11 +187,13 @@ impl RefusalReason {
     #[must_use]
     pub const fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Full { .. } | Self::Draining | Self::SourceRate { .. } => Some(1),
+            Self::Full { .. } | Self::Draining | Self::SourceRate { .. } | Self::ResumeRate => {
+                Some(1)
+            }
             Self::Overloaded { retry_after_s, .. } | Self::Memory { retry_after_s, .. } => {
                 Some(*retry_after_s)
             }
-            Self::AlreadyConnected | Self::Ended | Self::Internal => None,
+            Self::UnknownRoute | Self::AlreadyConnected | Self::Ended | Self::Internal => None,
         }
     }
 }

@@ -32,7 +32,8 @@ pub use ids::{
 pub use private::{CallerText, Private, Secret};
 pub use retry::RetryOn;
 pub use route::{
-    BudgetSettings, Detector, ListeningSettings, Prompt, Prompts, Route, Thresholds, TurnSettings,
+    BudgetSettings, CallTarget, Detector, ListeningSettings, Prompt, Prompts, Route, Thresholds,
+    TurnSettings, TwoTargets,
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};

@@ -2,6 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a carrier says of the route that a call is to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// Asked for by its name, or by one of its keys: there has to be such a route.
+    Route(String),
+    /// The number that was called: one that no route claims takes the default route.
+    Called(String),
+}
+
+/// A route was asked for in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("route and called both select the route: send one of them")]
+pub struct TwoTargets;
+
+impl CallTarget {
+    /// The one of the two that was given.
+    pub fn of(route: Option<String>, called: Option<String>) -> Result<Option<Self>, TwoTargets> {
+        match (route, called) {
+            (Some(_), Some(_)) => Err(TwoTargets),
+            (Some(route), None) => Ok(Some(Self::Route(route))),
+            (None, called) => Ok(called.map(Self::Called)),
+        }
+    }
+}
+
 /// The settings of one call. Shared, immutable; nothing reads global settings
 /// while a call runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

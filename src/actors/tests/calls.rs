@@ -2,7 +2,7 @@
 
 use super::stage::{Caller, Script, Stage, Told, act, request};
 use crate::actors::link::{CallRequest, Delivery};
-use crate::types::{CallId, DialogFailure, EndCause, Route};
+use crate::types::{CallEventKind, CallId, DialogFailure, EndCause, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;
 
@@ -201,6 +201,44 @@ fn the_newest_connection_of_a_call_wins() {
         assert_eq!(first.told.lock().last(), Some(&Told::End("superseded".to_owned())));
         assert_eq!(second.sentences().first().map(String::as_str), Some("intent_one"));
         assert_eq!(stage.switchboard.load().await.expect("it answers").calls, 1);
+    });
+}
+
+#[test]
+fn whoever_dials_one_call_again_and_again_is_refused_and_the_call_goes_on() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.pause(100).await;
+        let mut refused = Vec::new();
+        for _ in 0..3_000 {
+            refused.extend(stage.switchboard.connect(request("a", SENTENCES)).await.err());
+        }
+        assert_eq!(refused.len(), 3_000 - 5);
+        assert!(refused.iter().all(|reason| reason.as_str() == "resume_rate"));
+        tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+        let back = stage.call("a", SENTENCES).await;
+        assert!(back.resumed);
+        back.say().await;
+        assert_eq!(back.sentences().last().map(String::as_str), Some("intent_one"));
+    });
+}
+
+#[test]
+fn audio_that_nobody_heard_before_another_connection_took_over_is_counted() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let first = stage.call("a", SENTENCES).await;
+        first.pause(100).await;
+        let _taken = first.input.samples(&[0; 16_000], 32_000);
+        let second = stage.call("a", SENTENCES).await;
+        second.pause(100).await;
+        let dropped = |kind: &CallEventKind| match kind {
+            CallEventKind::AudioDropped { samples } => *samples,
+            _ => 0,
+        };
+        let lost: u64 = second.events.lock().iter().map(dropped).sum();
+        assert!(lost > 8_000, "{lost} samples, of a second");
     });
 }
 

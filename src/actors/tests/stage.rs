@@ -19,9 +19,9 @@ use crate::services::{
 };
 use crate::telemetry::{QueueLimits, Telemetry};
 use crate::types::{
-    CallEventKind, CallId, CarrierCallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE,
-    MediaFormat, Private, ReplyOutput, Route, SampleRate, SessionId, SpeechAudio, SttFailure,
-    Transcript, TtsFailure,
+    CallEventKind, CallId, CallTarget, CarrierCallId, DialogFailure, DialogReply, DialogRequest,
+    INNER_RATE, MediaFormat, Private, ReplyOutput, Route, SampleRate, SessionId, SpeechAudio,
+    SttFailure, Transcript, TtsFailure,
 };
 
 /// Runs a test under a paused clock.
@@ -279,8 +279,8 @@ struct Planner {
 }
 
 impl CallPlanner for Planner {
-    fn route(&self, _: Option<&str>) -> Arc<Route> {
-        Arc::clone(&self.route)
+    fn route(&self, _: Option<&CallTarget>) -> Option<Arc<Route>> {
+        Some(Arc::clone(&self.route))
     }
 
     fn kit(&self, _: &Route) -> Option<CallKit> {
@@ -357,7 +357,7 @@ pub fn request(name: &str, delivery: Delivery) -> CallRequest {
         carrier_call_id: Some(CarrierCallId::new(name).expect("a valid name")),
         takes_over: true,
         user_id: "user".into(),
-        called: None,
+        target: None,
         source: None,
         transport: "stage",
         format_in: MediaFormat::pcm16(INNER_RATE),

@@ -9,6 +9,7 @@ use crate::config::keys::{KEYS, rule_of};
 use crate::config::rule::Rule;
 use crate::config::source::variable_of;
 use crate::config::{Config, ConfigError, RouteSettings, effective_toml, load};
+use crate::types::CallTarget;
 
 fn shipped() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
@@ -67,7 +68,8 @@ fn the_shipped_example_of_a_route_works() {
     let example = text.split("For example:\n#\n").nth(1).expect("the example");
     let example = example.lines().map(|line| line.trim_start_matches("# "));
     let config = parse(&example.collect::<Vec<_>>().join("\n"), &[]).expect("a right example");
-    assert_eq!(config.routes().resolve(Some("support")).voice, "awb");
+    let support = CallTarget::Route("support".to_owned());
+    assert_eq!(config.routes().resolve(Some(&support)).expect("it is there").voice, "awb");
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn a_named_file_that_is_missing_is_an_error() {
 
 #[test]
 fn route_settings_default_to_the_default_route() {
-    let route = Config::default().routes().resolve(None);
+    let route = Config::default().routes().resolve(None).expect("there is always one");
     assert_eq!(*route, crate::types::Route::default());
     assert_eq!(RouteSettings::default().voice, "");
 }

@@ -1,6 +1,20 @@
 //! Named routes: what they inherit, and what is wrong with them.
 
+use std::sync::Arc;
+
 use super::{parse, problems};
+use crate::config::RouteTable;
+use crate::types::{CallTarget, Route};
+
+fn called(routes: &RouteTable, number: &str) -> Arc<Route> {
+    let target = CallTarget::Called(number.to_owned());
+    routes.resolve(Some(&target)).expect("every number has a route")
+}
+
+fn named(routes: &RouteTable, name: &str) -> Option<String> {
+    let target = CallTarget::Route(name.to_owned());
+    routes.resolve(Some(&target)).map(|route| route.name.clone())
+}
 
 const TWO_ROUTES: &str = r#"
 [route]
@@ -29,20 +43,20 @@ called = ["support"]
 #[test]
 fn a_route_takes_what_it_leaves_out_from_the_default_route() {
     let routes = parse(TWO_ROUTES, &[]).expect("right routes").routes();
-    let sales = routes.resolve(Some("+15550100"));
+    let sales = called(&routes, "+15550100");
     assert_eq!(sales.name, "sales");
     assert_eq!((sales.tts.as_str(), sales.language.as_str()), ("flite", "de-DE"));
     assert_eq!((sales.listening.silence_ms_end, sales.listening.pre_roll_ms), (800, 100));
-    let support = routes.resolve(Some("support"));
+    let support = called(&routes, "support");
     assert_eq!((support.name.as_str(), support.tts.as_str()), ("support", "generic-http"));
 }
 
 #[test]
 fn a_prompt_is_inherited_whole_or_not_at_all() {
     let routes = parse(TWO_ROUTES, &[]).expect("right routes").routes();
-    let own = &routes.resolve(Some("sales")).prompts.fallback;
+    let own = &called(&routes, "sales").prompts.fallback;
     assert_eq!((own.text.as_str(), own.interruptible), ("Own.", None));
-    let inherited = &routes.resolve(Some("support")).prompts.fallback;
+    let inherited = &called(&routes, "support").prompts.fallback;
     assert_eq!((inherited.text.as_str(), inherited.interruptible), ("Base.", Some(true)));
 }
 
@@ -50,24 +64,39 @@ fn a_prompt_is_inherited_whole_or_not_at_all() {
 fn a_route_takes_the_environment_too() {
     let set = [("ANTIPHON_ROUTE__LANGUAGE", "fr-FR")];
     let routes = parse(TWO_ROUTES, &set).expect("right routes").routes();
-    assert_eq!(routes.resolve(Some("support")).language, "fr-FR");
+    assert_eq!(called(&routes, "support").language, "fr-FR");
 }
 
 #[test]
 fn an_empty_voice_is_the_synthesisers_own() {
     let routes = parse(TWO_ROUTES, &[]).expect("right routes").routes();
-    assert_eq!(routes.resolve(Some("sales")).voice, "slt");
-    assert_eq!(routes.resolve(Some("support")).voice, "en-US-Standard-A");
+    assert_eq!(called(&routes, "sales").voice, "slt");
+    assert_eq!(called(&routes, "support").voice, "en-US-Standard-A");
 }
 
 #[test]
-fn a_call_that_matches_nothing_takes_the_default_route() {
+fn a_number_that_no_route_claims_takes_the_default_route_and_so_does_who_asks_for_nothing() {
     let routes = parse(TWO_ROUTES, &[]).expect("right routes").routes();
-    for called in [None, Some("+49301234"), Some("")] {
-        assert_eq!(routes.resolve(called).name, "default");
+    for number in ["+49301234", ""] {
+        assert_eq!(called(&routes, number).name, "default");
     }
+    assert_eq!(routes.resolve(None).expect("the default").name, "default");
     let names: Vec<_> = routes.all().map(|route| route.name.clone()).collect();
     assert_eq!(names, ["default", "sales", "support"]);
+}
+
+#[test]
+fn a_route_that_is_asked_for_has_to_exist() {
+    let text = format!("{TWO_ROUTES}\n[[routes]]\nname = \"bare\"\ncalled = []\n");
+    let routes = parse(&text, &[]).expect("right routes").routes();
+    for (asked, name) in [("sales", "sales"), ("+15550100", "sales"), ("bare", "bare")] {
+        assert_eq!(named(&routes, asked).as_deref(), Some(name));
+    }
+    assert_eq!(named(&routes, "default").as_deref(), Some("default"));
+    for unknown in ["sale", "Sales", "", "+15550101"] {
+        assert_eq!(named(&routes, unknown), None, "{unknown}");
+    }
+    assert_eq!(routes.all().count(), 4, "also those that no number leads to");
 }
 
 #[test]

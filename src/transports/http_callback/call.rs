@@ -275,7 +275,7 @@ pub(super) mod tests {
             carrier_call_id: CarrierCallId::new(name).ok(),
             takes_over: false,
             user_id: anonymous(),
-            called: None,
+            target: None,
             source: None,
             transport: "http_callback",
             format_in: format,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION};
 use actix_web::web::{self, Bytes, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -65,8 +65,13 @@ impl HttpCallback {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpCallback) {
     config.app_data(Data::new(Worker { state, client: OnceCell::new() })).service(
         web::scope("/v1/calls")
-            .service(web::resource("").get(overview::list).post(start))
-            .service(web::resource("/{id}").get(overview::look).delete(overview::hang_up))
+            .service(web::resource("").get(overview::list).head(overview::list).post(start))
+            .service(
+                web::resource("/{id}")
+                    .get(overview::look)
+                    .head(overview::look)
+                    .delete(overview::hang_up),
+            )
             .service(web::resource("/{id}/media").post(media))
             .service(web::resource("/{id}/audio").get(audio)),
     );
@@ -82,6 +87,7 @@ pub(super) type Answer = Result<HttpResponse, Refusal>;
 
 async fn start(http: HttpRequest, payload: Payload, worker: Data<Worker>) -> Answer {
     let state = &worker.state;
+    check_coding(http.headers())?;
     let body = read_body(payload, START_BYTES_MAX).await?;
     let start = Start::parse(&body)?;
     let playback_url = match &start.playback_url {
@@ -95,7 +101,7 @@ async fn start(http: HttpRequest, payload: Payload, worker: Data<Worker>) -> Ans
     let request = CallRequest {
         carrier_call_id: start.carrier_call_id,
         user_id: start.user_id,
-        called: start.route,
+        target: start.target,
         ..state.request(&http, start.format)
     };
     let format_out = request.format_out;
@@ -172,6 +178,7 @@ impl Chunk {
         call: Option<&CallbackCall>,
         settings: &HttpCallbackSettings,
     ) -> Result<Self, Refusal> {
+        check_coding(request.headers())?;
         let head = MediaHead::parse(request.headers(), request.query_string())?;
         let body = read_body(payload, settings.chunk_bytes_max).await?;
         let format = match call {
@@ -192,7 +199,7 @@ impl HttpCallback {
             carrier_call_id: None,
             takes_over: false,
             user_id: anonymous(),
-            called: None,
+            target: None,
             source: http.peer_addr().map(|peer| peer.ip()),
             transport: "http_callback",
             format_in,
@@ -372,6 +379,17 @@ pub(super) fn unknown_call() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "unknown_call", "no call with this id: start it first")
 }
 
+/// Refuses a body that is compressed: it would be taken for audio.
+fn check_coding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let codings = headers.get_all(CONTENT_ENCODING).map(|it| it.to_str().unwrap_or("?"));
+    let coded = codings.flat_map(|list| list.split(',')).map(str::trim);
+    let mut coded = coded.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));
+    match coded.next() {
+        None => Ok(()),
+        Some(_) => Err(Refusal::unsupported_coding()),
+    }
+}
+
 /// Reads a body that is neither too large nor too slow.
 async fn read_body(payload: Payload, bytes_max: usize) -> Result<Bytes, Refusal> {
     match timeout(Duration::from_millis(BODY_MS_MAX), payload.to_bytes_limited(bytes_max)).await {
@@ -395,6 +413,7 @@ impl From<StartError> for Refusal {
         match error {
             StartError::Json(_) => Self::bad_request("bad_json", error),
             StartError::TooLong { .. } => Self::bad_request("too_long", error),
+            StartError::Target(_) => Self::bad_request("two_targets", error),
             StartError::Format(error) => error.into(),
         }
     }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{BodyFormat, FormatError};
 use crate::transports::query::{NAME_BYTES_MAX, anonymous};
-use crate::types::{CallId, CarrierCallId, Codec, Epoch, MediaFormat, UserId};
+use crate::types::{
+    CallId, CallTarget, CarrierCallId, Codec, Epoch, MediaFormat, TwoTargets, UserId,
+};
 
 /// Header: number of a media post.
 pub(super) const SEQUENCE_ID: &str = "X-Sequence-Id";
@@ -35,7 +37,7 @@ pub(super) struct Start {
     /// Who is calling.
     pub user_id: UserId,
     /// What selects the route.
-    pub route: Option<String>,
+    pub target: Option<CallTarget>,
     /// The caller's audio.
     pub format: MediaFormat,
     /// Where to post the reply audio.
@@ -54,6 +56,9 @@ pub(super) enum StartError {
         /// The field.
         name: &'static str,
     },
+    /// Two ways to select the route.
+    #[error(transparent)]
+    Target(#[from] TwoTargets),
     /// Audio that is not converted.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -70,7 +75,8 @@ impl Start {
             (None, Some(text)) => BodyFormat::parse(Some(&text))?.format_of_new_call(&[])?,
             (None, None) => BodyFormat::OfCall.format_of_new_call(&[])?,
         };
-        let names = [("user_id", &start.user_id), ("route", &start.route)];
+        let names =
+            [("user_id", &start.user_id), ("route", &start.route), ("called", &start.called)];
         for (name, value) in names {
             if value.as_ref().is_some_and(|value| value.len() > NAME_BYTES_MAX) {
                 return Err(StartError::TooLong { name });
@@ -79,7 +85,7 @@ impl Start {
         Ok(Self {
             carrier_call_id: start.call_id,
             user_id: start.user_id.map_or_else(anonymous, UserId::from),
-            route: start.route,
+            target: CallTarget::of(start.route, start.called)?,
             format,
             playback_url: start.playback_url,
         })
@@ -93,8 +99,10 @@ struct StartBody {
     call_id: Option<CarrierCallId>,
     #[serde(default)]
     user_id: Option<String>,
-    #[serde(default, alias = "called")]
+    #[serde(default)]
     route: Option<String>,
+    #[serde(default)]
+    called: Option<String>,
     #[serde(default)]
     format: Option<FormatBody>,
     #[serde(default)]
@@ -235,7 +243,7 @@ mod tests {
         let fields = br#"{"call_id":"a","format":{"codec":"mulaw","rate":8000},"called":"100"}"#;
         let start = Start::parse(fields).expect("valid");
         assert_eq!((start.format.codec, start.format.rate.hz()), (Codec::Mulaw, 8_000));
-        assert_eq!(start.route.as_deref(), Some("100"));
+        assert_eq!(start.target, Some(CallTarget::Called("100".to_owned())));
         let typed = Start::parse(br#"{"content_type":"audio/l16;rate=48000;channels=2"}"#);
         assert_eq!(typed.expect("valid").format.channels, 2);
     }
@@ -249,6 +257,7 @@ mod tests {
         assert!(refused(r#"{"format":{"codec":"opus","rate":8000}}"#).contains("opus"));
         assert!(refused(r#"{"content_type":"text/plain"}"#).contains("audio/l16"));
         assert!(refused("[1,").contains("not a call start"));
+        assert!(refused(r#"{"route":"a","called":"1"}"#).contains("send one of them"));
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         assert!(refused(&format!(r#"{{"user_id":"{long}"}}"#)).contains("user_id"));
     }

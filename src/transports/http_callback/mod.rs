@@ -23,7 +23,9 @@
 //! its cause is `ended_by_operator`.
 //!
 //! **Starting.** The JSON body may hold `call_id` (the client's name for the call),
-//! `user_id`, `route` (or `called`), the audio's `format` (`{"codec":"pcm16","rate":16000,"channels":1}`, or a
+//! `user_id`, `route` (there has to be one of this name) or `called` (a number; without a
+//! route of its own it takes the default one), the audio's `format`
+//! (`{"codec":"pcm16","rate":16000,"channels":1}`, or a
 //! `content_type`), and a `playback_url`. An empty body is fine. With `[http_callback]
 //! auto_start` a media post for an unknown call starts it, in the post's format.
 //!
@@ -55,8 +57,9 @@
 //! point; the next `GET` begins with the new epoch, at or after the position asked for.
 //!
 //! **Statuses**, with `{"error":{"code":…,"message":…}}`: 400 what is malformed (an odd
-//! byte count too), 404 unknown call, 408 body too slow, 409 sequence too far ahead or
-//! call already connected, 410 ended, 413 too large, 415 format, 429 more audio than a
+//! byte count too), 403 a web page of another origin, 404 unknown call or route, 408 body or
+//! request too slow, 409 sequence too far ahead or call already connected, 410 ended, 413
+//! too large, 415 format or `Content-Encoding`, 421 a foreign `Host`, 429 more audio than a
 //! burst may hold, 503 no room for the call; the last two with `Retry-After`.
 //!
 //! A call without a media post for `idle_ms_max` has lost its media. The next post with

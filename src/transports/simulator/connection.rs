@@ -15,21 +15,22 @@ use crate::transports::listener::{self, Port};
 use crate::transports::query::{self, NAME_BYTES_MAX};
 use crate::transports::refusal::Refusal;
 use crate::transports::websocket::{Door, Opened, SocketLimits, not_a_websocket};
-use crate::types::MediaFormat;
+use crate::types::{CallTarget, MediaFormat};
 
 /// What the connections of the simulator port share.
 #[derive(Clone)]
 pub struct SimulatorState {
     switchboard: Switchboard,
     limits: SocketLimits,
+    user_id_in_query: bool,
 }
 
 impl SimulatorState {
     /// Connects calls through `switchboard`; takes the message size and the idle
     /// time from `limits`.
     #[must_use]
-    pub fn new(switchboard: Switchboard, limits: &LimitSettings) -> Self {
-        Self { switchboard, limits: SocketLimits::from(limits) }
+    pub fn new(switchboard: Switchboard, limits: &LimitSettings, user_id_in_query: bool) -> Self {
+        Self { switchboard, limits: SocketLimits::from(limits), user_id_in_query }
     }
 }
 
@@ -60,13 +61,15 @@ impl Door for SimulatorState {
         &self,
         request: &RequestHead,
     ) -> Result<Opened<SimulatorDecoder, SimulatorEncoder>, Refusal> {
-        let query = query::parse(request.uri.query().unwrap_or_default())?;
+        let query = query::parse(request, self.user_id_in_query)?;
         let format = MediaFormat::pcm16(query.rate);
         let call = CallRequest {
             carrier_call_id: query.carrier_call_id,
             takes_over: true,
             user_id: query.user_id,
-            called: query.route.or_else(|| route_of_path(request.uri.path())),
+            target: query
+                .target
+                .or_else(|| route_of_path(request.uri.path()).map(CallTarget::Route)),
             source: request.peer_addr.map(|peer| peer.ip()),
             transport: "simulator",
             format_in: format,

@@ -22,8 +22,10 @@
 //! What the engine says by itself has `greeting`, `no_match`, `turn_failed` or
 //! `fallback` as its `intent`; it is empty where the platform named none. A client that sent
 //! something wrong gets `{"type":"error","code":…,"message":…}`, with the `seq` of
-//! the chunk where it had one; after twenty in a row the connection is closed
-//! (1008), after a message over `limits.message_bytes_max` at once (1009).
+//! the chunk where it had one; after twenty in a row, or more than twenty at once or five a
+//! second with good ones between them, the connection is closed (1008), after a message
+//! over `limits.message_bytes_max` at once (1009). Pings and frames have the limits of
+//! [`super::stream`].
 //!
 //! **`seq`.** The connection already keeps order, so audio is taken in the order
 //! of its arrival, whatever the numbers say: they may begin anywhere, stay 0, skip
@@ -45,8 +47,10 @@
 //! guess. The parameter `call_id` is the carrier's own name for the call, if it has one. A
 //! new connection with that name (or, where none was given, with the id that `started`
 //! told) continues the call while it runs, and takes it over from a connection that still
-//! stands. It is a name among the calls of this port: other transports know other calls by
-//! it. Further parameters: //! `user_id`, `route`. Without `route` the path selects the route.
+//! stands. It is a name among the calls of this port: other transports know other calls by it.
+//!
+//! Further parameters, the header `X-User-Id` and subprotocols are those of
+//! [`super::stream`]. Without `route` and `called` the path is the `route`.
 
 mod codec;
 mod connection;

@@ -35,14 +35,15 @@ const LEAD_MS: u32 = 160;
 pub struct StreamState {
     switchboard: Switchboard,
     limits: SocketLimits,
+    user_id_in_query: bool,
 }
 
 impl StreamState {
     /// Connects calls through `switchboard`; takes the message size and the idle
     /// time from `limits`.
     #[must_use]
-    pub fn new(switchboard: Switchboard, limits: &LimitSettings) -> Self {
-        Self { switchboard, limits: SocketLimits::from(limits) }
+    pub fn new(switchboard: Switchboard, limits: &LimitSettings, user_id_in_query: bool) -> Self {
+        Self { switchboard, limits: SocketLimits::from(limits), user_id_in_query }
     }
 }
 
@@ -85,13 +86,13 @@ impl Door for StreamState {
                 format_args!("there is no WebSocket here; see {PATH}"),
             ));
         }
-        let query = query::parse(request.uri.query().unwrap_or_default())?;
+        let query = query::parse(request, self.user_id_in_query)?;
         let format = MediaFormat::pcm16(query.rate);
         let call = CallRequest {
             carrier_call_id: query.carrier_call_id,
             takes_over: true,
             user_id: query.user_id,
-            called: query.route,
+            target: query.target,
             source: request.peer_addr.map(|peer| peer.ip()),
             transport: "stream",
             format_in: format,
@@ -102,7 +103,7 @@ impl Door for StreamState {
         };
         let leg = self.switchboard.connect(call).await?;
         let first = vec![StreamEncoder::started(leg.call_id, leg.resumed, query.rate)];
-        let encoder = StreamEncoder::new(query.events.unwrap_or(true));
+        let encoder = StreamEncoder::new(query.events.unwrap_or(false));
         Ok(Opened { leg, decoder: StreamDecoder, encoder, first })
     }
 }

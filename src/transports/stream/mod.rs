@@ -7,14 +7,15 @@
 //! ends the call, as closing the connection does. A text message that is not
 //! understood is answered with `{"type":"error","code":…,"message":…}` and changes
 //! nothing; after twenty bad messages in a row, without audio between them, the
-//! connection is closed (1008).
+//! connection is closed (1008). So it is when with audio between them more than twenty
+//! come at once or five a second, and when more than a hundred pings and pongs come at once
+//! or twenty a second. Of one connection 2,500 frames a second are taken; more wait.
 //!
 //! Out: binary messages of 100 ms at the same rate, at most 160 ms ahead of real
 //! time, and text messages that a client may ignore:
 //!
 //! ```json
 //! {"type":"started","call_id":"…","resumed":false,"sample_rate":16000}
-//! {"type":"event","sequence":1,"kind":{"event":"…"}}
 //! {"type":"flush","epoch":1}
 //! {"type":"end","cause":"dialog_ended"}
 //! ```
@@ -32,8 +33,15 @@
 //! guess. The parameter `call_id` is the carrier's own name for the call, if it has one. A
 //! new connection with that name (or, where none was given, with the id that `started`
 //! told) continues the call while it runs, and takes it over from a connection that still
-//! stands. It is a name among the streams: other transports know other calls by
-//! it. Further parameters: //! `user_id`, `route`, and `events=0` for no events.
+//! stands. It is a name among the streams: other transports know other calls by it.
+//!
+//! Further parameters: `route` (there has to be one of this name) or `called` (a number;
+//! without a route of its own it takes the default one), and `events=1` for the events of
+//! the call: they hold what the caller said. The header `X-User-Id` says who calls; the
+//! parameter `user_id` only with `[server] user_id_in_query`, as proxies log URLs.
+//!
+//! The first of the subprotocols that a client offers is answered: whatever its name,
+//! what is spoken is this.
 
 mod codec;
 mod connection;

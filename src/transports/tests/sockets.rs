@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::actors::tests::stage::{Script, Stage, speech};
 use crate::config::{LimitSettings, WebSocketRefusal};
-use crate::transports::{Port, hex, simulator, stream};
+use crate::transports::{Access, Places, Port, hex, simulator, stream};
 use crate::types::{CallId, Route};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +35,8 @@ impl Engine {
     fn start_refusing_by(script: Script, websocket_refusal: WebSocketRefusal) -> Self {
         let stage = Stage::new(script, Route::default());
         let limits = LimitSettings { websocket_refusal, ..LimitSettings::default() };
-        let simulator = simulator::SimulatorState::new(stage.switchboard.clone(), &limits);
-        let stream = stream::StreamState::new(stage.switchboard.clone(), &limits);
+        let simulator = simulator::SimulatorState::new(stage.switchboard.clone(), &limits, false);
+        let stream = stream::StreamState::new(stage.switchboard.clone(), &limits, false);
         Self {
             stage,
             simulator: serve(|port| simulator::listen(port, simulator)),
@@ -56,7 +56,13 @@ impl Engine {
 fn serve(listen: impl FnOnce(Port) -> std::io::Result<Server>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let number = listener.local_addr().expect("bound").port();
-    let port = Port { listener, workers: 1, tls: None };
+    let port = Port {
+        listener,
+        workers: 1,
+        tls: None,
+        places: Places::new(100, 0),
+        access: Access::default(),
+    };
     actix_web::rt::spawn(listen(port).expect("served"));
     number
 }

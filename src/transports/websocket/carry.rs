@@ -11,10 +11,15 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::socket::{Incoming, Outgoing, Received, SendError};
 use super::{Decoder, Encoder, Inbound, Outbound, Rejection, Socket, WireMessage};
 use crate::actors::link::{Leg, LegCommand, LegInput, LegOutput, StreamOutcome};
+use crate::transports::allowance::Allowance;
 use crate::types::EndCause;
 
 /// Refused messages in a row after which the peer is sent away.
 const BAD_MESSAGES_MAX: u32 = 20;
+
+/// The same when messages that are taken come between them: as many at once, and so many a
+/// second. Each is answered and told, which costs more than audio.
+const BAD_MESSAGES_PER_SECOND_MAX: u32 = 5;
 
 /// How long a message may wait for room in a call that has more audio than a burst
 /// may hold. Meanwhile nothing is read, so that a peer ahead of real time is slowed
@@ -85,6 +90,8 @@ async fn read(
     input: &LegInput,
 ) -> Ending {
     let mut bad_messages = 0;
+    let (per_second, at_once) = (BAD_MESSAGES_PER_SECOND_MAX, BAD_MESSAGES_MAX);
+    let mut rejections = Allowance::new(per_second, at_once, Instant::now());
     loop {
         let message = match incoming.next().await {
             Received::Message(message) => message,
@@ -96,13 +103,12 @@ async fn read(
             }
             Received::Violation(code) => return Ending::Refused(code, "bad websocket frame"),
             Received::TooLarge => {
-                let rejection = too_large();
-                input.refused(rejection.code);
-                // The peer is sent away whether or not it gets to read why.
-                return match outgoing.send(rejection.to_outbound()).await {
-                    Ok(()) => Ending::Refused(CloseCode::Size, "message too large"),
-                    Err(error) => error.into(),
-                };
+                let ending = Ending::Refused(CloseCode::Size, "message too large");
+                return send_away(too_large(), ending, outgoing, input).await;
+            }
+            Received::TooManyControls => {
+                let ending = Ending::Refused(CloseCode::Policy, "too many control frames");
+                return send_away(too_many_controls(), ending, outgoing, input).await;
             }
         };
         let rejection = match take(decoder, &message, input).await {
@@ -121,9 +127,24 @@ async fn read(
         if let Err(error) = outgoing.send(rejection.to_outbound()).await {
             return error.into();
         }
-        if bad_messages >= BAD_MESSAGES_MAX {
-            return Ending::Refused(CloseCode::Policy, "too many bad messages in a row");
+        if bad_messages >= BAD_MESSAGES_MAX || !rejections.spend(1, Instant::now()) {
+            return Ending::Refused(CloseCode::Policy, "too many bad messages");
         }
+    }
+}
+
+/// Tells the peer and the call's record why the connection ends. The peer is sent away
+/// whether or not it gets to read it.
+async fn send_away(
+    rejection: Rejection,
+    ending: Ending,
+    outgoing: &mut Outgoing,
+    input: &LegInput,
+) -> Ending {
+    input.refused(rejection.code);
+    match outgoing.send(rejection.to_outbound()).await {
+        Ok(()) => ending,
+        Err(error) => error.into(),
     }
 }
 
@@ -202,6 +223,16 @@ fn too_large() -> Rejection {
     Rejection {
         code: "message_too_large",
         message: "the message is larger than this engine accepts: send smaller chunks".to_owned(),
+        seq: None,
+    }
+}
+
+fn too_many_controls() -> Rejection {
+    Rejection {
+        code: "too_many_control_frames",
+        message: "far more pings or pongs came than a connection needs: send one every few \
+                  seconds"
+            .to_owned(),
         seq: None,
     }
 }

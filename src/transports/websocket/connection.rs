@@ -1,6 +1,8 @@
 //! A connection that is looked at in rounds, with its media thread's other ones: what came
 //! since the last visit is taken with one system call, and no packet wakes the thread. What
-//! is written goes out at once. It knows no WebSocket; TLS is a layer within.
+//! is written goes out at once, but for pongs: the newest one waits for the end of the visit
+//! and stands for those before it (RFC 6455, 5.5.3). Of a WebSocket it knows what its frames
+//! cost; TLS is a layer within.
 //!
 //! The system's readiness events are not used: at fifty frames a second from each of a
 //! thousand callers they cost more than the frames.
@@ -10,10 +12,14 @@ use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, BytesMut};
 use rustls::{ServerConnection, StreamOwned};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
+use super::meter::FrameMeter;
 use crate::actors::link::Visits;
+use crate::transports::allowance::Allowance;
 
 /// Most that is read at a visit: twenty times what a caller sends in real time. The rest
 /// waits, so that nobody keeps the thread to himself.
@@ -25,12 +31,31 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// What the system may hold for a peer that does not read, in bytes: some seconds of audio.
 /// It takes twice as much for its own bookkeeping. A reply that is sent as one message has
 /// to fit: when the rest waits for the peer's acknowledgement, that may come 40 ms late.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
+pub(in crate::transports) const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Frames that are taken of one peer in a second, whatever their length: a frame of a byte
+/// costs as much as one of audio, of which callers send ten to a hundred. The rest waits.
+const FRAMES_PER_SECOND_MAX: u32 = 2_500;
+
+/// Frames taken at once: ten seconds of audio that waited somewhere.
+const FRAMES_AT_ONCE_MAX: u32 = 500;
+
+/// First byte of a pong.
+const PONG: u8 = 0x8a;
+
+/// Head and longest payload of a pong.
+const PONG_BYTES_MAX: usize = 2 + 125;
 
 /// The connection.
 pub(super) struct Connection {
     layers: Layers,
     visits: Visits,
+    /// Came with the request.
+    read_ahead: BytesMut,
+    meter: FrameMeter,
+    frames: Allowance,
+    /// A pong that waits for the end of the visit.
+    pong: Vec<u8>,
 }
 
 /// What bytes go through, none of which ever waits.
@@ -53,10 +78,11 @@ struct Tcp {
 type PollVisits = fn(&Visits, &mut Context<'_>) -> Poll<()>;
 
 impl Connection {
-    /// Takes a connection over, and the TLS session on it.
+    /// Takes a connection over, the TLS session on it, and what was read of it before.
     pub(super) fn new(
         stream: TcpStream,
         session: Option<ServerConnection>,
+        read_ahead: BytesMut,
         visits: Visits,
     ) -> io::Result<Self> {
         let tcp = Tcp::new(stream)?;
@@ -64,7 +90,9 @@ impl Connection {
             None => Layers::Plain(tcp),
             Some(session) => Layers::Tls(Box::new(StreamOwned::new(session, tcp))),
         };
-        Ok(Self { layers, visits })
+        let frames = Allowance::new(FRAMES_PER_SECOND_MAX, FRAMES_AT_ONCE_MAX, Instant::now());
+        let (meter, pong) = (FrameMeter::default(), Vec::with_capacity(PONG_BYTES_MAX));
+        Ok(Self { layers, visits, read_ahead, meter, frames, pong })
     }
 
     /// What is read from now on costs little.
@@ -72,15 +100,54 @@ impl Connection {
         self.layers.tcp().visit_bytes_max = DRAIN_BYTES_MAX;
     }
 
+    /// Reads, unless the peer's frames are spent.
+    fn read(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        let now = Instant::now();
+        if self.frames.is_spent(now) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let into = buffer.initialize_unfilled();
+        let bytes = if self.read_ahead.is_empty() {
+            self.layers.read(into)?
+        } else {
+            let bytes = into.len().min(self.read_ahead.len());
+            self.read_ahead.copy_to_slice(&mut into[..bytes]);
+            bytes
+        };
+        // Too many at once are a debt.
+        self.frames.spend(self.meter.count(&into[..bytes]), now);
+        buffer.advance(bytes);
+        Ok(())
+    }
+
+    /// Writes what waits, and then `bytes`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if is_pong(bytes) {
+            self.pong.clear();
+            self.pong.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        self.write_pong()?;
+        self.layers.write(bytes)
+    }
+
+    fn write_pong(&mut self) -> io::Result<()> {
+        while !self.pong.is_empty() {
+            let bytes = self.layers.write(&self.pong)?;
+            self.pong.drain(..bytes);
+        }
+        Ok(())
+    }
+
     /// Does `work`, again at each of `visits` as long as the socket does not let it.
     fn poll<T>(
         &mut self,
         context: &mut Context<'_>,
         visits: PollVisits,
-        mut work: impl FnMut(&mut Layers) -> io::Result<T>,
+        mut work: impl FnMut(&mut Self) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         loop {
-            match work(&mut self.layers) {
+            match work(self) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready!(visits(&self.visits, context));
                     self.layers.tcp().visit();
@@ -92,16 +159,26 @@ impl Connection {
     }
 }
 
+/// Whether this is one pong and nothing else.
+fn is_pong(bytes: &[u8]) -> bool {
+    matches!(bytes, [PONG, length, payload @ ..] if payload.len() == usize::from(*length))
+        && bytes.len() <= PONG_BYTES_MAX
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = |layers: &mut Layers| layers.read(buffer.initialize_unfilled());
-        let bytes = self.poll(context, Visits::poll, read);
-        buffer.advance(ready!(bytes)?);
-        Poll::Ready(Ok(()))
+        let read = |connection: &mut Self| {
+            let read = connection.read(buffer);
+            if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                connection.write_pong()?;
+            }
+            read
+        };
+        self.poll(context, Visits::poll, read)
     }
 }
 
@@ -111,15 +188,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll(context, Visits::poll_next, |layers| layers.write(bytes))
+        self.poll(context, Visits::poll_next, |connection| connection.write(bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context, Visits::poll_next, Layers::flush)
+        self.poll(context, Visits::poll_next, |connection| connection.layers.flush())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context, Visits::poll_next, Layers::shut_down)
+        self.poll(context, Visits::poll_next, |connection| connection.layers.shut_down())
     }
 }
 

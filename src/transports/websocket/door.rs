@@ -3,6 +3,7 @@
 //! configuration says.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use actix_http::body::MessageBody as _;
 use actix_http::h1::{Codec, SendResponse};
 use actix_http::{ConnectionType, Request, RequestHead, Response, ws};
 use actix_web::ResponseError as _;
-use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING,
+};
+use actix_web::http::{StatusCode, Version};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::ServerConnection;
@@ -28,8 +32,10 @@ use super::socket::CLOSE_MS_MAX;
 use super::{Decoder, Encoder, Outbound, Rejection, Socket, SocketLimits, carry};
 use crate::actors::link::{Leg, Visits};
 use crate::config::WebSocketRefusal;
+use crate::transports::access::Access;
+use crate::transports::http_stream::HttpStream;
 use crate::transports::refusal::Refusal;
-use crate::transports::tls::Stream;
+use crate::transports::visitors::Place;
 
 /// What is read at once of a client for whom there is no room.
 const REFUSED_BUFFER_BYTES: usize = 4 * 1024;
@@ -40,11 +46,14 @@ const REFUSED_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Most that is read until it says goodbye: seconds of what a caller sends in real time.
 const REFUSED_BYTES_MAX: usize = 256 * 1024;
 
-/// What a short message has around it.
-const FRAME_HEAD_BYTES: usize = 6;
+/// Longest name of a subprotocol.
+const SUBPROTOCOL_BYTES_MAX: usize = 64;
+
+/// What a message counts for beside its bytes: it costs work, whatever its length.
+const REFUSED_MESSAGE_BYTES: usize = 128;
 
 /// A connection as the HTTP server hands it over.
-pub(super) type HttpConnection = Framed<Stream, Codec>;
+pub(super) type HttpConnection = Framed<HttpStream, Codec>;
 
 /// Decides who may come in by WebSocket, and what is spoken then.
 pub(in crate::transports) trait Door: Clone + Send + 'static {
@@ -76,12 +85,15 @@ pub(in crate::transports) struct Opened<D, E> {
 /// connection is to be closed.
 pub(in crate::transports) async fn upgrade<D: Door>(
     door: D,
+    access: Access,
     request: Request,
-    connection: HttpConnection,
+    mut connection: HttpConnection,
 ) -> Result<(), Infallible> {
-    let answer = match ws::verify_handshake(request.head()) {
+    let stream = connection.io_mut();
+    stream.leave_http();
+    let answer = match check(&access, request.head()).and_then(|()| place_of(stream)) {
         Ok(()) => door.open(request.head()).await,
-        Err(error) => Err(not_a_websocket(error)),
+        Err(refusal) => Err(refusal),
     };
     match answer {
         Ok(opened) => {
@@ -101,6 +113,43 @@ pub(in crate::transports) async fn upgrade<D: Door>(
         }
     }
     Ok(())
+}
+
+/// Whether a request is fit to become a WebSocket, and may.
+fn check(access: &Access, head: &RequestHead) -> Result<(), Refusal> {
+    access.check(head)?;
+    if head.version < Version::HTTP_11 {
+        return Err(unfit("a WebSocket needs HTTP/1.1 at least"));
+    }
+    let has_body = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+        || head.headers.contains_key(TRANSFER_ENCODING);
+    if has_body {
+        return Err(unfit("a request for a WebSocket has no body"));
+    }
+    ws::verify_handshake(head).map_err(not_a_websocket)
+}
+
+/// Keeps the connection's place for as long as it lives.
+fn place_of(stream: &HttpStream) -> Result<(), Refusal> {
+    if stream.place().keep_for_websocket() {
+        return Ok(());
+    }
+    let message = "as many connections are held as there are places for; see \
+                   limits.connections_max";
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "connections", message).retry_later())
+}
+
+/// The subprotocol that is spoken: of those that the client offers the first. They are
+/// names for what a door speaks anyway; a browser that offers one and gets none gives up.
+fn subprotocol(head: &RequestHead) -> Option<HeaderValue> {
+    let offered = head.headers.get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|it| it.to_str().ok());
+    let mut names = offered.flat_map(|list| list.split(',')).map(str::trim);
+    let name = names.find(|name| {
+        let is_token =
+            |byte: u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+        (1..=SUBPROTOCOL_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_token)
+    })?;
+    HeaderValue::from_str(name).ok()
 }
 
 async fn answer_status(connection: HttpConnection, refusal: &Refusal) -> io::Result<()> {
@@ -142,7 +191,7 @@ pub(super) async fn read_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), tungstenite::Error> {
     let mut left = REFUSED_BYTES_MAX;
     while let Some(message) = socket.next().await.transpose()? {
-        left = left.saturating_sub(FRAME_HEAD_BYTES + message.len());
+        left = left.saturating_sub(REFUSED_MESSAGE_BYTES + message.len());
         if left == 0 {
             break;
         }
@@ -167,7 +216,7 @@ where
         };
         visits.bring_to(&leg.input);
         match accepted.into_socket(visits, limits).await {
-            Ok(socket) => carry(leg, socket, decoder, encoder, first).await,
+            Ok((socket, _place)) => carry(leg, socket, decoder, encoder, first).await,
             Err(error) => tracing::error!(%error, "a connection cannot change its thread"),
         }
     });
@@ -179,6 +228,8 @@ where
 pub(super) struct Accepted {
     connection: std::net::TcpStream,
     session: Option<ServerConnection>,
+    /// Free again when the connection is closed.
+    place: Place,
     /// Came with the request.
     read: BytesMut,
 }
@@ -189,22 +240,28 @@ impl Accepted {
         self,
         visits: Visits,
         limits: SocketLimits,
-    ) -> io::Result<Socket> {
-        let connection = Connection::new(self.connection, self.session, visits)?;
-        Ok(Socket::new(connection, &self.read, limits).await)
+    ) -> io::Result<(Socket, Place)> {
+        let connection = Connection::new(self.connection, self.session, self.read, visits)?;
+        Ok((Socket::new(connection, limits).await, self.place))
     }
 }
 
 /// Upgrades a connection whose request is fit for it.
 pub(super) async fn accept(request: &Request, connection: HttpConnection) -> io::Result<Accepted> {
     let (stream, read) = respond(request, connection).await?;
-    let (connection, session) = stream.into_parts()?;
-    Ok(Accepted { connection, session, read })
+    let (connection, session, place) = stream.into_parts()?;
+    Ok(Accepted { connection, session, place, read })
 }
 
 /// Says that a WebSocket begins; the connection, and what came with the request.
-async fn respond(request: &Request, connection: HttpConnection) -> io::Result<(Stream, BytesMut)> {
-    let response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
+async fn respond(
+    request: &Request,
+    connection: HttpConnection,
+) -> io::Result<(HttpStream, BytesMut)> {
+    let mut response = ws::handshake_response(request.head()).finish().set_body(Bytes::new());
+    if let Some(name) = subprotocol(request.head()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+    }
     let FramedParts { io, read_buf, .. } = send(connection, response).await?.into_parts();
     Ok((io, read_buf))
 }
@@ -216,9 +273,9 @@ async fn send(connection: HttpConnection, response: Response<Bytes>) -> io::Resu
 
 /// The answer to a request that does not ask for a WebSocket as it should.
 pub(in crate::transports) fn not_a_websocket(error: ws::HandshakeError) -> Refusal {
-    Refusal::new(
-        StatusCode::BAD_REQUEST,
-        "not_a_websocket",
-        format_args!("this address speaks WebSocket: {error}"),
-    )
+    unfit(format_args!("this address speaks WebSocket: {error}"))
+}
+
+fn unfit(message: impl fmt::Display) -> Refusal {
+    Refusal::bad_request("not_a_websocket", message)
 }

@@ -6,6 +6,7 @@
 mod carry;
 mod connection;
 mod door;
+mod meter;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use carry::carry;
 use socket::Socket;
 
+pub(super) use connection::SEND_BUFFER_BYTES;
 pub(super) use door::{Door, Opened, not_a_websocket, upgrade};
 pub(super) use socket::SocketLimits;
 

@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::{Message, Result as WireResult};
 use super::Outbound;
 use super::connection::Connection;
 use crate::config::{LimitSettings, WebSocketRefusal};
+use crate::transports::allowance::Allowance;
 
 /// How long a message may wait for a peer that reads slowly.
 const SEND_MS_MAX: u64 = 5_000;
@@ -35,6 +36,12 @@ const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 /// Pings within the idle time: two may be lost.
 const PINGS_PER_IDLE_TIME: u32 = 3;
+
+/// Pings and pongs of one peer: clients send one every few seconds, and answer one in twenty.
+const CONTROL_FRAMES_PER_SECOND_MAX: u32 = 20;
+
+/// So many may have waited somewhere and come at once.
+const CONTROL_FRAMES_AT_ONCE_MAX: u32 = 100;
 
 /// How long a peer may take to close its side after it was told to.
 pub(super) const CLOSE_MS_MAX: u64 = 2_000;
@@ -68,20 +75,14 @@ pub(in crate::transports) struct Socket {
 }
 
 impl Socket {
-    /// A WebSocket on a connection that was upgraded; `read` came with the request.
-    pub(super) async fn new(connection: Connection, read: &[u8], limits: SocketLimits) -> Self {
+    /// A WebSocket on a connection that was upgraded.
+    pub(super) async fn new(connection: Connection, limits: SocketLimits) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(limits.message_bytes_max))
             .max_frame_size(Some(limits.message_bytes_max));
-        let stream = WebSocketStream::from_partially_read(
-            connection,
-            read.to_vec(),
-            Role::Server,
-            Some(config),
-        )
-        .await;
+        let stream = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
         let outgoing = Outgoing(Rc::new(RefCell::new(stream)));
         let period = Duration::from_millis(u64::from(limits.idle_ms_max)) / PINGS_PER_IDLE_TIME;
         let incoming = Incoming {
@@ -90,6 +91,11 @@ impl Socket {
             ping_at: Box::pin(sleep(period)),
             heard: true,
             silent_periods: 0,
+            control: Allowance::new(
+                CONTROL_FRAMES_PER_SECOND_MAX,
+                CONTROL_FRAMES_AT_ONCE_MAX,
+                Instant::now(),
+            ),
         };
         Self { incoming, outgoing }
     }
@@ -124,6 +130,8 @@ pub(super) enum Received {
     Silent,
     /// A message over the limit is coming.
     TooLarge,
+    /// More pings and pongs come than anybody needs.
+    TooManyControls,
     /// The peer broke the WebSocket protocol.
     Violation(CloseCode),
 }
@@ -140,6 +148,8 @@ pub(super) struct Incoming {
     heard: bool,
     /// Periods in which nothing came.
     silent_periods: u32,
+    /// Pings and pongs that the peer may send.
+    control: Allowance,
 }
 
 impl Incoming {
@@ -151,7 +161,11 @@ impl Incoming {
                 Event::Wire(Some(Err(error))) => return failure(&error),
                 Event::Wire(Some(Ok(Message::Close(frame)))) => return closed(frame.as_ref()),
                 // The library answers pings itself.
-                Event::Wire(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
+                Event::Wire(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {
+                    if !self.control.spend(1, Instant::now()) {
+                        return Received::TooManyControls;
+                    }
+                }
                 Event::Wire(Some(Ok(message))) => return Received::Message(message),
                 Event::PeriodOver if self.silent_periods >= PINGS_PER_IDLE_TIME => {
                     return Received::Silent;

@@ -3,13 +3,14 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_http::{HttpService, Request, Response};
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use actix_web::dev::Server as HttpServer;
+use bytes::BytesMut;
 use futures_util::{SinkExt as _, StreamExt as _, poll};
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
@@ -30,9 +31,11 @@ use super::socket::{Incoming, Received, SendError};
 use super::{Outbound, Socket, SocketLimits};
 use crate::actors::link::Visits;
 use crate::config::WebSocketRefusal;
+use crate::transports::Places;
 use crate::transports::listener::accept as accept_stream;
 use crate::transports::tls::Stream;
 use crate::transports::tls::tests::{Certified, certified};
+use crate::transports::visitors::Visitors;
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
 const LIMITS: SocketLimits = SocketLimits {
@@ -63,20 +66,15 @@ impl Server {
                 let sender = sender.clone();
                 async move {
                     let accepted = accept(&request, connection).await.expect("an open one");
-                    serve(
-                        accepted
-                            .into_socket(Visits::every_10_ms(), limits)
-                            .await
-                            .expect("a socket"),
-                        sender,
-                    )
-                    .await;
+                    let socket = accepted.into_socket(Visits::every_10_ms(), limits).await;
+                    serve(socket.expect("a socket").0, sender).await;
                     Ok::<_, Infallible>(())
                 }
             });
             let plain = fn_service(|_: Request| async { Ok::<_, Infallible>(Response::ok()) });
             let plain = HttpService::build().upgrade(upgrade).h1(plain);
-            fn_service(|tcp| accept_stream(tcp, None)).and_then(plain)
+            let visitors = Visitors::new(Places::new(100, 0));
+            fn_service(move |tcp| accept_stream(tcp, None, visitors.clone())).and_then(plain)
         });
         actix_web::rt::spawn(server.expect("a free port").run());
         Self { port: number, words }
@@ -122,6 +120,7 @@ async fn received(incoming: &mut Incoming) -> (String, Option<CloseCode>) {
         Received::Lost => ("lost".to_owned(), Some(CloseCode::Away)),
         Received::Silent => ("silent".to_owned(), Some(CloseCode::Error)),
         Received::TooLarge => ("too large".to_owned(), Some(CloseCode::Size)),
+        Received::TooManyControls => ("too many".to_owned(), Some(CloseCode::Policy)),
         Received::Violation(code) => (format!("violation {}", u16::from(code)), Some(code)),
     }
 }
@@ -226,7 +225,8 @@ async fn carried_when_awaited(bytes: usize) -> u64 {
     let stream = port.accept().expect("a peer").0;
     let mut writing = Box::pin(async move {
         let visits = Visits::when_awaited();
-        let mut connection = Connection::new(stream, None, visits).expect("its options");
+        let mut connection =
+            Connection::new(stream, None, BytesMut::new(), visits).expect("its options");
         connection.write_all(&vec![0; bytes]).await.expect("it is open");
         connection.shutdown().await.expect("it is open");
     });
@@ -247,8 +247,8 @@ async fn send_until_refused(tls: Option<Certified>) -> SendError {
         tokio::join!(shake_hands(client, trust), Stream::accept(accepted, show));
     let limits = LIMITS;
     let (stream, session) = stream.expect("a handshake").into_parts().expect("it is open");
-    let connection = Connection::new(stream, session, Visits::every_10_ms()).expect("its options");
-    let mut socket = Socket::new(connection, &[], limits).await;
+    let connection = Connection::new(stream, session, BytesMut::new(), Visits::every_10_ms());
+    let mut socket = Socket::new(connection.expect("its options"), limits).await;
     let mut sent = 0;
     loop {
         match socket.outgoing.send(Outbound::Binary(vec![0; AUDIO_BYTES].into())).await {
@@ -285,15 +285,99 @@ async fn whoever_floods_instead_of_saying_goodbye_is_not_waited_for() {
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n";
 
-/// Sends a frame by hand and returns the word for it.
-async fn word_for(frame: &[u8]) -> String {
-    let mut server = Server::start(60_000);
+/// A WebSocket whose frames are made by hand.
+async fn upgraded(server: &Server) -> TcpStream {
     let mut stream = server.raw().await;
     stream.write_all(UPGRADE.as_bytes()).await.expect("open");
     let mut head = [0; 1_024];
     assert!(stream.read(&mut head).await.is_ok_and(|bytes| bytes > 0));
+    stream
+}
+
+/// Sends a frame by hand and returns the word for it.
+async fn word_for(frame: &[u8]) -> String {
+    let mut server = Server::start(60_000);
+    let mut stream = upgraded(&server).await;
     stream.write_all(frame).await.expect("open");
     server.word().await
+}
+
+/// A ping with a number.
+fn ping(number: u8) -> [u8; 7] {
+    [0x89, 0x81, 0, 0, 0, 0, number]
+}
+
+#[actix_web::test]
+async fn of_pings_that_came_together_the_newest_is_answered() {
+    let server = Server::start(60_000);
+    let mut stream = upgraded(&server).await;
+    let pings: Vec<u8> = (1..=80).flat_map(ping).collect();
+    stream.write_all(&pings).await.expect("open");
+    let mut pongs = Vec::new();
+    while pongs.last() != Some(&80) {
+        let mut pong = [0; 3];
+        timeout(PATIENCE, stream.read_exact(&mut pong)).await.expect("in time").expect("a pong");
+        assert_eq!(pong[..2], [0x8a, 1]);
+        pongs.push(pong[2]);
+    }
+    // The system may have handed over the pings in two pieces.
+    assert!(pongs.len() <= 2, "{pongs:?}");
+}
+
+#[actix_web::test]
+async fn a_pong_goes_out_before_what_is_said_later() {
+    let mut server = Server::start(60_000);
+    let mut stream = upgraded(&server).await;
+    stream.write_all(&[&ping(7)[..], b"\x81\x81\0\0\0\0x"].concat()).await.expect("open");
+    assert_eq!(server.word().await, "x");
+    let mut told = [0; 6];
+    timeout(PATIENCE, stream.read_exact(&mut told)).await.expect("in time").expect("both");
+    assert_eq!(&told, b"\x8a\x01\x07\x81\x01x");
+}
+
+#[actix_web::test]
+async fn whoever_floods_with_control_frames_is_sent_away() {
+    for frame in [ping(1), [0x8a, 0x81, 0, 0, 0, 0, 1]] {
+        let mut server = Server::start(60_000);
+        let mut stream = upgraded(&server).await;
+        stream.write_all(&frame.repeat(200)).await.expect("open");
+        assert_eq!(server.word().await, "too many");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_are_work_however_short_they_are() {
+    let empty = b"\x82\x80\0\0\0\0";
+    let in_pieces = b"\x00\x81\0\0\0\0x";
+    for frame in [&empty[..], in_pieces] {
+        let read = LocalSet::new().run_until(read_in_a_second(frame)).await / frame.len();
+        // What is allowed, and a buffer's worth that was begun.
+        assert!((2_500..=3_500).contains(&read), "{read} frames");
+    }
+}
+
+/// How many bytes are read in a second of endlessly many frames.
+async fn read_in_a_second(frame: &[u8]) -> usize {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let client = std::net::TcpStream::connect(port.local_addr().expect("bound")).expect("listens");
+    client.set_nonblocking(true).expect("an option");
+    let stream = port.accept().expect("a peer").0;
+    let mut connection =
+        Connection::new(stream, None, frame.repeat(100)[..].into(), Visits::every_10_ms())
+            .expect("its options");
+    let frames = frame.repeat(10_000);
+    let (mut read, mut written, mut buffer) = (0, 0, [0; 2_048]);
+    let reading = async {
+        loop {
+            // As much as fits; the rest when there is room again.
+            while let Ok(bytes) = (&client).write(&frames[written..]) {
+                written = (written + bytes) % frames.len();
+            }
+            read += connection.read(&mut buffer).await.expect("open");
+        }
+    };
+    let _a_second_is_over = timeout(Duration::from_secs(1), reading).await;
+    read
 }
 
 #[actix_web::test]
@@ -312,10 +396,8 @@ async fn a_peer_that_breaks_the_protocol_is_told_which_way() {
 #[actix_web::test]
 async fn a_connection_stays_up_until_the_peer_has_answered_the_close() {
     let server = Server::start(60_000);
-    let mut stream = server.raw().await;
-    stream.write_all(UPGRADE.as_bytes()).await.expect("open");
+    let mut stream = upgraded(&server).await;
     let mut bytes = [0; 1_024];
-    assert!(stream.read(&mut bytes).await.is_ok_and(|bytes| bytes > 0));
     stream.write_all(b"\x81\x01x").await.expect("open");
     let read = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("in time");
     assert!(read.is_ok_and(|length| bytes[..length].starts_with(b"\x88")), "a close frame");

@@ -1,0 +1,309 @@
+//! How many connections there are, of all ports together: no more than there are handles
+//! for. When all places are taken, whoever has waited longest without a request gives up
+//! its place; when nobody waits, the newcomer is sent away.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::patience::Patience;
+
+/// Of so many places one is kept from WebSockets: whoever asks how the engine is, or hangs
+/// up a call, gets in when calls have taken all others.
+const KEPT_FROM_CALLS: usize = 8;
+
+/// The places for connections. Clones are the same places.
+#[derive(Clone, Debug)]
+pub struct Places(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connections_max: usize,
+    /// 0: any number.
+    per_source_max: usize,
+    connections: AtomicUsize,
+    /// Those of them that became WebSockets.
+    websockets: AtomicUsize,
+    sources: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Places {
+    /// Places for so many connections, of which each address may take so many; 0: all.
+    #[must_use]
+    pub fn new(connections_max: usize, per_source_max: usize) -> Self {
+        Self(Arc::new(Shared {
+            connections_max: connections_max.max(1),
+            per_source_max,
+            connections: AtomicUsize::default(),
+            websockets: AtomicUsize::default(),
+            sources: Mutex::default(),
+        }))
+    }
+
+    /// A place, even if it is one too many. `None`: this address has all it may have.
+    fn take(&self, source: Option<IpAddr>) -> Option<Place> {
+        let shared = &self.0;
+        let source = source.filter(|_| shared.per_source_max > 0);
+        if let Some(source) = source {
+            let mut sources = shared.sources.lock();
+            let taken = sources.entry(source).or_default();
+            if *taken >= shared.per_source_max {
+                return None;
+            }
+            *taken += 1;
+        }
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Place { places: self.clone(), source, is_websocket: Cell::new(false) })
+    }
+
+    fn are_too_few(&self) -> bool {
+        self.0.connections.load(Ordering::Relaxed) > self.0.connections_max
+    }
+
+    fn websockets_max(&self) -> usize {
+        let all = self.0.connections_max;
+        all - (all / KEPT_FROM_CALLS).max(1).min(all - 1)
+    }
+}
+
+/// One connection's place. Free again when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Places,
+    source: Option<IpAddr>,
+    is_websocket: Cell<bool>,
+}
+
+impl Place {
+    /// Keeps it for a WebSocket; `false` when those have all that they may have.
+    pub(super) fn keep_for_websocket(&self) -> bool {
+        let websockets = &self.places.0.websockets;
+        self.is_websocket.set(true);
+        websockets.fetch_add(1, Ordering::Relaxed) < self.places.websockets_max()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let shared = &self.places.0;
+        shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if self.is_websocket.get() {
+            shared.websockets.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(source) = self.source {
+            let mut sources = shared.sources.lock();
+            if let Some(taken) = sources.get_mut(&source) {
+                *taken -= 1;
+                if *taken == 0 {
+                    sources.remove(&source);
+                }
+            }
+        }
+    }
+}
+
+/// What is known of one connection, for those of its thread that deal with it.
+pub(super) struct Visitor {
+    patience: RefCell<Patience>,
+    /// It has to go, for somebody else.
+    is_sent_away: Cell<bool>,
+    /// The task of the connection.
+    task: RefCell<Option<Waker>>,
+}
+
+impl Visitor {
+    fn new(now: Instant) -> Rc<Self> {
+        Rc::new(Self {
+            patience: RefCell::new(Patience::new(now)),
+            is_sent_away: Cell::default(),
+            task: RefCell::default(),
+        })
+    }
+
+    /// Looks at how long it is waited for, or says what happened.
+    pub(super) fn with_patience<T>(&self, act: impl FnOnce(&mut Patience) -> T) -> T {
+        act(&mut self.patience.borrow_mut())
+    }
+
+    /// Ready when the connection has to go.
+    pub(super) fn poll_sent_away(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_sent_away.get() {
+            return Poll::Ready(());
+        }
+        self.remember(context);
+        Poll::Pending
+    }
+
+    /// Ready when the system has taken every answer that was made.
+    pub(super) fn poll_owes_nothing(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.with_patience(|patience| patience.owes()) {
+            return Poll::Ready(());
+        }
+        self.remember(context);
+        Poll::Pending
+    }
+
+    /// The system has taken everything; goes on with what waited for that.
+    pub(super) fn flushed(&self) {
+        let owed = self.with_patience(|patience| {
+            let owed = patience.owes();
+            patience.flushed();
+            owed
+        });
+        if owed {
+            self.wake();
+        }
+    }
+
+    fn send_away(&self) {
+        self.is_sent_away.set(true);
+        self.wake();
+    }
+
+    fn remember(&self, context: &Context<'_>) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.borrow().as_ref() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+/// The connections of one thread of a port.
+#[derive(Clone)]
+pub(super) struct Visitors {
+    places: Places,
+    here: Rc<RefCell<Vec<Weak<Visitor>>>>,
+}
+
+/// A visitor who got in.
+pub(super) struct Admitted {
+    pub visitor: Rc<Visitor>,
+    pub place: Place,
+}
+
+impl Visitors {
+    /// Nobody yet.
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, here: Rc::default() }
+    }
+
+    /// Lets a connection in, in the place of another one if need be. `None`: nobody could
+    /// be sent away for it.
+    pub(super) fn admit(&self, source: Option<IpAddr>, now: Instant) -> Option<Admitted> {
+        let place = self.places.take(source)?;
+        if self.places.are_too_few() && !self.send_somebody_away() {
+            return None;
+        }
+        let visitor = Visitor::new(now);
+        let mut here = self.here.borrow_mut();
+        // Grows to twice what is there before those who left are looked for.
+        if here.len() == here.capacity() {
+            here.retain(|visitor| visitor.strong_count() > 0);
+        }
+        here.push(Rc::downgrade(&visitor));
+        Some(Admitted { visitor, place })
+    }
+
+    /// Whoever has been without a request for longest.
+    fn send_somebody_away(&self) -> bool {
+        let here = self.here.borrow();
+        let waiting = here.iter().filter_map(Weak::upgrade).filter_map(|visitor| {
+            let since = visitor.with_patience(|patience| patience.waiting_since())?;
+            (!visitor.is_sent_away.get()).then_some((since, visitor))
+        });
+        let longest = waiting.min_by_key(|(since, _)| *since);
+        longest.is_some_and(|(_, visitor)| {
+            visitor.send_away();
+            true
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn has_to_go(admitted: &Admitted) -> bool {
+        admitted.visitor.poll_sent_away(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn source(address: &str) -> Option<IpAddr> {
+        address.parse().ok()
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_place_of_who_has_waited_longest_without_a_request() {
+        let begin = Instant::now();
+        let at = |s| begin + Duration::from_secs(s);
+        let visitors = Visitors::new(Places::new(3, 0));
+        let come = |s| visitors.admit(None, at(s));
+        let (busy, long, short) = (come(0).unwrap(), come(1).unwrap(), come(2).unwrap());
+        busy.visitor.with_patience(Patience::request_begins);
+        let newcomer = come(3).expect("in the place of another one");
+        assert_eq!([&busy, &long, &short, &newcomer].map(has_to_go), [false, true, false, false]);
+        drop(long);
+        let (_one, _two) = (come(4).expect("likewise"), come(5).expect("likewise"));
+        assert_eq!([&busy, &short, &newcomer].map(has_to_go), [false, true, true]);
+    }
+
+    #[test]
+    fn when_everybody_is_busy_a_newcomer_is_sent_away_and_takes_no_place() {
+        let now = Instant::now();
+        let visitors = Visitors::new(Places::new(2, 0));
+        let busy: Vec<Admitted> = (0..2).filter_map(|_| visitors.admit(None, now)).collect();
+        busy.iter().for_each(|it| it.visitor.with_patience(Patience::request_begins));
+        assert!((0..100).all(|_| visitors.admit(None, now).is_none()));
+        drop(busy);
+        assert!(visitors.admit(None, now).is_some());
+        assert_eq!(visitors.places.0.connections.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_address_has_so_many_places_and_no_more() {
+        let now = Instant::now();
+        let visitors = Visitors::new(Places::new(100, 2));
+        let one: Vec<Admitted> =
+            (0..5).filter_map(|_| visitors.admit(source("192.0.2.1"), now)).collect();
+        assert_eq!(one.len(), 2);
+        assert!(visitors.admit(source("192.0.2.2"), now).is_some());
+        drop(one);
+        assert!(visitors.admit(source("192.0.2.1"), now).is_some());
+        assert!(visitors.places.0.sources.lock().is_empty(), "nothing is kept of who left");
+    }
+
+    #[test]
+    fn websockets_do_not_take_all_places() {
+        let now = Instant::now();
+        let visitors = Visitors::new(Places::new(16, 0));
+        let all: Vec<Admitted> = (0..16).filter_map(|_| visitors.admit(None, now)).collect();
+        let kept = all.iter().filter(|it| it.place.keep_for_websocket()).count();
+        assert_eq!(kept, 14);
+        drop(all);
+        assert_eq!(visitors.places.0.websockets.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn connections_that_come_and_go_leave_nothing_behind() {
+        let visitors = Visitors::new(Places::new(10, 0));
+        for _ in 0..10_000 {
+            drop(visitors.admit(None, Instant::now()));
+        }
+        assert!(visitors.here.borrow().len() < 16);
+    }
+}
