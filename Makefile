@@ -27,7 +27,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
 .PHONY: help demo test deps packages prometheus haproxy tools build check format lint unit doc bench bench-smoke \
-	soak production locks silero-weights vad-oracle vad-table
+	soak production overload locks silero-weights vad-oracle vad-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,11 +134,18 @@ CALL_FOR  ?= 30
 FOR       ?= 30m
 WARM_UP   ?= 10m
 MEMORY_MB ?= 10
+LOW       ?= 800
+HIGH      ?= 2000
 
 production: CALLS = 400
 production: FOR = 60s
 production: build ## measure calls as in production, all of it under TLS, beside plain ones
 	@CALLS=$(CALLS) FOR=$(FOR) tools/production.sh
+
+overload: CALL_FOR = 20
+overload: FOR = 60
+overload: build ## ask a core for more calls than it carries, and see that those it has do not suffer
+	@CALL_FOR=$(CALL_FOR) FOR=$(FOR) LOW=$(LOW) HIGH=$(HIGH) tools/overload.sh
 
 locks: CALLS = 150
 locks: build ## count the waits for a lock while calls are held (needs strace)

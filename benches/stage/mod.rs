@@ -89,6 +89,7 @@ impl Stage {
             telemetry,
             limits,
             draw: Box::new(counted()),
+            cores: 1,
         });
         Self { switchboard }
     }

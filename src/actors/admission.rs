@@ -1,11 +1,11 @@
 //! Whether a call is taken, as far as that is not up to the media threads: how many there
-//! are, how large the process is, and how fast they come from one address.
+//! are, how large and how busy the process is, and how fast they come from one address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::LimitSettings;
-use crate::resilience::{MemoryRoom, SourceRates};
-use crate::telemetry::resident_bytes;
+use crate::resilience::{MemoryRoom, ProcessRoom, SourceRates};
+use crate::telemetry::{cpu_seconds, resident_bytes};
 use crate::types::{Now, RefusalReason};
 
 /// How often the process is asked for its size.
@@ -23,13 +23,21 @@ pub(super) struct Admission {
     memory: MemoryRoom,
     /// Size of the process, and when it was found.
     resident: Option<(u64, Now)>,
+    cores: usize,
+    process: ProcessRoom,
+    /// Processor time that the process had taken, in seconds, and when that was found.
+    cpu: Option<(f64, Now)>,
     sources: SourceRates<IpAddr>,
     refusals: u32,
 }
 
 impl Admission {
-    pub(super) fn new(limits: LimitSettings) -> Self {
+    /// For a process that may use so many cores.
+    pub(super) fn new(limits: LimitSettings, cores: usize) -> Self {
         Self {
+            cores,
+            process: ProcessRoom::new(cores, limits.busy_percent_max),
+            cpu: None,
             memory: MemoryRoom::new(limits.memory_mb_max.saturating_mul(MB)),
             sources: SourceRates::new(limits.calls_per_second_per_source_max),
             resident: None,
@@ -56,6 +64,9 @@ impl Admission {
         if calls >= calls_max as usize {
             return Err(RefusalReason::Full { calls_max });
         }
+        if let Err(because) = self.process.take(calls) {
+            return Err(self.overloaded(because.to_string()));
+        }
         if memory_mb_max == 0 {
             return Ok(());
         }
@@ -65,6 +76,15 @@ impl Admission {
         }
         let (resident_mb, retry_after_s) = (resident / MB, self.retry_after_s());
         Err(RefusalReason::Memory { resident_mb, memory_mb_max, retry_after_s })
+    }
+
+    /// Looks how busy the process was since the last time. Five times a second.
+    pub(super) fn look(&mut self, now: Now, calls: usize) {
+        let Some(seconds) = cpu_seconds() else { return };
+        if let Some((before, at)) = self.cpu.replace((seconds, now)) {
+            let passed_s = now.ms_since(at).max(1) as f64 / 1_000.0;
+            self.process.look(calls, (seconds - before) / (passed_s * self.cores as f64));
+        }
     }
 
     /// Another call would make others late.
@@ -120,7 +140,7 @@ mod tests {
     use super::*;
 
     fn admission(limits: LimitSettings) -> Admission {
-        Admission::new(LimitSettings { calls_max: 10, ..limits })
+        Admission::new(LimitSettings { calls_max: 10, ..limits }, 1)
     }
 
     fn source(text: &str) -> Option<IpAddr> {

@@ -156,6 +156,11 @@ impl MediaThreads {
         Err(refused)
     }
 
+    /// Whether they are threads of their own, not the current one in virtual time.
+    pub fn are_threads(&self) -> bool {
+        self.threads.iter().any(|thread| thread.arbiter.is_some())
+    }
+
     /// Why no thread takes calls, one by one. Empty while one does.
     pub fn closed(&self, now: Now) -> Vec<FullThread> {
         let closed = |(thread, it): (usize, &MediaThread)| {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, Message, MessageResult};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
 
 use super::admission::Admission;
 use super::call_table::{CallTable, Entry};
@@ -18,7 +18,7 @@ use super::link::CallRequest;
 use super::placement::{MediaThreads, NoPlace, Place, Seat};
 use super::supervisor::CallSupervisor;
 use crate::config::LimitSettings;
-use crate::resilience::ResumeRate;
+use crate::resilience::{LOOK_MS, ResumeRate};
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{
     CallId, CallKey, CallTarget, EndCause, ExitReason, LegId, Now, RefusalReason, Route, SessionId,
@@ -26,6 +26,9 @@ use crate::types::{
 
 /// Requests of transports waiting for the registry. More wait in their own tasks.
 const MAILBOX_MAX: usize = 1_024;
+
+/// How often it looks how busy the process is.
+const LOOK_EVERY: Duration = Duration::from_millis(LOOK_MS as u64);
 
 /// Longest wait of a transport for the registry's answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -69,6 +72,8 @@ pub struct RegistryParts {
     pub telemetry: Telemetry,
     /// What is refused.
     pub limits: LimitSettings,
+    /// Cores that the process may use.
+    pub cores: usize,
     /// Where ids come from.
     pub draw: DrawBits,
 }
@@ -97,7 +102,7 @@ impl CallRegistry {
             planner: parts.planner,
             threads: parts.threads,
             telemetry: parts.telemetry,
-            admission: Admission::new(parts.limits),
+            admission: Admission::new(parts.limits, parts.cores),
             draining: false,
             draw: parts.draw,
             calls_begun: 0,
@@ -245,6 +250,15 @@ impl CallRegistry {
 
 impl Actor for CallRegistry {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // In virtual time processor time means nothing.
+        if self.threads.are_threads() {
+            ctx.run_interval(LOOK_EVERY, |registry, _| {
+                registry.admission.look(registry.clock.now(), registry.calls.len());
+            });
+        }
+    }
 }
 
 /// From a transport: start a call, or go on with one.

@@ -36,7 +36,7 @@ impl Default for LimitSettings {
         Self {
             calls_max: 1_000,
             late_ms_max: 40,
-            busy_percent_max: 95,
+            busy_percent_max: 90,
             memory_mb_max: 0,
             calls_per_second_per_source_max: 0,
             connections_max: 0,

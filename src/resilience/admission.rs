@@ -2,10 +2,9 @@
 //!
 //! Lateness decides, and shows too late: a thread is on time until it is full, and then
 //! nobody is. So a thread is closed by what comes before it as well, the share of time in
-//! which it is busy, and that is reckoned ahead: calls that were taken and are not felt
-//! yet count as much as those that are. With room for the error of such a reckoning: few
-//! calls at once while none are felt, and three quarters of what would fit when the thread
-//! is busier than half.
+//! which it is busy, and that is reckoned ahead: see [`BusyForecast`]. Calls that would fit
+//! as far as is known, but not with the care that is due to what nobody has felt yet, are
+//! refused without closing the thread.
 //!
 //! A machine that stalls for a moment is not full of calls. The worst of what was seen in
 //! a second is left out, and a few calls are always taken.
@@ -16,14 +15,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::busy::BusyForecast;
 use super::lateness::Lateness;
 use crate::types::Now;
 
-/// Time between two looks at a thread, in milliseconds.
-pub const LOOK_MS: u32 = 200;
-
 /// A thread with fewer calls takes another one, whatever was seen: so few do not fill it.
 const CALLS_ALWAYS: usize = 8;
+
+/// Time of a media thread that it takes to begin a call, in milliseconds.
+const BEGIN_MS: f64 = 0.1;
 
 /// Looks that a thread is judged by: one second.
 const LOOKS: usize = 5;
@@ -31,10 +31,6 @@ const LOOKS: usize = 5;
 /// When it is judged by lateness, the latest of those looks are left out: a stall of the
 /// machine is in two at most.
 const STALLED_LOOKS: usize = 2;
-
-/// Calls taken in a moment by a thread that is not half as busy as it may be, unless it
-/// has felt more.
-const UNFELT_CALLS: usize = 100;
 
 /// How long a closed thread must have been fit for another call before it is open, in
 /// milliseconds.
@@ -112,8 +108,7 @@ pub struct ThreadAdmission {
     limits: ThreadLimits,
     /// Newest last; at most [`LOOKS`].
     looks: VecDeque<Look>,
-    /// For each of them, the calls that it is the cost of.
-    felt: VecDeque<usize>,
+    busy: BusyForecast,
     /// `None` while the thread carries no call: then nobody looks.
     looked_at: Option<Now>,
     closed: Option<Closed>,
@@ -142,11 +137,11 @@ struct Closed {
 impl ThreadAdmission {
     /// An open thread.
     #[must_use]
-    pub const fn new(limits: ThreadLimits) -> Self {
+    pub fn new(limits: ThreadLimits) -> Self {
         Self {
             limits,
             looks: VecDeque::new(),
-            felt: VecDeque::new(),
+            busy: BusyForecast::new(1, BEGIN_MS),
             looked_at: None,
             closed: None,
             calls_max: f64::INFINITY,
@@ -162,7 +157,7 @@ impl ThreadAdmission {
     /// The thread has no call any more. What was seen counts no longer.
     pub fn rest(&mut self) {
         self.looks.clear();
-        self.felt.clear();
+        self.busy.rest();
         self.looked_at = None;
         self.closed = None;
     }
@@ -194,16 +189,14 @@ impl ThreadAdmission {
         if calls < CALLS_ALWAYS {
             return Ok(());
         }
-        if let Some(overload) = self.closed(now).or_else(|| self.unfelt(calls)) {
-            return Err(overload);
+        if let Some(because) = self.closed(now) {
+            return Err(because);
         }
-        match self.overload(calls) {
-            Some(because) => {
-                self.close(because, calls);
-                Err(because)
-            }
-            None => Ok(()),
+        if let Some(because) = self.overload(calls) {
+            self.close(because, calls);
+            return Err(because);
         }
+        self.unfelt(calls).map_or(Ok(()), Err)
     }
 
     /// Why it is closed, if it is.
@@ -242,7 +235,7 @@ impl ThreadAdmission {
     /// Share of the last second in which it did not rest, 0 to 1.
     #[must_use]
     pub fn busy(&self) -> f64 {
-        self.looks.iter().map(|look| look.busy).sum::<f64>() / self.looks.len().max(1) as f64
+        self.busy.busy()
     }
 
     /// 99.9 % of the frames that were due in the last second were no later than
@@ -252,17 +245,11 @@ impl ThreadAdmission {
         p999_ms(self.looks.iter().map(|look| &look.frames))
     }
 
-    /// Whoever has just called listens, and costs less than who speaks: a call that is not
-    /// there for a second yet counts as half a call at most.
     fn add(&mut self, look: Look) {
-        let calls = look.calls;
-        let is_whole = self.looks.len() == LOOKS;
-        let before = if is_whole { self.looks.pop_front() } else { None };
-        if is_whole {
-            self.felt.pop_front();
+        if self.looks.len() == LOOKS {
+            self.looks.pop_front();
         }
-        let settled = before.map_or(0, |look| look.calls);
-        self.felt.push_back(settled.min(calls).max(calls.div_ceil(2)));
+        self.busy.look(look.calls, look.busy);
         self.looks.push_back(look);
     }
 
@@ -294,48 +281,24 @@ impl ThreadAdmission {
         if is_late(p999_ms) {
             return Some(Overload::BeatLate { p999_ms, ms_max });
         }
-        let calls = calls as f64 + 1.0;
-        let percent = 100.0 * self.busy_per_call() * calls;
+        let percent = 100.0 * self.busy.busy_with(calls + 1);
         let percent_max = ease * f64::from(busy_percent_max);
         if busy_percent_max > 0 && percent > percent_max {
             let (percent, percent_max) = (percent as u32, percent_max as u32);
             return Some(Overload::Busy { percent, percent_max });
         }
         let calls_max = ease * self.calls_max;
-        (late_ms_max > 0 && calls > calls_max)
+        (late_ms_max > 0 && calls as f64 + 1.0 > calls_max)
             .then_some(Overload::WasLate { calls_max: calls_max as u32 })
     }
 
-    /// Bounds what can go wrong before it is seen.
+    /// Whether it takes care to leave another call to somebody else, or to later: with what
+    /// nobody has felt yet, the thread may be too busy.
     fn unfelt(&self, calls: usize) -> Option<Overload> {
         let percent_max = self.limits.busy_percent_max;
-        if percent_max == 0 {
-            return None;
-        }
-        // The newest look may have seen a call only begin.
-        let felt = self.looks.iter().rev().nth(1).map_or(0, |look| look.calls);
-        let is_half_full = 200.0 * self.busy() > f64::from(percent_max);
-        let room = if is_half_full { self.most_of_the_rest(felt) } else { UNFELT_CALLS.max(felt) };
-        let unfelt = calls.saturating_sub(felt);
-        let calls = u32::try_from(unfelt).unwrap_or(u32::MAX);
-        (unfelt >= room).then_some(Overload::Unfelt { calls })
-    }
-
-    /// Three quarters of the calls that would still fit beside those that are felt, and a
-    /// few in any case.
-    fn most_of_the_rest(&self, felt: usize) -> usize {
-        let fit = f64::from(self.limits.busy_percent_max) / (100.0 * self.busy_per_call());
-        CALLS_ALWAYS.max((fit as usize).saturating_sub(felt) * 3 / 4)
-    }
-
-    /// What a call costs on average, as a share of the thread's time.
-    fn busy_per_call(&self) -> f64 {
-        let calls: usize = self.felt.iter().sum();
-        if calls == 0 {
-            0.0
-        } else {
-            self.looks.iter().map(|look| look.busy).sum::<f64>() / calls as f64
-        }
+        let is_careless = 100.0 * self.busy.busy_at_most_with(calls + 1) > f64::from(percent_max);
+        let unfelt = self.busy.unfelt(calls).max(0.0) as u32;
+        (percent_max > 0 && is_careless && unfelt > 0).then_some(Overload::Unfelt { calls: unfelt })
     }
 
     /// The lateness without the worst looks.

@@ -6,21 +6,25 @@
 mod admission;
 mod backoff;
 mod breaker;
+mod busy;
 mod lateness;
 mod memory_room;
 mod permits;
+mod process_room;
 mod restart_budget;
 mod resume_rate;
 mod retry;
 mod source_rate;
 mod standing;
 
-pub use admission::{LOOK_MS, Look, Overload, ThreadAdmission, ThreadLimits, Turned};
+pub use admission::{Look, Overload, ThreadAdmission, ThreadLimits, Turned};
 pub use backoff::{Backoff, RETRY_AFTER_MS_MAX};
 pub use breaker::{Breaker, BreakerState, Outcome, Pass};
+pub use busy::{BusyForecast, LOOK_MS};
 pub use lateness::Lateness;
 pub use memory_room::MemoryRoom;
 pub use permits::{LineFull, PermitQueue, Place, Ticket};
+pub use process_room::{CoresBusy, ProcessRoom};
 pub use restart_budget::RestartBudget;
 pub use resume_rate::ResumeRate;
 pub use retry::{AttemptFailure, Progress, RetryDecision, RetryPolicy};

@@ -176,6 +176,7 @@ impl Engine {
             telemetry: telemetry.clone(),
             limits: config.limits.clone(),
             draw: Box::new(chance::draw),
+            cores: threads(0),
         });
         let draining = Arc::new(AtomicBool::new(false));
         let state = EngineState {

@@ -47,7 +47,7 @@ pub use arbiter::{ArbiterMeter, Carried, Room};
 pub use breaker::BreakerMeter;
 pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
-pub use process::resident_bytes;
+pub use process::{cpu_seconds, resident_bytes};
 pub use prometheus::{Prometheus, PrometheusError, Upkeep};
 pub use queue::{EventQueue, Flushed, QueueLimits};
 pub use record::Timestamp;

@@ -41,7 +41,7 @@ pub(super) const PROCESS: &[ProcessSpec] = &[
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
         help: "Total user and system CPU time spent in seconds.",
-        read: |texts| Some((texts.stat_field(14)? + texts.stat_field(15)?) / TICKS_PER_SECOND),
+        read: Texts::cpu_seconds,
     },
     ProcessSpec {
         name: "process_open_fds",
@@ -89,6 +89,14 @@ pub(super) fn render() -> String {
     Texts::read().render()
 }
 
+/// Processor time that this process has taken so far, in seconds, to the hundredth. `None`
+/// where the system does not tell. Takes some ten microseconds.
+#[must_use]
+pub fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    Texts { stat, ..Texts::default() }.cpu_seconds()
+}
+
 /// Memory of this process that is in use, in bytes. `None` where the system does not
 /// tell. Takes some ten microseconds.
 #[must_use]
@@ -121,6 +129,10 @@ impl Texts {
             }
         }
         out
+    }
+
+    fn cpu_seconds(&self) -> Option<f64> {
+        Some((self.stat_field(14)? + self.stat_field(15)?) / TICKS_PER_SECOND)
     }
 
     /// A field of `/proc/self/stat`, counted from 1. The second one, the program's
@@ -183,5 +195,6 @@ mod tests {
             assert!(text.contains(&format!("\n{} ", spec.name)), "{} is missing", spec.name);
         }
         assert!(resident_bytes() > Some(1 << 20));
+        assert!(cpu_seconds().is_some());
     }
 }

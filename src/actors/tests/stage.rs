@@ -331,6 +331,7 @@ impl Stage {
             telemetry,
             limits,
             draw: Box::new(counted()),
+            cores: 1,
         });
         Self { switchboard, services }
     }
