@@ -355,6 +355,21 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn strangers_who_send_nonsense_do_not_fill_the_log() {
+    let (engine, _sandbox) = engine().await;
+    let before = engine.setup.log().lines().count();
+    for _ in 0..345 {
+        let mut raw = Raw::connect(&engine.http).await;
+        raw.send(b"nonsense\r\n\r\n").await;
+        raw.read_head().await;
+    }
+    let log = engine.stop().await.log;
+    // It takes some seconds, with ten lines in each.
+    let lines = log.lines().count() - before;
+    assert!(lines < 345, "{lines} lines: {log}");
+}
+
+#[tokio::test]
 async fn a_media_post_that_is_wrong_uses_up_no_number() {
     let (engine, _sandbox) = engine().await;
     beside_a_good_call(&engine, async {

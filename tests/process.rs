@@ -316,6 +316,30 @@ async fn a_demo_that_stays_takes_other_ports_and_ends_in_order_when_it_is_told_t
     assert_eq!(status.code(), Some(0), "{}", setup.log());
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_neither_calls_nor_the_end() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox);
+    let mut command = setup.command(&["serve"]);
+    // Open for as long as the engine runs, and never read.
+    command.stderr(Stdio::piped());
+    let mut engine = setup.spawn_by(command);
+    engine.takes_calls().await;
+    let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
+    phone.turn(&speech()).await;
+    // Each is some lines; together they are more than a pipe holds.
+    for _ in 0..200 {
+        Phone::dial(&engine.simulator, "/").await.expect("taken").hang_up().await;
+    }
+    let told = phone.turn(&speech()).await;
+    assert!(told.iter().any(|message| message.event() == "turn_answered"), "{:?}", brief(&told));
+    phone.hang_up().await;
+    engine.becomes_empty().await;
+    engine.signal("TERM").await;
+    engine.end().await.assert_code(0);
+    assert_eq!(setup.events().last().expect("events")["event_type"], "engine_stopped");
+}
+
 /// The cause with which each call ended; every call that started must have ended once,
 /// with no event of it missing.
 fn ends(events: &[Value]) -> Vec<String> {

@@ -29,7 +29,7 @@ use crate::types::{
 /// more sentence, flush or end means that the transport does not read: the leg is lost.
 const COMMANDS_MAX: usize = 64;
 
-/// Facts waiting for the call's supervisor. One more is dropped.
+/// Facts waiting for the call's supervisor. One more is added to one of its kind, else dropped.
 const NOTES_MAX: usize = 32;
 
 /// Length of the ring from the transport to ingest; what does not fit waits behind it.
@@ -97,6 +97,7 @@ pub(super) fn connect(
         playout_ready: Notify::new(),
         doorbell: OnceLock::new(),
         over: AtomicBool::new(false),
+        end: OnceLock::new(),
         signal: AtomicBool::new(false),
         signals: Mutex::new(Signals::default()),
     });
@@ -140,6 +141,8 @@ pub struct LegShared {
     doorbell: OnceLock<Weak<Doorbell>>,
     /// The call is over, or went on to another connection.
     over: AtomicBool,
+    /// Why the call ended, once it has.
+    end: OnceLock<EndCause>,
     /// `signals` has something new.
     signal: AtomicBool,
     signals: Mutex<Signals>,
@@ -273,14 +276,21 @@ impl LegShared {
         self.signals.lock().lost
     }
 
+    /// Whether nothing is taken from it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     /// Whether the call is over, or was told to end: its name is free for another call.
     pub(super) fn is_ending(&self) -> bool {
-        self.over.load(Ordering::Acquire) || self.signals.lock().hang_up.is_some()
+        self.is_over() || self.signals.lock().hang_up.is_some()
     }
 
     fn note(&self, fact: CallEventKind) {
         let mut signals = self.signals.lock();
-        if signals.notes.len() < NOTES_MAX {
+        let is_full = signals.notes.len() >= NOTES_MAX;
+        let is_absorbed = is_full && signals.notes.iter_mut().any(|note| note.absorb(&fact));
+        if !is_full && !is_absorbed {
             signals.notes.push(fact);
         }
         self.signal.store(true, Ordering::Release);
@@ -360,7 +370,7 @@ impl LegInput {
 
     /// Reports that a piece of input was refused with the error `code`.
     pub fn refused(&self, code: &str) {
-        self.0.note(CallEventKind::InputRefused { code: code.to_owned() });
+        self.0.note(CallEventKind::InputRefused { code: code.to_owned(), count: 1 });
     }
 
     /// Ends the call in an orderly way.
@@ -389,6 +399,12 @@ impl CommandSender {
         if self.sender.try_send(command).is_err() {
             LegInput(Arc::clone(&self.shared)).lost();
         }
+    }
+
+    /// Tells the end. Where there is no room for it, it follows what is queued.
+    pub fn end(&self, cause: EndCause) {
+        let _told_before = self.shared.end.set(cause);
+        let _full = self.sender.try_send(LegCommand::End { cause });
     }
 
     /// Queues an event, unless the transport is behind. Events are a courtesy.

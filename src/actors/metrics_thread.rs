@@ -70,9 +70,7 @@ impl MetricsThread {
             None => Flushed::default(),
         };
         self.arbiter.stop();
-        if self.arbiter.join().is_err() {
-            tracing::error!("the event writer's thread ended with a panic");
-        }
+        super::placement::join("events", vec![self.arbiter]);
         flushed
     }
 

@@ -7,12 +7,14 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
+use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::driver::Driver;
@@ -22,6 +24,9 @@ use crate::config::LimitSettings;
 use crate::resilience::{Overload, ThreadAdmission, ThreadLimits};
 use crate::telemetry::Telemetry;
 use crate::types::Now;
+
+/// Longest wait for threads to end when the process does.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The media threads.
 pub struct MediaThreads {
@@ -170,17 +175,34 @@ impl MediaThreads {
         closed.unwrap_or_default()
     }
 
-    /// Stops the threads and waits for them. Calls that still run are dropped.
+    /// Stops the threads and waits for them, for a while. Calls that still run are dropped.
     pub fn stop(&mut self) {
         for thread in &self.threads {
             if let Some(arbiter) = &thread.arbiter {
                 arbiter.stop();
             }
         }
-        for arbiter in self.threads.drain(..).filter_map(|thread| thread.arbiter) {
-            if arbiter.join().is_err() {
-                tracing::error!("a media thread ended with a panic");
-            }
+        let arbiters = self.threads.drain(..).filter_map(|thread| thread.arbiter);
+        join("media", arbiters.collect());
+    }
+}
+
+/// Waits for threads that were told to stop. One that hangs, in a disk for example, keeps
+/// the process from nothing: it is left behind.
+pub(super) fn join(what: &'static str, arbiters: Vec<Arbiter>) {
+    let count = arbiters.len();
+    let (ended, has_ended) = mpsc::sync_channel(count);
+    for arbiter in arbiters {
+        let ended = ended.clone();
+        std::thread::spawn(move || drop(ended.send(arbiter.join())));
+    }
+    let deadline = Instant::now() + STOP_WITHIN;
+    for left in (1..=count).rev() {
+        let within = deadline.saturating_duration_since(Instant::now());
+        match has_ended.recv_timeout(within) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!(what, "a thread ended with a panic"),
+            Err(_) => return tracing::error!(what, left, "threads do not end and are left behind"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::repeated::RepeatedFacts;
 use super::timers::{CallTimer, TimerTable};
 use crate::resilience::RestartBudget;
 use crate::turn::{Conversation, TurnInput, TurnOutput};
@@ -102,6 +103,8 @@ pub struct CallCore {
     lost_at: Option<Now>,
     audio: AudioProgress,
     events_told: u64,
+    #[serde(default)]
+    repeated: RepeatedFacts,
     ended: bool,
     #[serde(skip)]
     outputs: VecDeque<CallOutput>,
@@ -139,6 +142,7 @@ impl CallCore {
             lost_at: None,
             audio: AudioProgress::default(),
             events_told: 0,
+            repeated: RepeatedFacts::default(),
             ended: false,
             outputs: VecDeque::new(),
         };
@@ -233,7 +237,7 @@ impl CallCore {
             CallInput::ChildExited { child, generation, reason } => {
                 self.handle_child_exit(now, child, generation, reason);
             }
-            CallInput::Noted { fact } => self.tell(None, fact),
+            CallInput::Noted { fact } => self.note(now, fact),
         }
     }
 
@@ -287,6 +291,7 @@ impl CallCore {
 
     fn end(&mut self, now: Now, cause: EndCause) {
         self.ended = true;
+        self.tell_repeated(now);
         self.tell(
             None,
             CallEventKind::CallEnded {
@@ -389,6 +394,21 @@ impl CallCore {
         each_ms.saturating_mul(before).saturating_add(first_ms)
     }
 
+    fn note(&mut self, now: Now, fact: CallEventKind) {
+        if let Some(fact) = self.repeated.take(now, fact) {
+            self.tell(None, fact);
+        }
+        if let Some(due) = self.repeated.due() {
+            self.timers.set(CallTimer::RepeatedFacts, due);
+        }
+    }
+
+    fn tell_repeated(&mut self, now: Now) {
+        for fact in self.repeated.release(now) {
+            self.tell(None, fact);
+        }
+    }
+
     fn tell(&mut self, turn: Option<TurnId>, kind: CallEventKind) {
         self.events_told += 1;
         let event = CallEvent { sequence: self.events_told, turn, audio_at: self.audio.at, kind };
@@ -418,6 +438,7 @@ impl CallCore {
                 self.handle_turn(now, TurnInput::SentenceFailed { sentence, tts_ms, failure });
             }
             CallTimer::ReconnectWindow => self.end(now, EndCause::MediaLost),
+            CallTimer::RepeatedFacts => self.tell_repeated(now),
             CallTimer::Farewell => {
                 self.end(now, self.conversation.ending().unwrap_or(EndCause::TurnsFailed));
             }

@@ -6,6 +6,7 @@
 //! down and run again.
 
 mod core;
+mod repeated;
 #[cfg(test)]
 mod tests;
 mod timers;

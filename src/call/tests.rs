@@ -299,3 +299,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flood_of_refused_input_is_told_in_a_few_events_that_add_up_to_the_end() {
+    let mut stage = Stage::new();
+    let mut told = Vec::new();
+    for _ in 0..5_500 {
+        let fact = CallEventKind::InputRefused { code: "bad_message".to_owned(), count: 1 };
+        stage.feed(CallInput::Noted { fact });
+        told.extend(stage.told());
+        stage.wait_ms(1);
+        told.extend(stage.told());
+    }
+    stage.feed(CallInput::HungUp { cause: EndCause::CallerHungUp });
+    told.extend(stage.told());
+    let count = |event: &CallEvent| match event.kind {
+        CallEventKind::InputRefused { count, .. } => count,
+        _ => 0,
+    };
+    assert_eq!(told.iter().map(count).sum::<u32>(), 5_500);
+    assert!(told.len() < 80, "{} events", told.len());
+    assert_eq!(told.last().map(|event| event.kind.name()), Some("call_ended"), "nothing follows");
+}

@@ -18,6 +18,8 @@ pub enum CallTimer {
     ReconnectWindow,
     /// Saying goodbye takes too long.
     Farewell,
+    /// Facts that came too often are to be told together.
+    RepeatedFacts,
 }
 
 /// The timers that are armed. Few at a time, so a list is enough.

@@ -63,7 +63,8 @@ const CALL_MS_MAX: u64 = 40_000;
 /// Runs the demo and fails if a turn was not recognised and answered as expected.
 pub(super) async fn run(args: &DemoArgs) -> Result<(), CliError> {
     // The transcript is what this command prints; a full log would run through it.
-    serve::start_log(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
+    let _log =
+        serve::start_log(&LogSettings { filter: "warn".to_owned(), ..LogSettings::default() })?;
     // Before anything starts: a signal that nobody listens for ends the process at once.
     let mut signals = Signals::listen()?;
     let (ports, files) = (Ports::new(args), Files::prepare(&args.out)?);

@@ -1,7 +1,7 @@
 //! Why a command did not do what it was asked for, and the exit status that says so.
 
 use std::error::Error;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -109,10 +109,8 @@ impl CliError {
             }
             cause = error.source();
         }
-        // Whoever closed standard error does not want to know; `eprintln!` would panic.
         let line = log::failure(&text);
-        let line = line.unwrap_or_else(|| format!("error: {text}\n"));
-        let _unheard = io::stderr().write_all(line.as_bytes());
+        log::last_words(line.unwrap_or_else(|| format!("error: {text}\n")));
         match self {
             Self::Config(_) => ExitCode::from(BAD_CONFIGURATION),
             Self::Typed(_) => ExitCode::from(TYPED_WRONG),

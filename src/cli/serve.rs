@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::print;
 use crate::config::{Config, LogFormat, LogSettings};
 use crate::server::{Engine, RunningEngine};
-use crate::telemetry::log::{self, LogError};
+use crate::telemetry::log::{self, Log, LogError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +20,7 @@ a second one ends them at once. SIGHUP opens the event file anew.";
 /// Answers calls until SIGTERM or Ctrl-C; a second one ends the calls that still run.
 /// SIGHUP opens the event file anew, for programs that rotate it.
 pub(super) async fn run(config: Config) -> Result<(), CliError> {
-    start_log(&config.log)?;
+    let _log = start_log(&config.log)?;
     // Before anything starts: a signal that nobody listens for ends the process at once.
     let mut signals = Signals::listen()?;
     let engine = tokio::select! {
@@ -39,8 +39,8 @@ pub(super) async fn run(config: Config) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Starts the process's log.
-pub(super) fn start_log(settings: &LogSettings) -> Result<(), LogError> {
+/// Starts the process's log, which lasts as long as what is returned.
+pub(super) fn start_log(settings: &LogSettings) -> Result<Log, LogError> {
     match settings.format {
         LogFormat::Text => log::init_text(&settings.filter),
         LogFormat::Json => log::init_json(&settings.filter),

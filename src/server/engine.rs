@@ -22,7 +22,6 @@ use super::routes::{self, EngineState};
 use crate::actors::link::Switchboard;
 use crate::actors::{
     CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
-    install_panic_hook,
 };
 use crate::config::{Config, EventSettings, ServerSettings};
 use crate::services::{
@@ -30,7 +29,7 @@ use crate::services::{
 };
 use crate::telemetry::{
     EngineEvent, EventFileError, EventQueue, Prometheus, PrometheusError, QueueLimits, Service,
-    SpanQueue, Telemetry, Upkeep, check_event_file,
+    SpanQueue, Telemetry, Upkeep, check_event_file, install_panic_hook, keep_running,
 };
 use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
@@ -191,6 +190,7 @@ impl Engine {
         let servers = serve(&config, &switchboard, state, ports)?;
         let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
         telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
+        let upkeep = prometheus.start_upkeep(telemetry.clone());
         Ok(RunningEngine {
             http,
             simulator,
@@ -203,7 +203,7 @@ impl Engine {
             draining,
             drain_ms_max: config.server.drain_ms_max,
             _services: services,
-            _upkeep: prometheus.start_upkeep(),
+            _upkeep: upkeep,
         })
     }
 }
@@ -307,7 +307,11 @@ async fn prepare(
         tracing::warn!("the prompts are not rendered yet; calls begin without them");
     }
     board.update_prompts(prompts, telemetry);
-    services.spawn(watch(providers.clone(), Arc::clone(prompts), board.clone(), telemetry.clone()));
+    let watched = (providers.clone(), Arc::clone(prompts), board.clone(), telemetry.clone());
+    services.spawn(keep_running(telemetry.clone(), "health", move || {
+        let (providers, prompts, board, telemetry) = watched.clone();
+        watch(providers, prompts, board, telemetry)
+    }));
     Ok(())
 }
 
@@ -452,6 +456,7 @@ impl RunningEngine {
             server.stop(true).await;
         }
         self.switchboard.stop().await;
+        self.telemetry.tell_refusals();
         self.telemetry.engine_event(&EngineEvent::EngineStopped);
         if let Some(traces) = self.traces {
             traces.stop().await;
@@ -465,10 +470,12 @@ impl RunningEngine {
     async fn wait_until_empty(&self, within: Duration) {
         let until = Instant::now() + within;
         while Instant::now() < until {
-            match self.switchboard.load().await {
-                Some(load) if load.calls > 0 => sleep(DRAIN_LOOK_EVERY).await,
-                _ => return,
+            // A registry that does not answer does not mean that there are no calls.
+            let load = self.switchboard.load().await;
+            if load.map_or_else(|| self.telemetry.calls_active(), |load| load.calls) == 0 {
+                return;
             }
+            sleep(DRAIN_LOOK_EVERY).await;
         }
     }
 }

@@ -171,7 +171,7 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         K::RateSuspected { declared_hz, measured_hz } => {
             none.number("declared_hz", *declared_hz).number("measured_hz", *measured_hz)
         }
-        K::InputRefused { code } => none.text("code", code),
+        K::InputRefused { code, count } => none.text("code", code).number("count", *count),
         _ => child_details(kind),
     }
 }
@@ -200,15 +200,11 @@ fn failed(failure: &'static str, message: String) -> Details<'static> {
 pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
     use CallEventKind as K;
     match kind {
-        K::CallStarted { .. } => {
-            metrics.count(Metric::CallsStarted, &[], 1);
-            metrics.shift(Metric::CallsActive, 1.0);
-        }
+        K::CallStarted { .. } => metrics.count(Metric::CallsStarted, &[], 1),
         K::MediaLost { .. } => metrics.count(Metric::MediaLosses, &[], 1),
         K::MediaResumed { away_ms, .. } => metrics.observe_ms(Metric::MediaAway, &[], *away_ms),
         K::CallEnded { cause, duration_ms, .. } => {
             metrics.count(Metric::CallsEnded, &[cause.as_str()], 1);
-            metrics.shift(Metric::CallsActive, -1.0);
             metrics.observe_ms(Metric::CallDuration, &[], *duration_ms);
         }
         K::SpeechStarted { .. } => metrics.count(Metric::SpeechStarts, &[], 1),
@@ -239,7 +235,9 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
         K::AudioGap { samples } => metrics.count(Metric::AudioMissing, &[], *samples),
         K::StaleAudioDropped { samples } => metrics.count(Metric::AudioStale, &[], *samples),
         K::RateSuspected { .. } => metrics.count(Metric::RateSuspicions, &[], 1),
-        K::InputRefused { .. } => metrics.count(Metric::InputsRefused, &[], 1),
+        K::InputRefused { count, .. } => {
+            metrics.count(Metric::InputsRefused, &[], u64::from(*count));
+        }
         K::ChildRestarted { child, reason, .. } => {
             metrics.count(Metric::ChildRestarts, &[child.as_str(), reason.as_str()], 1);
         }

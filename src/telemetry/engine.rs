@@ -40,6 +40,15 @@ pub enum EngineEvent {
         /// Why.
         reason: RefusalReason,
     },
+    /// More calls were not taken than are told one by one. Their metric counted each.
+    RefusalsLeftOut {
+        /// Name of the transport.
+        transport: &'static str,
+        /// Why.
+        reason: &'static str,
+        /// How many.
+        count: u64,
+    },
     /// A provider came up, went down, or refused.
     ProviderHealthChanged {
         /// Which service it provides.
@@ -150,6 +159,7 @@ impl EngineEvent {
             Self::ThreadClosed { .. } => "thread_closed",
             Self::ThreadOpened { .. } => "thread_opened",
             Self::CallRefused { .. } => "call_refused",
+            Self::RefusalsLeftOut { .. } => "refusals_left_out",
             Self::ProviderHealthChanged { .. } => "provider_health_changed",
             Self::PromptsRendered { .. } => "prompts_rendered",
             Self::DialogThrottled { .. } => "dialog_throttled",
@@ -179,6 +189,7 @@ impl EngineEvent {
             | Self::CertificateTaken => Level::INFO,
             Self::ThreadClosed { .. }
             | Self::CallRefused { .. }
+            | Self::RefusalsLeftOut { .. }
             | Self::DialogThrottled { .. }
             | Self::BreakerOpened { .. }
             | Self::WorkerRestarted { .. }
@@ -211,6 +222,9 @@ impl EngineEvent {
                 .text("transport", *transport)
                 .text("reason", reason.as_str())
                 .text("message", reason.to_string()),
+            Self::RefusalsLeftOut { transport, reason, count } => {
+                none.text("transport", *transport).text("reason", *reason).number("count", *count)
+            }
             Self::ProviderHealthChanged { service, provider, health, message } => none
                 .text("service", service.as_str())
                 .text("provider", provider)
@@ -250,6 +264,7 @@ impl EngineEvent {
             | Self::ThreadOpened { .. }
             | Self::CertificateTaken
             | Self::CertificateRefused { .. }
+            | Self::RefusalsLeftOut { .. }
             | Self::BreakerOpened { .. }
             | Self::BreakerClosed { .. }
             | Self::EventsDropped { .. } => {}

@@ -102,6 +102,9 @@ pub(super) const SERVICE: LabelSpec =
 pub(super) const HEALTH: LabelSpec =
     LabelSpec { name: "health", values: &["ready", "unavailable", "refused"] };
 pub(super) const DROP: LabelSpec = LabelSpec { name: "cause", values: &["queue_full", "file"] };
+pub(super) const LOG_LOSS: LabelSpec =
+    LabelSpec { name: "cause", values: &["queue_full", "repeated"] };
+
 pub(super) const SPAN_DROP: LabelSpec =
     LabelSpec { name: "cause", values: &["queue_full", "not_taken"] };
 pub(super) const DIRECTION: LabelSpec = LabelSpec { name: "direction", values: &["in", "out"] };

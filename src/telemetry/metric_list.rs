@@ -7,8 +7,8 @@ use metrics::Unit;
 
 use super::metric_labels::{
     ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
-    LATENCY, LATENESS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE, REASON, RETRY,
-    RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
+    LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE,
+    REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
 };
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
@@ -318,6 +318,12 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_spans_dropped_total",
         "Spans of traces that the collector did not get",
         &[SPAN_DROP],
+    ),
+    counter(
+        Metric::LogLinesLost,
+        "antiphon_log_lines_lost_total",
+        "Log lines that were not written: nobody read them in time, or one place repeated itself",
+        &[LOG_LOSS],
     ),
     Spec {
         labels: &[SERVICE, PROVIDER],

@@ -99,6 +99,7 @@ pub(super) enum Metric {
     EventFileFailures,
     SpansExported,
     SpansDropped,
+    LogLinesLost,
     ProviderReady,
     PromptsMissing,
     BreakerState,
@@ -311,6 +312,15 @@ impl Spec {
                 .collect();
         }
         combinations
+    }
+}
+
+impl Metric {
+    /// Sets the series of a counter that is counted elsewhere, where there may be no recorder.
+    pub(super) fn set_counter(self, label: &'static str, value: &'static str, count: u64) {
+        if let Handle::Counter(counter) = self.register_open(vec![Label::new(label, value)]) {
+            counter.absolute(count);
+        }
     }
 }
 

@@ -23,11 +23,13 @@ pub mod log;
 mod metric_labels;
 mod metric_list;
 mod metrics;
+mod panics;
 mod process;
 mod prometheus;
 mod queue;
 mod record;
 mod repair;
+mod repeats;
 mod slow_turns;
 mod traces;
 mod turn_spans;
@@ -38,15 +40,18 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::Level;
 
 pub use arbiter::{ArbiterMeter, Carried, Room};
 pub use breaker::BreakerMeter;
 pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
+pub use panics::{install_panic_hook, keep_running, panicked};
 pub use process::{cpu_seconds, resident_bytes};
 pub use prometheus::{Prometheus, PrometheusError, Upkeep};
 pub use queue::{EventQueue, Flushed, QueueLimits};
@@ -66,6 +71,7 @@ use crate::types::{
 use metrics::{Metric, Metrics};
 use queue::Intake;
 use record::{Facts, LogFacts};
+use repeats::Repeats;
 use slow_turns::SlowTurns;
 use traces::SpanIntake;
 
@@ -79,6 +85,16 @@ pub struct Telemetry {
     /// Where traces are wanted.
     spans: Option<SpanIntake>,
     clock: WallClock,
+    calls_active: Arc<AtomicUsize>,
+    /// By transport and reason: strangers may bring about as many as they like.
+    refusals: Arc<Mutex<Repeats<(&'static str, &'static str)>>>,
+    started: Instant,
+}
+
+/// A running call. It is counted as one until this is dropped, however it ends.
+pub struct ActiveCall {
+    metrics: Arc<Metrics>,
+    calls_active: Arc<AtomicUsize>,
 }
 
 /// Where timestamps come from. The only wall clock of the engine: everything
@@ -128,7 +144,17 @@ impl Telemetry {
     ) -> (Self, EventQueue) {
         let metrics = Arc::new(Metrics::register(routes));
         let (intake, queue) = queue::channel(limits, Arc::clone(&metrics), Arc::clone(&clock));
-        (Self { intake, metrics, slow_turns: Arc::default(), spans: None, clock }, queue)
+        let telemetry = Self {
+            intake,
+            metrics,
+            slow_turns: Arc::default(),
+            spans: None,
+            clock,
+            calls_active: Arc::default(),
+            refusals: Arc::default(),
+            started: Instant::now(),
+        };
+        (telemetry, queue)
     }
 
     /// The same telemetry with traces, and the queue of spans to be exported.
@@ -148,6 +174,21 @@ impl Telemetry {
         Some(TraceParent { trace: TraceId::of_call(call_id), span })
     }
 
+    /// Counts one more running call.
+    #[must_use]
+    pub fn active_call(&self) -> ActiveCall {
+        let (metrics, calls_active) = (Arc::clone(&self.metrics), Arc::clone(&self.calls_active));
+        metrics.shift(Metric::CallsActive, 1.0);
+        calls_active.fetch_add(1, Ordering::Relaxed);
+        ActiveCall { metrics, calls_active }
+    }
+
+    /// How many calls run.
+    #[must_use]
+    pub fn calls_active(&self) -> usize {
+        self.calls_active.load(Ordering::Relaxed)
+    }
+
     /// Tells one fact of a call.
     pub fn call_event(&self, scope: &CallScope, event: &CallEvent) {
         let facts = call::facts(scope, &event.kind);
@@ -164,12 +205,25 @@ impl Telemetry {
         self.intake.put(record::line(at, &facts, Some((scope, event))));
     }
 
-    /// Tells one fact of the engine.
+    /// Tells one fact of the engine. Of refused calls, a few a second are told one by one.
     pub fn engine_event(&self, event: &EngineEvent) {
+        event.measure(&self.metrics);
+        if let EngineEvent::CallRefused { transport, reason } = event
+            && !self.refusals.lock().take(&(transport, reason.as_str()), self.started.elapsed())
+        {
+            return;
+        }
         let facts = event.facts();
         log_engine(&facts);
-        event.measure(&self.metrics);
         self.intake.put(record::line((self.clock)(), &facts, None));
+    }
+
+    /// Tells how many calls were refused beside those that were told one by one.
+    pub fn tell_refusals(&self) {
+        let left_out = self.refusals.lock().left_out(self.started.elapsed());
+        for ((transport, reason), count) in left_out {
+            self.engine_event(&EngineEvent::RefusalsLeftOut { transport, reason, count });
+        }
     }
 
     /// Tells one fact about the dialog platform.
@@ -217,6 +271,13 @@ impl Telemetry {
     #[must_use]
     pub fn wall_time(&self) -> Timestamp {
         Timestamp((self.clock)())
+    }
+}
+
+impl Drop for ActiveCall {
+    fn drop(&mut self) {
+        self.metrics.shift(Metric::CallsActive, -1.0);
+        self.calls_active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,10 +5,12 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use super::UPKEEP_EVERY;
+use super::log;
 use super::metric_list::SPECS;
 use super::metrics::Kind;
+use super::panics::keep_running;
 use super::process;
+use super::{Telemetry, UPKEEP_EVERY};
 
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ pub enum PrometheusError {
 }
 
 /// Folds histograms from time to time, without which they grow when nobody
-/// scrapes. Ends when dropped.
+/// scrapes, and tells what was told too often. Ends when dropped.
 pub struct Upkeep(tokio::task::JoinHandle<()>);
 
 impl Prometheus {
@@ -42,20 +44,17 @@ impl Prometheus {
     /// that must not wait.
     #[must_use]
     pub fn render(&self) -> String {
+        log::measure();
         self.0.render() + &process::render()
     }
 
     /// Starts the upkeep on the current tokio runtime.
     #[must_use]
-    pub fn start_upkeep(&self) -> Upkeep {
+    pub fn start_upkeep(&self, telemetry: Telemetry) -> Upkeep {
         let handle = self.0.clone();
-        Upkeep(tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(UPKEEP_EVERY);
-            loop {
-                ticks.tick().await;
-                handle.run_upkeep();
-            }
-        }))
+        Upkeep(tokio::spawn(keep_running(telemetry.clone(), "upkeep", move || {
+            upkeep(handle.clone(), telemetry.clone())
+        })))
     }
 
     /// A recorder that knows the buckets of every histogram, not installed yet.
@@ -70,6 +69,15 @@ impl Prometheus {
         let recorder = builder.build_recorder();
         let prometheus = Self(recorder.handle());
         Ok((recorder, prometheus))
+    }
+}
+
+async fn upkeep(handle: PrometheusHandle, telemetry: Telemetry) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+        telemetry.tell_refusals();
     }
 }
 

@@ -202,8 +202,8 @@ pub enum CallEventKind {
     AudioGap { samples: u64 },
     /// Audio arrives at a pace that contradicts its declared rate.
     RateSuspected { declared_hz: u32, measured_hz: u32 },
-    /// A piece of input was refused. `code` is the error code the sender got.
-    InputRefused { code: String },
+    /// So many pieces of input were refused. `code` is the error code the sender got.
+    InputRefused { code: String, count: u32 },
     /// Audio of an old epoch was dropped instead of played.
     StaleAudioDropped { samples: u64 },
 
@@ -216,6 +216,26 @@ pub enum CallEventKind {
 }
 
 impl CallEventKind {
+    /// Takes in another fact, if the two say no more than their sum does; whether it did.
+    pub fn absorb(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::AudioDropped { samples }, Self::AudioDropped { samples: more })
+            | (Self::AudioGap { samples }, Self::AudioGap { samples: more })
+            | (Self::StaleAudioDropped { samples }, Self::StaleAudioDropped { samples: more }) => {
+                *samples = samples.saturating_add(*more);
+                true
+            }
+            (
+                Self::InputRefused { code, count },
+                Self::InputRefused { code: other, count: more },
+            ) if code == other => {
+                *count = count.saturating_add(*more);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The name in records: the variant in snake case.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -122,7 +122,7 @@ fn trouble_events() -> Vec<CallEventKind> {
         K::AudioDropped { samples: 320 },
         K::AudioGap { samples: 640 },
         K::RateSuspected { declared_hz: 16_000, measured_hz: 8_000 },
-        K::InputRefused { code: "odd_byte_count".to_owned() },
+        K::InputRefused { code: "odd_byte_count".to_owned(), count: 2 },
         K::StaleAudioDropped { samples: 160 },
         K::ChildRestarted {
             child,
@@ -232,6 +232,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
     ] {
         events.push(E::CallRefused { transport: "stream", reason });
     }
+    events.push(E::RefusalsLeftOut { transport: "stream", reason: "full", count: 345 });
     for service in [Service::Stt, Service::Dialog, Service::Tts] {
         events.push(E::BreakerOpened {
             service,
