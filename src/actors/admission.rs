@@ -46,6 +46,11 @@ impl Admission {
         }
     }
 
+    /// The same limits, with nothing counted.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.limits.clone(), self.cores)
+    }
+
     /// Whether a call from `source` may begin beside so many. It counts as one of its
     /// source even if it is refused for something else.
     pub(super) fn check(

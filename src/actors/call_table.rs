@@ -54,6 +54,12 @@ impl CallTable {
         }
     }
 
+    /// Forgets what a panic may have left: calls that are over, and names of no call.
+    pub fn mend(&mut self) {
+        self.calls.retain(|_, entry| !entry.shared.is_over());
+        self.names.retain(|_, call_id| self.calls.contains_key(call_id));
+    }
+
     /// The call with this id.
     pub fn get(&self, call_id: CallId) -> Option<&Entry> {
         self.calls.get(&call_id)

@@ -11,14 +11,18 @@ use std::sync::Arc;
 use tokio::time::Duration;
 
 use super::clock::Clock;
+use super::kernel::survive;
 use super::leg::LegShared;
 use super::pulse::{Alarm, Pulse};
 use super::rest;
 use super::rounds::{Rounds, Visits};
 use super::ticks::{Ticks, others_first};
 use super::watch::{SharedAdmission, Watch};
-use crate::telemetry::{ArbiterMeter, Carried, Telemetry};
-use crate::types::{ChildKind, MediaTime, Now};
+use crate::telemetry::{ArbiterMeter, Carried, EngineEvent, Telemetry};
+use crate::types::{ChildKind, EndCause, ExitReason, MediaTime, Now};
+
+/// How often a panic of the driver is told: one that comes back does so at each tick.
+const TELL_EVERY_MS: u64 = 1_000;
 
 /// How often a call is looked at for the metrics.
 const LOOK_EVERY_MS: usize = 1_000;
@@ -100,7 +104,14 @@ impl CallPulses {
         self.children.borrow()[child as usize].wake();
     }
 
+    /// Ends a call that cannot be looked after any more.
+    fn give_up(&self) {
+        self.leg.borrow().hang_up(EndCause::SupervisorFailed);
+        self.supervisor.wake();
+    }
+
     fn tick(&self, now: Now, rounds: &Rounds) {
+        sabotage!("driver.call");
         let leg = self.leg.borrow();
         leg.refill(now);
         if leg.take_audio_waiting() {
@@ -144,6 +155,9 @@ pub struct Driver {
     meter: ArbiterMeter,
     watch: Rc<Watch>,
     survey: Cell<Survey>,
+    telemetry: Telemetry,
+    /// When a panic was told last.
+    told_at: Cell<Option<Now>>,
 }
 
 /// Who is looked at next for the metrics, so that each call is once a second and
@@ -179,8 +193,10 @@ impl Driver {
             rounds: Rounds::new(tick_ms),
             running: Cell::new(false),
             meter: telemetry.arbiter_meter(thread),
-            watch: Rc::new(Watch::new(admission, tick_ms, thread, telemetry)),
+            watch: Rc::new(Watch::new(admission, tick_ms, thread, telemetry.clone())),
             survey: Cell::default(),
+            telemetry,
+            told_at: Cell::default(),
         })
     }
 
@@ -207,8 +223,8 @@ impl Driver {
 
     fn keep_running(self: &Rc<Self>) {
         if !self.running.replace(true) {
-            self.watch.begin(self.clock.now());
             actix_rt::spawn(Rc::clone(self).run());
+            self.watch.begin(self.clock.now());
         }
     }
 
@@ -217,31 +233,57 @@ impl Driver {
         while self.is_needed() {
             let due = ticks.next().await;
             let lag = due.elapsed();
-            self.meter.beat(lag);
-            self.watch.beat(lag);
-            self.rounds.visit();
+            self.go_on_after(|| self.beat(lag));
+            self.go_on_after(|| self.rounds.visit());
             // What is read now is heard now.
             others_first().await;
-            self.tick();
+            let now = self.clock.now();
+            self.go_on_after(|| self.tick(now));
+            self.go_on_after(|| self.look_around(now));
         }
         self.running.set(false);
         self.watch.rest(self.clock.now(), &self.meter);
+    }
+
+    fn beat(&self, lag: Duration) {
+        self.meter.beat(lag);
+        self.watch.beat(lag);
     }
 
     fn is_needed(&self) -> bool {
         !self.calls.borrow().is_empty() || !self.rounds.is_empty()
     }
 
-    fn tick(&self) {
-        let now = self.clock.now();
-        for call in self.calls.borrow().iter() {
-            call.tick(now, &self.rounds);
+    /// Does a part of a tick. A panic costs that part: the thread's calls have no other
+    /// driver.
+    fn go_on_after(&self, part: impl FnOnce()) {
+        if let Err(reason) = survive(part) {
+            self.tell_panic(reason);
         }
-        self.watch.look(now, self.calls.borrow().len(), &self.meter);
-        self.look_around();
     }
 
-    fn look_around(&self) {
+    fn tell_panic(&self, reason: ExitReason) {
+        let now = self.clock.now();
+        if self.told_at.get().is_none_or(|told| now.ms_since(told) >= TELL_EVERY_MS) {
+            self.told_at.set(Some(now));
+            self.telemetry.engine_event(&EngineEvent::ActorRestarted { actor: "driver", reason });
+        }
+    }
+
+    /// Each call by itself: one that panics ends, and those behind it are not left out.
+    fn tick(&self, now: Now) {
+        sabotage!("driver.tick");
+        for call in self.calls.borrow().iter() {
+            if let Err(reason) = survive(|| call.tick(now, &self.rounds)) {
+                self.tell_panic(reason);
+                call.give_up();
+            }
+        }
+    }
+
+    fn look_around(&self, now: Now) {
+        sabotage!("driver.look");
+        self.watch.look(now, self.calls.borrow().len(), &self.meter);
         let calls = self.calls.borrow();
         let Survey { mut next, mut owed } = self.survey.get();
         owed += calls.len() * self.tick.as_millis() as usize;

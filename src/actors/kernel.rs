@@ -6,20 +6,22 @@
 //! the unwind (a panic in its `stopped` or in a `Drop` is survived), and the exit
 //! is reported exactly once. Whether to start a new one is the parent's decision.
 //!
+//! An actor whose address everybody has goes on instead, at the same address and with the
+//! messages that wait; its `restarting` sees to it that nothing is left half done.
+//!
 //! What it cannot do: survive a panic inside another unwinding, an abort, or a
 //! thread that is blocked for ever.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Once;
 use std::task::{Context as TaskContext, Poll};
 
 use actix::dev::ContextFut;
 use actix::dev::channel::channel;
-use actix::{Actor, Addr, Context};
+use actix::{Actor, Addr, Context, Supervised};
 
+use crate::telemetry::panicked;
 use crate::types::ExitReason;
 
 /// Starts an actor on the current thread. `on_exit` is called exactly once, when
@@ -33,25 +35,64 @@ pub fn spawn_watched<A>(
 where
     A: Actor<Context = Context<A>>,
 {
+    spawn(mailbox_max, build, on_exit, None)
+}
+
+/// Starts an actor that goes on after a panic, without the message that it panicked at.
+/// `on_panic` is called each time, `on_exit` when its life is over for good.
+pub fn spawn_revived<A>(
+    mailbox_max: usize,
+    build: impl FnOnce(&Addr<A>) -> A,
+    on_panic: impl Fn(ExitReason) + 'static,
+    on_exit: impl FnOnce(ExitReason) + 'static,
+) -> Addr<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    let revive = move |life: &mut ContextFut<A, Context<A>>| {
+        on_panic(panicked());
+        survive(|| life.restart()).unwrap_or(false)
+    };
+    spawn(mailbox_max, build, on_exit, Some(Box::new(revive)))
+}
+
+/// Does something; if it panics, that is all there is of it.
+pub(super) fn survive<T>(act: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|_| panicked())
+}
+
+fn spawn<A>(
+    mailbox_max: usize,
+    build: impl FnOnce(&Addr<A>) -> A,
+    on_exit: impl FnOnce(ExitReason) + 'static,
+    revive: Option<Revive<A>>,
+) -> Addr<A>
+where
+    A: Actor<Context = Context<A>>,
+{
     let (sender, receiver) = channel(mailbox_max);
     let address = Addr::new(sender);
     let context = Context::with_receiver(receiver);
-    let built = catch_unwind(AssertUnwindSafe(|| build(&address)));
+    let built = survive(|| build(&address));
     let mut guard = ExitGuard { on_exit: Some(Box::new(on_exit)) };
     match built {
         Ok(actor) => {
             let life = Some(context.into_future(actor));
-            actix_rt::spawn(Watched { life, guard });
+            actix_rt::spawn(Watched { life, guard, revive });
         }
-        Err(_) => guard.report(panicked()),
+        Err(reason) => guard.report(reason),
     }
     address
 }
+
+/// Has an actor go on after a panic; whether it does.
+type Revive<A> = Box<dyn FnMut(&mut ContextFut<A, Context<A>>) -> bool>;
 
 /// The actor's future and what is told when it ends.
 struct Watched<A: Actor<Context = Context<A>>> {
     life: Option<ContextFut<A, Context<A>>>,
     guard: ExitGuard,
+    revive: Option<Revive<A>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Unpin for Watched<A> {}
@@ -60,11 +101,18 @@ impl<A: Actor<Context = Context<A>>> Future for Watched<A> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<()> {
-        let Some(life) = self.life.as_mut() else { return Poll::Ready(()) };
-        let reason = match catch_unwind(AssertUnwindSafe(|| Pin::new(life).poll(task))) {
+        let Self { life: Some(life), revive, .. } = &mut *self else { return Poll::Ready(()) };
+        let reason = match survive(|| Pin::new(&mut *life).poll(task)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => ExitReason::Completed,
-            Err(_) => panicked(),
+            Err(reason) => {
+                if revive.as_mut().is_some_and(|revive| revive(life)) {
+                    // What else is due on this thread goes first.
+                    task.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                reason
+            }
         };
         self.bury();
         self.guard.report(reason);
@@ -76,8 +124,9 @@ impl<A: Actor<Context = Context<A>>> Watched<A> {
     /// Drops the actor. Not during an unwind, so its `Drop` may panic too.
     fn bury(&mut self) {
         let life = self.life.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(life))).is_err() {
-            tracing::warn!(at = %last_panic(), "an actor panicked while it was dropped");
+        if survive(|| drop(life)).is_err() {
+            // The hook has told where.
+            tracing::warn!("an actor panicked while it was dropped");
         }
     }
 }
@@ -101,52 +150,15 @@ impl Drop for ExitGuard {
     }
 }
 
-// === Where a panic came from ===
-
-thread_local! {
-    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Remembers and logs the place of each panic. Its message is not kept: it may
-/// quote what a caller said.
-pub fn install_panic_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        #[cfg(test)]
-        let default_hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            // A failing test is to say why.
-            #[cfg(test)]
-            default_hook(info);
-            let place = info
-                .location()
-                .map_or_else(String::new, |at| format!("{}:{}", at.file(), at.line()));
-            tracing::error!(at = %place, "panic");
-            LAST_PANIC.with(|last| {
-                if let Ok(mut last) = last.try_borrow_mut() {
-                    *last = place;
-                }
-            });
-        }));
-    });
-}
-
-fn last_panic() -> String {
-    LAST_PANIC.with(|last| last.borrow().clone())
-}
-
-fn panicked() -> ExitReason {
-    ExitReason::Panicked { at: last_panic() }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     use actix::{AsyncContext, Handler, Message, WrapFuture};
 
     use super::*;
+    use crate::telemetry::install_panic_hook;
 
     #[derive(Clone, Copy, PartialEq)]
     enum Misbehave {
@@ -252,6 +264,59 @@ mod tests {
         });
         drop(system);
         assert_eq!(exits.take(), Some(ExitReason::Cancelled));
+    }
+
+    /// Counts what it is told, and panics at each odd number.
+    struct Counter {
+        sum: u32,
+        revived: u32,
+    }
+
+    impl Actor for Counter {
+        type Context = Context<Self>;
+    }
+
+    impl Supervised for Counter {
+        fn restarting(&mut self, _: &mut Context<Self>) {
+            self.revived += 1;
+        }
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "(u32, u32)")]
+    struct Add(u32);
+
+    impl Handler<Add> for Counter {
+        type Result = actix::MessageResult<Add>;
+        fn handle(&mut self, Add(number): Add, _: &mut Context<Self>) -> Self::Result {
+            assert!(number % 2 == 0, "planted panic");
+            self.sum += number;
+            actix::MessageResult((self.sum, self.revived))
+        }
+    }
+
+    #[test]
+    fn an_actor_that_is_revived_loses_the_message_it_panicked_at_and_no_other() {
+        install_panic_hook();
+        let panics = Rc::new(Cell::new(0));
+        let told = Rc::clone(&panics);
+        actix_rt::System::new().block_on(async move {
+            let address = spawn_revived(
+                16,
+                |_| Counter { sum: 0, revived: 0 },
+                move |reason| {
+                    assert!(matches!(reason, ExitReason::Panicked { .. }));
+                    told.set(told.get() + 1);
+                },
+                |reason| assert_eq!(reason, ExitReason::Cancelled, "with its runtime"),
+            );
+            let answers = (1..=6).map(|number| address.send(Add(number)));
+            let answers = futures_util::future::join_all(answers).await;
+            let answers: Vec<_> = answers.into_iter().map(Result::ok).collect();
+            assert_eq!(answers, [None, Some((2, 1)), None, Some((6, 2)), None, Some((12, 3))]);
+            std::mem::forget(address);
+            assert_eq!(panics.get(), 3);
+        });
     }
 
     #[test]

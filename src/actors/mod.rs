@@ -12,9 +12,9 @@
 //! `actors.md` describes each actor, message, limit and life. Reading order here:
 //! [`link`] (the seam to carriers), `leg` and `intake` behind it, `registry`, `call_table`,
 //! `supervisor`, `children`, then the five children; below them `kernel`
-//! (supervision), `lease`, `board` and `orders` (what survives a child), `pulse`, `ticks`, `rounds`,
-//! `driver` and `placement` (who runs when and where), `watch`, `rest` and `admission`
-//! (whether another call fits). An actor that decides something about speech or dialog is
+//! (supervision), `epilogue`, `lease`, `board` and `orders` (what survives whom), `pulse`,
+//! `ticks`, `rounds`, `driver` and `placement` (who runs when and where), `watch`, `rest` and
+//! `admission` (whether another call fits). An actor that decides something about speech or dialog is
 //! in the wrong file.
 
 #[macro_use]
@@ -27,6 +27,7 @@ mod children;
 mod clock;
 mod dialog;
 mod driver;
+mod epilogue;
 mod gauges;
 mod ingest;
 mod inspection;
@@ -58,7 +59,7 @@ mod voice;
 mod watch;
 
 pub use clock::Clock;
-pub use kernel::{install_panic_hook, spawn_watched};
+pub use kernel::spawn_watched;
 pub use kit::CallKit;
 pub use metrics_thread::MetricsThread;
 pub use placement::MediaThreads;

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised,
+};
 
 use super::admission::Admission;
 use super::call_table::{CallTable, Entry};
@@ -29,6 +31,9 @@ const MAILBOX_MAX: usize = 1_024;
 
 /// How often it looks how busy the process is.
 const LOOK_EVERY: Duration = Duration::from_millis(LOOK_MS as u64);
+
+/// How often the registry is told to drain: an order that it panics at must not be lost.
+const DRAINS_MAX: u32 = 3;
 
 /// Longest wait of a transport for the registry's answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -82,14 +87,19 @@ impl CallRegistry {
     /// Starts the registry on the current thread.
     #[must_use]
     pub fn start(parts: RegistryParts) -> Switchboard {
+        let telemetry = parts.telemetry.clone();
+        let on_panic = move |reason| {
+            telemetry.engine_event(&EngineEvent::ActorRestarted { actor: "registry", reason });
+        };
         let on_exit = |reason: ExitReason| {
             if !matches!(reason, ExitReason::Completed | ExitReason::Cancelled) {
                 tracing::error!(reason = reason.as_str(), "the call registry ended");
             }
         };
-        let registry = super::kernel::spawn_watched(
+        let registry = super::kernel::spawn_revived(
             MAILBOX_MAX,
             |address| Self::new(parts, address.clone()),
+            on_panic,
             on_exit,
         );
         Switchboard { registry }
@@ -261,6 +271,14 @@ impl Actor for CallRegistry {
     }
 }
 
+/// After a panic: the calls go on, and so does whoever finds them.
+impl Supervised for CallRegistry {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        self.calls.mend();
+        self.admission = self.admission.anew();
+    }
+}
+
 /// From a transport: start a call, or go on with one.
 #[derive(Message)]
 #[rtype(result = "Result<Leg, RefusalReason>")]
@@ -270,6 +288,7 @@ impl Handler<Connect> for CallRegistry {
     type Result = MessageResult<Connect>;
 
     fn handle(&mut self, Connect(request): Connect, _: &mut Context<Self>) -> Self::Result {
+        sabotage!("registry.connect");
         let transport = request.transport;
         let outcome = self.connect(&request);
         if let Err(reason) = &outcome {
@@ -297,6 +316,7 @@ impl Handler<CallOver> for CallRegistry {
     type Result = ();
 
     fn handle(&mut self, CallOver(call_id): CallOver, _: &mut Context<Self>) {
+        sabotage!("registry.over");
         self.calls.remove(call_id);
     }
 }
@@ -313,6 +333,7 @@ impl Handler<Drain> for CallRegistry {
     type Result = usize;
 
     fn handle(&mut self, Drain { hang_up }: Drain, _: &mut Context<Self>) -> usize {
+        sabotage!("registry.drain");
         self.draining = true;
         if hang_up {
             self.calls.iter().for_each(|(_, call)| call.shared.hang_up(EndCause::Drained));
@@ -381,7 +402,13 @@ impl Switchboard {
     /// Takes no new calls from now on; with `hang_up`, ends the running ones.
     /// Returns how many run.
     pub async fn drain(&self, hang_up: bool) -> usize {
-        self.registry.send(Drain { hang_up }).timeout(ANSWER_WITHIN).await.unwrap_or(0)
+        for _ in 0..DRAINS_MAX {
+            let drain = self.registry.send(Drain { hang_up }).timeout(ANSWER_WITHIN);
+            if let Ok(calls) = drain.await {
+                return calls;
+            }
+        }
+        0
     }
 
     /// How things stand. `None` when the registry does not answer.

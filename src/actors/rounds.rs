@@ -66,6 +66,7 @@ impl Rounds {
 
     /// A tick: visits those who are awaited, and those whose turn it is.
     pub fn visit(&self) {
+        sabotage!("driver.visit");
         self.visit_awaited();
         let mut bunches = self.bunches.borrow_mut();
         let tick = self.next.get();

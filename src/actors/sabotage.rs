@@ -3,6 +3,10 @@
 
 /// Panics here if a test has planted that.
 macro_rules! sabotage {
+    ($point:literal) => {
+        #[cfg(test)]
+        crate::actors::sabotage::strike_at($point);
+    };
     ($child:ident, $point:literal) => {
         #[cfg(test)]
         crate::actors::sabotage::strike(crate::types::ChildKind::$child, $point);
@@ -10,7 +14,7 @@ macro_rules! sabotage {
 }
 
 #[cfg(test)]
-pub(crate) use plan::{Plan, plant, seen, strike};
+pub(crate) use plan::{Plan, plant, plant_at, seen, strike, strike_at};
 
 #[cfg(test)]
 mod plan {
@@ -31,6 +35,9 @@ mod plan {
     struct State {
         plans: Vec<Plan>,
         passed: BTreeMap<(ChildKind, &'static str), u32>,
+        /// Points that belong to no child, and how often each is to be passed before it
+        /// panics, the last time included.
+        elsewhere: Vec<(&'static str, u32)>,
     }
 
     thread_local! {
@@ -40,6 +47,26 @@ mod plan {
     /// Plants panics on this thread and forgets what was passed so far.
     pub(crate) fn plant(plans: Vec<Plan>) {
         STATE.with(|state| *state.borrow_mut() = State { plans, ..State::default() });
+    }
+
+    /// Plants a panic at a point that belongs to no child, when it is passed for the `nth`
+    /// time from now on.
+    pub(crate) fn plant_at(point: &'static str, nth: u32) {
+        STATE.with(|state| state.borrow_mut().elsewhere.push((point, nth)));
+    }
+
+    pub(crate) fn strike_at(point: &'static str) {
+        let due = STATE.with(|state| {
+            let mut state = state.borrow_mut();
+            let planted = state.elsewhere.iter_mut().filter(|(at, left)| *at == point && *left > 0);
+            let mut due = false;
+            for (_, left) in planted {
+                *left -= 1;
+                due |= *left == 0;
+            }
+            due
+        });
+        assert!(!due, "planted panic");
     }
 
     /// How often each point was passed.

@@ -14,6 +14,7 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, Recipient, WeakRecipien
 use self::hearing::Hearing;
 use super::children::{Birth, Children, Keep};
 use super::driver::{CallPulses, Driver, Registration};
+use super::epilogue::Epilogue;
 use super::kit::{CallKit, CallSpec};
 use super::leg::{CommandSender, LegEnds, LegShared, Signals};
 use super::link::LegCommand;
@@ -38,6 +39,8 @@ pub struct CallSupervisor {
     spec: CallSpec,
     kit: CallKit,
     scope: CallScope,
+    /// Tells the end if this actor cannot.
+    epilogue: Rc<Epilogue>,
     core: CallCore,
     keep: Keep,
     children: Children,
@@ -63,10 +66,21 @@ impl CallSupervisor {
         driver: &Rc<Driver>,
         on_exit: impl FnOnce(ExitReason) + 'static,
     ) {
+        let epilogue = Epilogue::new(
+            kit.clock,
+            &kit.telemetry,
+            scope_of(&spec, &ends.shared),
+            Arc::clone(&ends.shared),
+            ends.commands.clone(),
+        );
+        let last = Rc::clone(&epilogue);
         super::kernel::spawn_watched(
             MAILBOX_MAX,
-            |address| Self::new(spec, kit, ends, driver, address),
-            on_exit,
+            |address| Self::new(spec, kit, ends, driver, epilogue, address),
+            move |reason| {
+                last.supervisor_ended(&reason);
+                on_exit(reason);
+            },
         );
     }
 
@@ -75,8 +89,10 @@ impl CallSupervisor {
         kit: CallKit,
         ends: LegEnds,
         driver: &Rc<Driver>,
+        epilogue: Rc<Epilogue>,
         address: &Addr<Self>,
     ) -> Self {
+        sabotage!("supervisor.new");
         let leg = Arc::clone(&ends.shared);
         let commands = ends.commands.clone();
         let core = CallCore::new(kit.clock.now(), Arc::clone(&spec.route));
@@ -84,19 +100,11 @@ impl CallSupervisor {
         let children = Children::default();
         let pulses = Rc::new(CallPulses::new(Arc::clone(&leg), driver));
         let registration = driver.register(Rc::clone(&pulses));
-        let scope = CallScope {
-            call_id: spec.call_id,
-            session_id: spec.session_id,
-            carrier_call_id: spec.carrier_call_id.clone(),
-            user_id: spec.user_id.clone(),
-            route: Arc::clone(&spec.route),
-            transport: leg.transport(),
-            open_turns: Arc::default(),
-        };
         Self {
+            scope: epilogue.scope(),
             spec,
             kit,
-            scope,
+            epilogue,
             core,
             keep,
             children,
@@ -141,6 +149,18 @@ impl CallSupervisor {
     }
 }
 
+fn scope_of(spec: &CallSpec, leg: &LegShared) -> CallScope {
+    CallScope {
+        call_id: spec.call_id,
+        session_id: spec.session_id,
+        carrier_call_id: spec.carrier_call_id.clone(),
+        user_id: spec.user_id.clone(),
+        route: Arc::clone(&spec.route),
+        transport: leg.transport(),
+        open_turns: Arc::default(),
+    }
+}
+
 impl Actor for CallSupervisor {
     type Context = Context<Self>;
 
@@ -156,6 +176,7 @@ impl Driven for CallSupervisor {
     }
 
     fn drive(&mut self, ctx: &mut Context<Self>, _: &mut TaskContext<'_>) {
+        sabotage!("supervisor.drive");
         self.take_signals();
         self.core.handle_timeout(self.now());
         while let Some(output) = self.core.poll_output() {
@@ -213,6 +234,8 @@ impl CallSupervisor {
         self.leg = Arc::clone(&ends.shared);
         self.commands = ends.commands.clone();
         self.scope.transport = self.leg.transport();
+        let (leg, commands) = (Arc::clone(&self.leg), self.commands.clone());
+        self.epilogue.change_leg(self.scope.clone(), leg, commands);
         self.pulses.set_leg(Arc::clone(&self.leg));
         self.keep.change_leg(ends, self.core.epoch());
         self.attach_leg();
@@ -228,6 +251,7 @@ impl CallSupervisor {
 
 impl CallSupervisor {
     fn carry_out(&mut self, output: CallOutput) {
+        sabotage!("supervisor.output");
         match output {
             CallOutput::StartChild { child, generation } => self.start_child(child, generation),
             CallOutput::StopChild { child } => self.children.stop(child),
@@ -240,7 +264,7 @@ impl CallSupervisor {
             CallOutput::End { cause } => {
                 // First: whoever is told the end may dial again at once.
                 self.leg.close();
-                self.commands.send(LegCommand::End { cause });
+                self.commands.end(cause);
             }
         }
     }
@@ -307,6 +331,7 @@ impl CallSupervisor {
     }
 
     fn tell(&self, event: CallEvent) {
+        self.epilogue.told(&event);
         self.kit.telemetry.call_event(&self.scope, &event);
         self.commands.offer(LegCommand::Event(Arc::new(event)));
     }
@@ -318,6 +343,7 @@ impl Handler<ChildReport> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, message: ChildReport, _: &mut Context<Self>) {
+        sabotage!("supervisor.report");
         let ChildReport { child, generation, report } = message;
         if self.core.generation(child) != generation {
             let fact = CallEventKind::StaleMessageDropped { child, generation };

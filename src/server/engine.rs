@@ -190,7 +190,6 @@ impl Engine {
         let servers = serve(&config, &switchboard, state, ports)?;
         let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
         telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
-        let upkeep = prometheus.start_upkeep(telemetry.clone());
         Ok(RunningEngine {
             http,
             simulator,
@@ -199,11 +198,11 @@ impl Engine {
             servers,
             metrics,
             traces,
+            _upkeep: prometheus.start_upkeep(telemetry.clone()),
             telemetry,
             draining,
             drain_ms_max: config.server.drain_ms_max,
             _services: services,
-            _upkeep: upkeep,
         })
     }
 }

@@ -226,11 +226,6 @@ impl RouteMetrics<'_> {
             histogram.record(seconds(ms));
         }
     }
-
-    /// Moves a gauge up or down.
-    pub(super) fn shift(&self, metric: Metric, by: f64) {
-        self.metrics.shift(metric, by);
-    }
 }
 
 impl Metric {

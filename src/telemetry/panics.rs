@@ -78,7 +78,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_task_that_panics_begins_anew_after_a_rest_until_it_ends() {
         install_panic_hook();
-        let (telemetry, _queue) = Telemetry::new(QueueLimits { queue_max: 10, batch_max: 10 });
+        let limits = QueueLimits { queue_max: 10, batch_max: 10 };
+        let (telemetry, _queue) = Telemetry::new(limits, Vec::new());
         let (begun, mut lives) = (tokio::time::Instant::now(), 0);
         keep_running(telemetry, "test", || {
             lives += 1;

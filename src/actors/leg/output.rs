@@ -91,8 +91,10 @@ impl LegOutput {
             biased;
             () = self.shared.playout_ready.notified() => {}
             command = self.commands.recv() => {
-                self.finished = command.is_none();
-                self.queued = command;
+                // There may have been no room for the last one.
+                let end = || self.shared.end.get().map(|&cause| LegCommand::End { cause });
+                self.queued = command.or_else(end);
+                self.finished = self.queued.is_none();
             }
         }
     }

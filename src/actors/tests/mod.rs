@@ -9,3 +9,4 @@ mod silence;
 pub(crate) mod stage;
 mod streaming;
 mod supervision;
+mod survival;

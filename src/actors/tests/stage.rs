@@ -26,7 +26,7 @@ use crate::types::{
 
 /// Runs a test under a paused clock.
 pub fn act<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F) {
-    crate::actors::install_panic_hook();
+    crate::telemetry::install_panic_hook();
     let system = actix_rt::System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -291,6 +291,7 @@ impl CallPlanner for Planner {
 /// An engine on the current thread.
 pub struct Stage {
     pub switchboard: Switchboard,
+    pub telemetry: Telemetry,
     pub services: Arc<Services>,
 }
 
@@ -328,12 +329,12 @@ impl Stage {
             clock,
             planner: Box::new(Planner { route: Arc::new(route), kit }),
             threads: MediaThreads::here(clock, 10, &limits, &telemetry),
-            telemetry,
+            telemetry: telemetry.clone(),
             limits,
             draw: Box::new(counted()),
             cores: 1,
         });
-        Self { switchboard, services }
+        Self { switchboard, telemetry, services }
     }
 
     /// A caller whose carrier has this name for the call.

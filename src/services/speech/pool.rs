@@ -9,10 +9,12 @@
 //!
 //! The processes start with the first request or check, on the runtime that asks.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -24,6 +26,9 @@ use crate::resilience::{Backoff, RestartBudget};
 use crate::services::Health;
 use crate::telemetry::{EngineEvent, Service, Telemetry};
 use crate::types::{BudgetSettings, Now};
+
+/// How long the task of a worker rests after a panic.
+const REST_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// What a pool is made of.
 #[derive(Clone, Debug)]
@@ -169,8 +174,7 @@ impl Running {
         });
         let mut slots = JoinSet::new();
         for index in 0..workers {
-            let slot = Slot { shared: Arc::clone(&shared), index, failures: 0 };
-            slots.spawn(slot.run());
+            slots.spawn(keep_slot(Arc::clone(&shared), index));
         }
         Self { shared, _slots: slots }
     }
@@ -231,6 +235,17 @@ fn all_down(states: &[SlotState]) -> Option<Down> {
     });
     let first = downs.next()??.clone();
     downs.all(|down| down.is_some()).then_some(first)
+}
+
+/// Looks after a place for a worker, also after a panic in that.
+async fn keep_slot(shared: Arc<Shared>, index: usize) {
+    loop {
+        let slot = Slot { shared: Arc::clone(&shared), index, failures: 0 };
+        let _panicked = AssertUnwindSafe(slot.run()).catch_unwind().await;
+        tracing::error!(worker = shared.settings.name, "a worker's task panicked and begins anew");
+        shared.set(index, SlotState::Starting);
+        sleep(REST_AFTER_PANIC).await;
+    }
 }
 
 /// One place for a worker, process after process.

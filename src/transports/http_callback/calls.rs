@@ -4,9 +4,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -173,7 +175,9 @@ struct LegWatch {
 
 impl LegWatch {
     async fn run(self, output: LegOutput) {
-        let presence = self.carry(output).await;
+        // A panic is the end of this connection and must not leave the call's name taken.
+        let carried = AssertUnwindSafe(self.carry(output)).catch_unwind().await;
+        let presence = carried.unwrap_or(Presence::Away);
         self.call.leave(self.leg, presence);
         let has_ended = presence != Presence::Away;
         if has_ended {

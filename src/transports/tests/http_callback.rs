@@ -318,7 +318,7 @@ fn a_name_that_another_transport_gave_its_call_is_free_here() {
             let (status, answer) = channel.start(&json!({ "call_id": name }).to_string()).await;
             assert_eq!((status, &answer["resumed"]), (201, &json!(false)), "{answer}");
             assert_ne!(answer["call_id"], json!(elsewhere.call_id));
-            let uri = format!("/v1/calls/{name}");
+            let uri = format!("/v1/calls/{}", answer["call_id"].as_str().expect("an id"));
             let (status, _) = channel.ask(TestRequest::delete().uri(&uri)).await;
             assert_eq!(status, 200);
         }
