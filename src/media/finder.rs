@@ -82,6 +82,15 @@ impl SpeechFinder {
         self.segmenter.handle_beginning(&self.window);
     }
 
+    /// Nothing comes for as long as the silence that ends an utterance. Closes the
+    /// utterance in progress if that is this caller's silence:
+    /// [`Segmenter::is_silent_in_pauses`].
+    pub fn pause_input(&mut self) {
+        if self.segmenter.is_silent_in_pauses() {
+            self.end_input(UtteranceEnd::Stalled);
+        }
+    }
+
     /// Closes the utterance in progress, if there is one: the caller stopped sending
     /// or the media ended.
     pub fn end_input(&mut self, end: UtteranceEnd) {

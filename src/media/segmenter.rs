@@ -21,6 +21,13 @@ use crate::types::{INNER_RATE, ListeningSettings, MediaTime, SpeechAudio, Uttera
 /// hold up to twice the memory that a long utterance needs.
 const GROWTH_SAMPLES: usize = 8_000;
 
+/// Silence at the end of what was sent that shows a sender who does not send all of it
+/// (0.1 s): phones send 0.15 s and more of it before they stop.
+const SILENCE_BEFORE_PAUSE: u64 = 1_600;
+
+/// Whoever sends so much silence (1.5 s), sends all of it.
+const SILENCE_SENT: usize = 24_000;
+
 /// How long before a window without a sound the voice may have ended (32 ms).
 const ENDED_EARLIER_MAX: usize = 512;
 
@@ -94,6 +101,9 @@ pub struct SegmenterParts {
     voiced_samples: usize,
     /// `SpeechSustained` was told.
     sustained: bool,
+    /// Silence that was sent in one piece, outside of utterances; kept at
+    /// [`SILENCE_SENT`] once it came so far.
+    silence_sent: usize,
     /// Found, but not polled yet.
     events: VecDeque<SegmenterEvent>,
 }
@@ -170,7 +180,20 @@ impl Segmenter {
             VadState::Starting => self.parts.state = VadState::Quiet,
             VadState::Quiet => {}
         }
+        // If it was a stall and not silence, the next silence will show it again.
+        self.parts.silence_sent = 0;
         self.trim_pre_roll();
+    }
+
+    /// Whether the caller is silent when nothing comes of him: what came last was silence,
+    /// and he was never heard to send a long one. Of others it is a stall of the network
+    /// that may end in the middle of a word.
+    #[must_use]
+    pub fn is_silent_in_pauses(&self) -> bool {
+        let silent = self.parts.heard.samples_since(self.parts.voiced_until);
+        self.parts.state == VadState::Stopping
+            && silent >= SILENCE_BEFORE_PAUSE
+            && self.parts.silence_sent < SILENCE_SENT
     }
 
     /// The next event. Ask until there is none.
@@ -251,6 +274,13 @@ impl Segmenter {
             VadState::Quiet | VadState::Stopping => {}
         }
         self.close_if_due();
+        let parts = &mut self.parts;
+        match parts.state {
+            VadState::Quiet if parts.silence_sent < SILENCE_SENT => parts.silence_sent += samples,
+            VadState::Quiet => {}
+            _ if parts.silence_sent < SILENCE_SENT => parts.silence_sent = 0,
+            _ => {}
+        }
         if self.parts.state == VadState::Quiet {
             self.trim_pre_roll();
         }
