@@ -10,7 +10,6 @@ use actix::{Actor, Addr, Context, Recipient, WeakRecipient};
 use super::dialog::{Dialog, DialogActor, DialogBoard};
 use super::driver::CallPulses;
 use super::ingest::{Ingest, IngestActor, Inner};
-use super::intake::Arrival;
 use super::kernel::spawn_watched;
 use super::kit::CallKit;
 use super::lease::Home;
@@ -22,7 +21,7 @@ use super::stt::{Stt, SttActor, SttBoard};
 use super::tts::{Tts, TtsActor, TtsBoard};
 use super::vad::{Vad, VadActor};
 use super::voice::Voice;
-use crate::media::{FinderParts, RingConsumer, RingProducer, audio_ring};
+use crate::media::{Arrival, FinderParts, RingConsumer, RingProducer, audio_ring};
 use crate::services::SpeechFeed;
 use crate::types::{ChildKind, Epoch, ExitReason, Generation, INNER_RATE, Route};
 

@@ -25,6 +25,8 @@ pub(super) struct LegGauges {
     bytes_out: AtomicU64,
     late_frames: AtomicU64,
     reply_gaps: AtomicU64,
+    /// The longest that the caller's audio waited since this was told, in milliseconds.
+    waited_ms: AtomicU64,
     /// Reply audio that the transport has not taken.
     playout_ms: AtomicU64,
     /// `looks` holds something.
@@ -49,6 +51,13 @@ impl LegGauges {
         }
     }
 
+    /// The caller's audio was heard so long after it came.
+    pub fn audio_waited(&self, ms: u64) {
+        if ms > self.waited_ms.load(Ordering::Relaxed) {
+            self.waited_ms.store(ms, Ordering::Relaxed);
+        }
+    }
+
     /// So many times a sentence did not grow in time.
     pub fn waited_for_speech(&self, gaps: u32) {
         if gaps > 0 {
@@ -70,6 +79,7 @@ impl LegShared {
             bytes_out: gauges.bytes_out.swap(0, Ordering::Relaxed),
             late_frames: gauges.late_frames.swap(0, Ordering::Relaxed),
             reply_gaps: gauges.reply_gaps.swap(0, Ordering::Relaxed),
+            waited_ms: gauges.waited_ms.swap(0, Ordering::Relaxed),
         }
     }
 

@@ -1,5 +1,9 @@
 //! Ingest: takes the caller's audio off the ring, drops what waited too long, and
 //! brings the rest to the inner rate for Vad. It never looks at what it carries.
+//!
+//! When nothing comes, it says so twice: once when it might be the silence that ends an
+//! utterance, and once when it has been too long for a stall of the network. What to make
+//! of the first is for whoever heard what came before.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,13 +13,14 @@ use actix::{Actor, Context};
 
 use super::clock::Clock;
 use super::driver::CallPulses;
-use super::intake::Arrival;
 use super::lease::Lease;
 use super::leg::LegShared;
 use super::messages::{Report, Reporter};
 use super::pulse::{Driven, Pulse, start_driving};
+use super::rounds::ROUND_MS;
 use super::scratch::with_scratch;
-use crate::media::{Resampler, RingConsumer, RingProducer};
+use crate::media::backlog::{GAP_MS_MAX, Timing};
+use crate::media::{Arrival, Resampler, RingConsumer, RingProducer};
 use crate::types::{CallEventKind, ChildKind, INNER_RATE, ListeningSettings, Now, SampleRate};
 
 /// Samples moved at once, at the carrier's rate.
@@ -25,11 +30,26 @@ const PIECE_SAMPLES: usize = 960;
 /// what the resampler still held.
 const PIECE_ROOM: usize = 2 * PIECE_SAMPLES + 64;
 
+/// Most silence in place of audio that is not there.
+const GAP_SAMPLES_MAX: usize = INNER_RATE.samples_in_ms(GAP_MS_MAX);
+
+/// How long nothing may come before the caller counts as no longer sending: longer than
+/// the network of a phone that changes cells is away, so that it cuts no word.
+const STALL_MS_MAX: u32 = 1_500;
+
+/// A stall that is noticed so much too late was not watched: this thread did not run.
+const UNWATCHED_MS: u64 = 50;
+
+/// Time to read what came while this thread did not run: two visits of each connection.
+const READ_MS: u32 = 2 * ROUND_MS as u32;
+
 /// What a span of the ring between Ingest and Vad means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inner {
     /// Audio at the inner rate.
     Audio,
+    /// Nothing has come for as long as the silence that ends an utterance.
+    Paused,
     /// The caller stopped sending: what follows begins anew.
     Stalled,
 }
@@ -51,11 +71,23 @@ pub struct Ingest {
 pub struct IngestActor {
     parts: Ingest,
     resampler: Resampler,
-    /// When the caller counts as no longer sending; `None` after that was said.
-    stalls_at: Option<Now>,
+    /// What is said next when nothing comes; `None` after all was said.
+    quiet: Option<Quiet>,
+    /// At the inner rate.
     dropped_samples: u64,
     /// Silence still to be put in, at the inner rate.
     gap_left: usize,
+}
+
+/// Nothing has come since the next audio was due.
+#[derive(Clone, Copy)]
+struct Quiet {
+    since: Now,
+    /// What is said next, and when.
+    says: Inner,
+    at: Now,
+    /// Whether this thread was too late to know once.
+    unwatched: bool,
 }
 
 impl IngestActor {
@@ -65,7 +97,7 @@ impl IngestActor {
         Self {
             resampler: Resampler::to_inner(parts.rate),
             parts,
-            stalls_at: None,
+            quiet: None,
             dropped_samples: 0,
             gap_left: 0,
         }
@@ -87,37 +119,48 @@ impl IngestActor {
     }
 
     fn move_piece(&mut self, now: Now, arrival: Arrival, left: usize) {
-        if arrival.missing > 0 {
-            self.audio_is_missing(arrival.missing);
-        } else if now.ms_since(arrival.at) > u64::from(self.parts.listening.latency_ms_max) {
-            self.parts.audio_in.skip_span();
-            self.dropped_samples += left as u64;
-            // Silence takes its place, so that positions stay true.
-            self.gap_left += self.at_inner_rate(left as u64);
-        } else {
-            self.convert_piece();
-            let silence_ms = self.parts.listening.silence_ms_end;
-            let stalls_at = arrival.covers_until.max(now).plus_ms(silence_ms);
-            // The last piece of a long chunk does not cover the whole of it.
-            self.stalls_at = self.stalls_at.max(Some(stalls_at));
+        match arrival {
+            Arrival::Audio(timing) => self.move_audio_piece(now, timing, left),
+            Arrival::Dropped(samples) => self.is_dropped(samples),
+            Arrival::Missing(samples) => {
+                self.parts.audio_in.skip_span();
+                let samples = self.at_inner_rate(samples);
+                self.put_silence(samples);
+                self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples }));
+            }
         }
     }
 
-    fn audio_is_missing(&mut self, samples: u32) {
+    fn move_audio_piece(&mut self, now: Now, timing: Timing, left: usize) {
+        self.parts.leg.gauges().audio_waited(now.ms_since(timing.at));
+        if now.ms_since(timing.due) > u64::from(self.parts.listening.latency_ms_max) {
+            self.is_dropped(left as u64);
+        } else {
+            self.convert_piece();
+        }
+        // The last piece of a long chunk does not cover the whole of it.
+        let since = self.quiet.map(|quiet| quiet.since).max(Some(timing.covers_until.max(now)));
+        self.quiet = since.map(|since| self.pause_after(since));
+    }
+
+    fn is_dropped(&mut self, samples: u64) {
         self.parts.audio_in.skip_span();
-        let missing = self.at_inner_rate(u64::from(samples));
-        self.gap_left += missing;
-        let samples = missing as u64;
-        self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples }));
+        let samples = self.at_inner_rate(samples);
+        self.dropped_samples += samples;
+        self.put_silence(samples);
     }
 
-    fn at_inner_rate(&self, samples: u64) -> usize {
-        let inner = samples * u64::from(INNER_RATE.hz()) / u64::from(self.parts.rate.hz());
-        usize::try_from(inner).unwrap_or(usize::MAX)
+    /// Silence takes the place of what is not there, so that positions stay true.
+    fn put_silence(&mut self, samples: u64) {
+        let samples = usize::try_from(samples).unwrap_or(usize::MAX);
+        self.gap_left = self.gap_left.saturating_add(samples).min(GAP_SAMPLES_MAX);
     }
 
-    /// Puts silence where audio is missing, so that positions stay true. Returns
-    /// whether the gap is filled.
+    fn at_inner_rate(&self, samples: u64) -> u64 {
+        samples.saturating_mul(u64::from(INNER_RATE.hz())) / u64::from(self.parts.rate.hz())
+    }
+
+    /// Puts the silence in. Returns whether all of it is.
     fn fill_gap(&mut self) -> bool {
         const SILENCE: [i16; PIECE_SAMPLES] = [0; PIECE_SAMPLES];
         while self.gap_left > 0 {
@@ -147,12 +190,32 @@ impl IngestActor {
         }
     }
 
-    /// Says once that the caller stopped sending.
-    fn check_stall(&mut self, now: Now) {
-        if self.stalls_at.is_some_and(|at| at <= now) && self.parts.inner.push_mark(Inner::Stalled)
-        {
-            self.stalls_at = None;
+    /// What is said when nothing comes after `since`.
+    fn pause_after(&self, since: Now) -> Quiet {
+        let at = since.plus_ms(self.parts.listening.silence_ms_end);
+        Quiet { since, says: Inner::Paused, at, unwatched: false }
+    }
+
+    /// Says that nothing comes, if that is so. What waits has come.
+    fn check_quiet(&mut self, now: Now) {
+        if self.parts.leg.has_waiting() {
+            return;
         }
+        while let Some(quiet) = self.quiet.filter(|quiet| quiet.at <= now) {
+            if !quiet.unwatched && now.ms_since(quiet.at) > UNWATCHED_MS {
+                self.quiet = Some(Quiet { at: now.plus_ms(READ_MS), unwatched: true, ..quiet });
+            } else if self.fill_gap() && self.parts.inner.push_mark(quiet.says) {
+                self.quiet = (quiet.says == Inner::Paused).then(|| self.stall_after(quiet));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn stall_after(&self, quiet: Quiet) -> Quiet {
+        let silence_ms = self.parts.listening.silence_ms_end;
+        let at = quiet.since.plus_ms(STALL_MS_MAX.max(silence_ms)).max(quiet.at);
+        Quiet { says: Inner::Stalled, at, ..quiet }
     }
 }
 
@@ -174,9 +237,13 @@ impl Driven for IngestActor {
         let now = self.parts.clock.now();
         let blocked = self.move_audio(now);
         self.report_drops();
-        self.check_stall(now);
+        self.check_quiet(now);
         let sent = self.parts.reporter.flush();
         self.parts.pulses.wake(ChildKind::Vad);
-        self.parts.pulse.set_due(if blocked || !sent { Some(now) } else { self.stalls_at });
+        self.parts.pulse.set_due(if blocked || !sent {
+            Some(now)
+        } else {
+            self.quiet.map(|quiet| quiet.at)
+        });
     }
 }

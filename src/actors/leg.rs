@@ -16,11 +16,11 @@ pub use output::LegOutput;
 
 use super::clock::Clock;
 use super::gauges::LegGauges;
-use super::intake::{Arrival, Intake};
+use super::intake::Intake;
 use super::link::{CallRequest, ChunkOutcome, Delivery, IntakeState, LegCommand, StreamOutcome};
 use super::placement::Seat;
 use super::rounds::Doorbell;
-use crate::media::{RingConsumer, RingProducer, audio_ring};
+use crate::media::{Arrival, RingConsumer, RingProducer, audio_ring};
 use crate::types::{
     CallEventKind, CallId, EndCause, Epoch, LegId, ListeningSettings, MediaFormat, SampleRate,
 };
@@ -40,6 +40,9 @@ const SPANS_MAX: usize = 64;
 
 /// Room in the ring to the transport beyond the lead that a transport asks for.
 const PLAYOUT_SLACK_MS: u32 = 60;
+
+/// The connection that begins a call.
+pub(super) const FIRST_LEG: LegId = LegId(1);
 
 /// What the transport has: bytes in, commands out.
 pub struct Leg {
@@ -81,6 +84,8 @@ pub(super) fn connect(
     let (playout, playout_out) =
         audio_ring(playout_samples(request.delivery, request.format_out.rate), SPANS_MAX);
     let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+    let comes_back = leg > FIRST_LEG;
+    let intake = Intake::new(request, listening, ingest_in, clock.now(), comes_back);
     let shared = Arc::new(LegShared {
         leg,
         clock,
@@ -88,7 +93,7 @@ pub(super) fn connect(
         format_out: request.format_out,
         delivery: request.delivery,
         transport: request.transport,
-        intake: Mutex::new(Intake::new(request, listening, ingest_in)),
+        intake: Mutex::new(intake),
         audio_waiting: AtomicBool::new(false),
         refill_waiting: AtomicBool::new(false),
         bytes_in: AtomicU64::new(0),
@@ -233,9 +238,14 @@ impl LegShared {
         taken
     }
 
+    /// Whether audio waits for the ring, or for a missing predecessor.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.refill_waiting.load(Ordering::Acquire)
+    }
+
     /// Moves waiting audio into the ring. Returns whether any moved.
     pub(super) fn refill(&self, now: crate::types::Now) -> bool {
-        if !self.refill_waiting.load(Ordering::Acquire) {
+        if !self.has_waiting() {
             return false;
         }
         let mut intake = self.intake.lock();

@@ -105,6 +105,11 @@ pub enum ChunkOutcome {
     TooFarAhead,
     /// More audio is waiting than a burst may hold. Try again later.
     Full,
+    /// It holds more audio than one chunk may.
+    TooLong {
+        /// The most, in milliseconds.
+        ms_max: u32,
+    },
     /// The call is over.
     Ended,
 }

@@ -15,7 +15,7 @@ use super::call_table::{CallTable, Entry};
 use super::clock::Clock;
 use super::inspection::CallView;
 use super::kit::{CallKit, CallSpec};
-use super::leg::{Leg, LegEnds, LegShared, connect};
+use super::leg::{FIRST_LEG, Leg, LegEnds, LegShared, connect};
 use super::link::CallRequest;
 use super::placement::{MediaThreads, NoPlace, Place, Seat};
 use super::supervisor::CallSupervisor;
@@ -23,7 +23,7 @@ use crate::config::LimitSettings;
 use crate::resilience::{LOOK_MS, ResumeRate};
 use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{
-    CallId, CallKey, CallTarget, EndCause, ExitReason, LegId, Now, RefusalReason, Route, SessionId,
+    CallId, CallKey, CallTarget, EndCause, ExitReason, Now, RefusalReason, Route, SessionId,
 };
 
 /// Requests of transports waiting for the registry. More wait in their own tasks.
@@ -163,7 +163,7 @@ impl CallRegistry {
         let route = route.ok_or(RefusalReason::UnknownRoute)?;
         let kit = self.planner.kit(&route).ok_or(RefusalReason::Internal)?;
         let spec = self.spec(request, &route)?;
-        let (call_id, leg_id) = (spec.call_id, LegId(1));
+        let (call_id, leg_id) = (spec.call_id, FIRST_LEG);
         let (seat, place) = self.take_place(now)?;
         let (leg, ends) = connect(call_id, leg_id, &seat, request, &route.listening, self.clock);
         let shared = Arc::clone(&ends.shared);

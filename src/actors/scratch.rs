@@ -4,6 +4,9 @@
 
 use std::cell::RefCell;
 
+/// Samples and bytes of a buffer that a thread keeps for the next step.
+const KEPT_MAX: usize = 1 << 15;
+
 /// The buffers.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -25,6 +28,9 @@ pub(super) fn with_scratch<T>(step: impl FnOnce(&mut Scratch) -> T) -> T {
         scratch.samples.clear();
         scratch.converted.clear();
         scratch.bytes.clear();
+        scratch.samples.shrink_to(KEPT_MAX);
+        scratch.converted.shrink_to(KEPT_MAX);
+        scratch.bytes.shrink_to(KEPT_MAX);
         step(scratch)
     })
 }

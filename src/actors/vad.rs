@@ -92,6 +92,7 @@ impl VadActor {
             };
             match mark {
                 Inner::Audio => self.finder.handle_samples(&scratch.samples),
+                Inner::Paused => self.finder.pause_input(),
                 Inner::Stalled => self.finder.end_input(UtteranceEnd::Stalled),
             }
             true

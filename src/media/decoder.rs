@@ -31,6 +31,12 @@ impl Decoder {
         }
     }
 
+    /// How many samples [`Self::decode_stream`] would make of `bytes` more.
+    #[must_use]
+    pub fn samples_in(&self, bytes: usize) -> usize {
+        (self.carried_len + bytes) / self.frame_bytes()
+    }
+
     /// Appends the samples of `bytes` to `samples`. A sample cut by the end of
     /// `bytes` is kept and completed by the next call.
     pub fn decode_stream(&mut self, bytes: &[u8], samples: &mut Vec<i16>) {
@@ -155,7 +161,9 @@ mod tests {
             let (mut decoder, mut samples, mut rest) = (Decoder::new(format), vec![], &bytes[..]);
             for cut in cuts {
                 let (piece, behind) = rest.split_at(cut.min(rest.len()));
+                let expected = samples.len() + decoder.samples_in(piece.len());
                 decoder.decode_stream(piece, &mut samples);
+                prop_assert_eq!(samples.len(), expected);
                 rest = behind;
             }
             decoder.decode_stream(rest, &mut samples);

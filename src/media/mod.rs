@@ -4,12 +4,14 @@
 //! Time is an argument, audio a slice. Nothing here locks, sleeps, reads a clock
 //! or a file, or knows what a turn is.
 
+pub mod backlog;
 pub mod coded;
 pub mod decoder;
 pub mod detector;
 pub mod encoder;
 pub mod finder;
 pub mod g711;
+mod lead;
 mod loudness;
 pub mod pace;
 pub mod playout;
@@ -20,6 +22,7 @@ pub mod segmenter;
 pub mod silero;
 pub mod wav;
 
+pub use backlog::{Arrival, Backlog};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use finder::{FinderParts, SpeechFinder};

@@ -5,20 +5,20 @@
 //! predecessors are there or the oldest held chunk has waited long enough; then
 //! the hole is given up and reported, and whoever fills it later is a duplicate.
 //!
-//! It neither looks into chunks nor counts their bytes: how large one may be is
-//! the transport's limit, how many are held is `ahead_max`.
+//! It neither looks into chunks nor counts their bytes: how much may be held is its
+//! user's limit, how many numbers ahead is `ahead_max`.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use crate::types::Now;
 
 /// The reorder window of one call.
 #[derive(Clone, Debug)]
 pub struct ReorderWindow<T> {
-    /// Number of the chunk that `slots[0]` is for.
+    /// Number of the chunk that comes out next.
     next: u64,
-    /// What is held, by distance from `next`. The last slot is never empty.
-    slots: VecDeque<Option<Held<T>>>,
+    /// What is held, by number.
+    held: BTreeMap<u64, Held<T>>,
     ahead_max: u64,
     latency_ms_max: u32,
 }
@@ -29,7 +29,7 @@ struct Held<T> {
     chunk: T,
 }
 
-/// What became of a chunk that was put in.
+/// What becomes of a chunk that is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Insertion {
     /// It will come out when its turn has come.
@@ -47,6 +47,8 @@ pub enum Ordered<T> {
     Chunk {
         /// Its number.
         sequence: u64,
+        /// When it was put in.
+        arrived: Now,
         /// Itself.
         chunk: T,
     },
@@ -58,57 +60,55 @@ pub enum Ordered<T> {
 }
 
 impl<T> ReorderWindow<T> {
-    /// A window that begins with number `first`, takes numbers up to `ahead_max`
-    /// ahead of the next expected one, and holds none for longer than
+    /// A window whose first chunk is number `first`. Chunks up to `ahead_max` ahead of
+    /// the next one are held, until the oldest has been held for more than
     /// `latency_ms_max` milliseconds.
     #[must_use]
     pub fn new(first: u64, ahead_max: u64, latency_ms_max: u32) -> Self {
-        Self { next: first, slots: VecDeque::new(), ahead_max, latency_ms_max }
+        Self { next: first, held: BTreeMap::new(), ahead_max, latency_ms_max }
+    }
+
+    /// What would become of chunk number `sequence`.
+    #[must_use]
+    pub fn verdict(&self, sequence: u64) -> Insertion {
+        match sequence.checked_sub(self.next) {
+            None => Insertion::Duplicate,
+            Some(ahead) if ahead > self.ahead_max => Insertion::TooFarAhead,
+            Some(_) if self.held.contains_key(&sequence) => Insertion::Duplicate,
+            Some(_) => Insertion::Accepted,
+        }
     }
 
     /// Takes chunk number `sequence` that arrived at `now`.
     pub fn insert(&mut self, sequence: u64, now: Now, chunk: T) -> Insertion {
-        let Some(ahead) = sequence.checked_sub(self.next) else {
-            return Insertion::Duplicate;
-        };
-        if ahead > self.ahead_max {
-            return Insertion::TooFarAhead;
+        let verdict = self.verdict(sequence);
+        if verdict == Insertion::Accepted {
+            self.held.insert(sequence, Held { arrived: now, chunk });
         }
-        let Ok(slot) = usize::try_from(ahead) else {
-            return Insertion::TooFarAhead;
-        };
-        if self.slots.len() <= slot {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        if self.slots[slot].is_some() {
-            return Insertion::Duplicate;
-        }
-        self.slots[slot] = Some(Held { arrived: now, chunk });
-        Insertion::Accepted
+        verdict
     }
 
     /// The next chunk or gap that is due at `now`. Call it until it yields `None`.
     /// At the end of a call, ask with the end of time to get all that is held.
     pub fn pop(&mut self, now: Now) -> Option<Ordered<T>> {
-        if let Some(Some(_)) = self.slots.front() {
-            let held = self.slots.pop_front().flatten()?;
+        if let Some(Held { arrived, chunk }) = self.held.remove(&self.next) {
             let sequence = self.next;
             self.next = self.next.saturating_add(1);
-            return Some(Ordered::Chunk { sequence, chunk: held.chunk });
+            return Some(Ordered::Chunk { sequence, arrived, chunk });
         }
         if self.poll_timeout()? > now {
             return None;
         }
-        let missing = self.slots.iter().take_while(|slot| slot.is_none()).count();
-        self.slots.drain(..missing);
-        self.next = self.next.saturating_add(missing as u64);
-        Some(Ordered::Gap { missing: missing as u64 })
+        let (&first, _) = self.held.first_key_value()?;
+        let missing = first - self.next;
+        self.next = first;
+        Some(Ordered::Gap { missing })
     }
 
     /// When the oldest held chunk will have waited long enough. `None`: nothing is held.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
-        let oldest = self.slots.iter().flatten().map(|held| held.arrived).min()?;
+        let oldest = self.held.values().map(|held| held.arrived).min()?;
         Some(oldest.plus_ms(self.latency_ms_max))
     }
 

@@ -22,8 +22,8 @@ use crate::types::{INNER_RATE, ListeningSettings, MediaTime, SpeechAudio, Uttera
 const GROWTH_SAMPLES: usize = 8_000;
 
 /// Silence at the end of what was sent that shows a sender who does not send all of it
-/// (0.1 s): phones send 0.15 s and more of it before they stop.
-const SILENCE_BEFORE_PAUSE: u64 = 1_600;
+/// (64 ms): phones send 0.15 s and more of it before they stop.
+const SILENCE_BEFORE_PAUSE: u64 = 1_024;
 
 /// Whoever sends so much silence (1.5 s), sends all of it.
 const SILENCE_SENT: usize = 24_000;

@@ -46,6 +46,8 @@ pub struct Carried {
     pub late_frames: u64,
     /// Gaps in reply audio because the synthesiser was slower than it is spoken.
     pub reply_gaps: u64,
+    /// The longest that caller audio waited from its arrival until it was heard.
+    pub waited_ms: u64,
 }
 
 impl ArbiterMeter {
@@ -101,10 +103,11 @@ impl ArbiterMeter {
 
     /// Tells what one call carried.
     pub fn carried(&self, carried: Carried) {
-        let Carried { bytes_in, bytes_out, late_frames, reply_gaps } = carried;
+        let Carried { bytes_in, bytes_out, late_frames, reply_gaps, waited_ms } = carried;
         self.metrics.count(Metric::MediaBytes, &["in"], bytes_in);
         self.metrics.count(Metric::MediaBytes, &["out"], bytes_out);
         self.metrics.count(Metric::ReplyAudioGaps, &[], reply_gaps);
+        self.metrics.observe_ms(Metric::AudioWait, &[], waited_ms);
         self.late_frames.increment(late_frames);
     }
 }
@@ -115,5 +118,6 @@ impl std::ops::AddAssign for Carried {
         self.bytes_out += other.bytes_out;
         self.late_frames += other.late_frames;
         self.reply_gaps += other.reply_gaps;
+        self.waited_ms = self.waited_ms.max(other.waited_ms);
     }
 }

@@ -12,7 +12,7 @@ pub(super) const LATENCY: &[f64] = &[
 /// Upper bounds for how late a thread is: 0.5 ms to 500 ms.
 pub(super) const LATENESS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 /// Upper bounds for audio that waits: 10 ms to 2.5 s.
-pub(super) const WAITING: &[f64] = &[0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5];
+pub(super) const WAITING: &[f64] = &[0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0];
 /// Upper bounds for lengths of speech: 100 ms to 30 s.
 pub(super) const SPEECH: &[f64] = &[0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 /// Upper bounds for lengths of calls: 1 s to 1 h.

@@ -175,10 +175,16 @@ pub(super) const SPECS: &[Spec] = &[
         "Sentences without audio, or without all of it",
         &[ROUTE, PROVIDER_FAILURE],
     ),
+    histogram(
+        Metric::AudioWait,
+        "antiphon_audio_wait_seconds",
+        "The longest that caller audio of a call waited from its arrival until it was heard, each second",
+        WAITING,
+    ),
     counter(
         Metric::AudioDropped,
         "antiphon_audio_dropped_samples_total",
-        "Caller audio dropped because it waited too long, at 16 kHz",
+        "Caller audio dropped because it waited too long, or came more than 10 s late, at 16 kHz",
         &[],
     ),
     counter(

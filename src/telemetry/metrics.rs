@@ -74,6 +74,7 @@ pub(super) enum Metric {
     SttFailures,
     DialogFailures,
     TtsFailures,
+    AudioWait,
     AudioDropped,
     AudioMissing,
     AudioStale,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{Script, Stage, act, speech};
+use super::stage::{Caller, Script, Stage, act, speech};
 use crate::actors::link::{ChunkOutcome, Delivery, StreamOutcome};
 use crate::types::{CallEventKind, Route};
 
@@ -64,6 +64,64 @@ fn a_chunk_that_never_comes_is_a_gap_that_is_told_and_positions_stay_true() {
             ChunkOutcome::Duplicate,
             "its time has passed"
         );
+    });
+}
+
+fn gaps(caller: &Caller) -> Vec<u64> {
+    let gap = |kind: &CallEventKind| match kind {
+        CallEventKind::AudioGap { samples } => Some(*samples),
+        _ => None,
+    };
+    caller.events.lock().iter().filter_map(gap).collect()
+}
+
+#[test]
+fn each_of_several_gaps_behind_a_backlog_is_told_and_none_cuts_the_utterance() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        // All at once: more than a burst. What is missing is silence behind the words.
+        let chunks = chunks();
+        let missing = [chunks.len() as u64 - 6, chunks.len() as u64 - 4];
+        for (sequence, bytes) in &chunks {
+            if !missing.contains(sequence) {
+                assert_eq!(caller.input.chunk(*sequence, bytes), ChunkOutcome::Accepted);
+            }
+        }
+        pass(4_000).await;
+        assert_eq!(gaps(&caller), [1_600, 1_600]);
+        assert_eq!(caller.count("utterance_segmented"), 1);
+        assert_eq!(caller.sentences().first().map(String::as_str), Some("intent_one"));
+    });
+}
+
+#[test]
+fn a_first_chunk_that_never_comes_is_told_as_long_as_the_next_one() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.input.chunk(2, &[0; 640]);
+        pass(400).await;
+        assert_eq!(gaps(&caller), [640]);
+    });
+}
+
+#[test]
+fn a_chunk_that_is_held_already_is_a_duplicate_also_when_there_is_no_room() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        let second = [0; 32_000];
+        let outcomes: Vec<_> =
+            (1..20).map(|sequence| caller.input.chunk(sequence, &second)).collect();
+        let taken = outcomes.iter().filter(|outcome| **outcome == ChunkOutcome::Accepted).count();
+        assert_eq!(taken, 5, "two bursts: {outcomes:?}");
+        assert_eq!(caller.input.chunk(1, &second), ChunkOutcome::Duplicate);
+        assert_eq!(caller.input.state().buffered_ms, 5_000);
+        // Their predecessor is given up after the latency ceiling, and they are heard.
+        pass(6_000).await;
+        assert_eq!(caller.input.state().buffered_ms, 0);
+        assert_eq!(caller.input.state().next_sequence, 6);
     });
 }
 
@@ -139,6 +197,21 @@ fn audio_at_twice_its_declared_pace_is_reported() {
         }
         assert_eq!(caller.count("rate_suspected"), 1);
     });
+}
+
+#[test]
+fn audio_of_a_browser_sent_as_16_khz_is_reported() {
+    for hz in [24_000, 44_100, 48_000] {
+        act(move || async move {
+            let stage = Stage::new(Script::default(), Route::default());
+            let caller = stage.call("a", SENTENCES).await;
+            for _ in 0..500 {
+                let _outcome = caller.input.stream(&vec![0; hz / 50 * 2]);
+                pass(20).await;
+            }
+            assert_eq!(caller.count("rate_suspected"), 1, "{hz}");
+        });
+    }
 }
 
 #[test]

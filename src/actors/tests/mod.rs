@@ -7,6 +7,7 @@ mod requests;
 mod rounds;
 mod silence;
 pub(crate) mod stage;
+mod stalls;
 mod streaming;
 mod supervision;
 mod survival;

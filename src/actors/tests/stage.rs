@@ -152,6 +152,8 @@ pub struct Services {
     heard: AtomicU32,
     /// The pieces in which each utterance was followed, in samples.
     pub followed: Mutex<Vec<Vec<usize>>>,
+    /// The audio of each utterance.
+    pub utterances: Mutex<Vec<SpeechAudio>>,
     /// Calls that are of no interest any more.
     pub forgotten: Mutex<Vec<CallId>>,
     /// Sentences that were asked for.
@@ -206,7 +208,9 @@ impl Services {
             ended = speech.follow(before, &mut heard).await;
             pieces.push(heard.len() - before);
         }
-        assert_eq!(heard, speech.whole().await.samples());
+        let whole = speech.whole().await;
+        assert_eq!(heard, whole.samples());
+        self.utterances.lock().push(whole);
         self.followed.lock().push(pieces);
     }
 }
@@ -301,6 +305,7 @@ impl Stage {
             script,
             heard: AtomicU32::new(0),
             followed: Mutex::default(),
+            utterances: Mutex::default(),
             forgotten: Mutex::default(),
             sentences: AtomicU32::new(0),
             streams: Arc::default(),

@@ -25,15 +25,16 @@ fn pop_all(window: &mut ReorderWindow<u64>, ms: u32) -> Vec<Ordered<u64>> {
     std::iter::from_fn(|| window.pop(at(ms))).collect()
 }
 
-fn chunk(sequence: u64) -> Ordered<u64> {
-    Ordered::Chunk { sequence, chunk: sequence }
+/// A chunk whose content is its number, that came at `ms`.
+fn chunk(sequence: u64, ms: u32) -> Ordered<u64> {
+    Ordered::Chunk { sequence, arrived: at(ms), chunk: sequence }
 }
 
 #[test]
 fn chunks_in_order_come_out_at_once() {
     let mut window = window();
     insert(&mut window, &[(10, 0), (11, 0)]);
-    assert_eq!(pop_all(&mut window, 0), [chunk(10), chunk(11)]);
+    assert_eq!(pop_all(&mut window, 0), [chunk(10, 0), chunk(11, 0)]);
     assert_eq!((window.next_expected(), window.poll_timeout()), (12, None));
 }
 
@@ -43,7 +44,7 @@ fn an_early_chunk_waits_for_its_predecessor() {
     insert(&mut window, &[(11, 0)]);
     assert_eq!(pop_all(&mut window, 299), []);
     insert(&mut window, &[(10, 299)]);
-    assert_eq!(pop_all(&mut window, 299), [chunk(10), chunk(11)]);
+    assert_eq!(pop_all(&mut window, 299), [chunk(10, 299), chunk(11, 0)]);
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn a_hole_is_given_up_when_the_oldest_held_chunk_has_waited() {
     assert_eq!(pop_all(&mut window, 349), []);
     let due = pop_all(&mut window, 350);
     let gap = |missing| Ordered::Gap { missing };
-    assert_eq!(due, [gap(2), chunk(12), gap(1), chunk(14)]);
+    assert_eq!(due, [gap(2), chunk(12, 100), gap(1), chunk(14, 50)]);
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn the_end_of_time_releases_everything() {
     insert(&mut window, &[(11, 0), (13, 0)]);
     let released: Vec<_> = std::iter::from_fn(|| window.pop(Now(u64::MAX))).collect();
     let gap = Ordered::Gap { missing: 1 };
-    assert_eq!(released, [gap, chunk(11), gap, chunk(13)]);
+    assert_eq!(released, [gap, chunk(11, 0), gap, chunk(13, 0)]);
 }
 
 proptest! {
@@ -108,9 +109,9 @@ proptest! {
 
             while let Some(ordered) = window.pop(now) {
                 match ordered {
-                    Ordered::Chunk { sequence, chunk } => {
+                    Ordered::Chunk { sequence, arrived, chunk } => {
                         prop_assert_eq!((sequence, chunk), (next, next));
-                        prop_assert!(owed.remove(&sequence).is_some());
+                        prop_assert_eq!(owed.remove(&sequence), Some(arrived));
                         next += 1;
                     }
                     Ordered::Gap { missing } => {

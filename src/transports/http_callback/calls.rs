@@ -17,6 +17,9 @@ use crate::actors::link::{Leg, LegCommand, LegInput, LegOutput, Switchboard};
 use crate::transports::refusal::Refusal;
 use crate::types::{CarrierCallId, RefusalReason};
 
+/// Who looks so much too late whether posts came, could not see them.
+const UNWATCHED: Duration = Duration::from_millis(200);
+
 /// How long the reply audio of a call is kept after its leg ended.
 const KEPT_MS: u64 = 30_000;
 
@@ -202,7 +205,11 @@ impl LegWatch {
                     Some(command) => self.call.carry_out(command),
                 },
                 () = sleep_until(idle_at), if !is_lost => {
-                    if self.call.heard_at() + self.idle <= Instant::now() {
+                    let now = Instant::now();
+                    if now > idle_at + UNWATCHED {
+                        // The process stood still: posts that came meanwhile wait unread.
+                        self.call.heard();
+                    } else if self.call.heard_at() + self.idle <= now {
                         is_lost = true;
                         self.input.lost();
                         self.call.leave(self.leg, Presence::Away);

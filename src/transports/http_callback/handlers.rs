@@ -251,6 +251,11 @@ impl Chunk {
                 "more audio is waiting than a burst may hold: send the same post again later",
             )
             .retry_later(),
+            ChunkOutcome::TooLong { ms_max } => Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "chunk_too_long",
+                format_args!("a post holds at most {ms_max} ms of audio: send shorter ones"),
+            ),
         };
         input.refused(refusal.code());
         Err(refusal)

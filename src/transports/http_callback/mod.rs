@@ -59,7 +59,7 @@
 //! **Statuses**, with `{"error":{"code":…,"message":…}}`: 400 what is malformed (an odd
 //! byte count too), 403 a web page of another origin, 404 unknown call or route, 408 body or
 //! request too slow, 409 sequence too far ahead or call already connected, 410 ended, 413
-//! too large, 415 format or `Content-Encoding`, 421 a foreign `Host`, 429 more audio than a
+//! too large or longer than 10 s, 415 format or `Content-Encoding`, 421 a foreign `Host`, 429 more audio than a
 //! burst may hold, 503 no room for the call; the last two with `Retry-After`.
 //!
 //! A call without a media post for `idle_ms_max` has lost its media. The next post with

@@ -241,6 +241,82 @@ fn a_burst_too_large_is_refused_for_now_and_the_same_post_is_taken_later() {
 }
 
 #[test]
+fn posts_that_wait_for_a_withheld_one_are_bounded_in_audio_and_told_when_to_come_again() {
+    for (format, a_second) in [("pcm16", 32_000), ("mulaw", 8_000)] {
+        act(move || async move {
+            let settings = HttpCallbackSettings::default();
+            let channel = Channel::new(Script::default(), settings).await;
+            let rate = if format == "pcm16" { 16_000 } else { 8_000 };
+            let body = json!({"call_id": "c", "format": {"codec": format, "rate": rate}});
+            assert_eq!(channel.start(&body.to_string()).await.0, 201);
+            let mut waiting_ms = 0;
+            for sequence in 1..=256 {
+                let response = (channel.send)(post("c", sequence, &vec![0; 65_536])).await;
+                match response.status().as_u16() {
+                    202 => waiting_ms += 65_536 * 1_000 / a_second,
+                    status => {
+                        assert_eq!(status, 429, "{format} {sequence}");
+                        assert!(response.headers().contains_key(RETRY_AFTER));
+                    }
+                }
+            }
+            let most = if format == "pcm16" { 5_000 } else { 8_200 };
+            assert!((1..=most).contains(&waiting_ms), "{format}: {waiting_ms} ms wait");
+            // What was taken is heard when the first post is given up.
+            sleep(Duration::from_secs(1)).await;
+            let (status, answer) = channel.media(1, &[0; 320]).await;
+            assert_eq!((status, answer["duplicate"].as_bool()), (200, Some(true)));
+        });
+    }
+}
+
+#[test]
+fn a_post_longer_than_ten_seconds_is_refused_with_what_to_do() {
+    act(|| async {
+        let settings =
+            HttpCallbackSettings { chunk_bytes_max: 1 << 20, ..HttpCallbackSettings::default() };
+        let channel = Channel::started(Script::default(), settings).await;
+        let refused = channel.media(0, &vec![0; 321_000]).await;
+        assert_eq!(code(&refused), (413, "chunk_too_long"));
+        let message = refused.1["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("10000 ms") && message.contains("shorter"), "{message}");
+        assert_eq!(channel.media(0, &vec![0; 320_000]).await.0, 202, "its number is still free");
+    });
+}
+
+#[test]
+fn who_posts_again_after_his_media_was_lost_may_bring_what_he_held_back() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let second = [0; 32_000];
+        assert_eq!(channel.media(0, &second).await.0, 202);
+        sleep(Duration::from_secs(6)).await;
+        for sequence in 1..=7 {
+            assert_eq!(channel.media(sequence, &second).await.0, 202, "{sequence}");
+        }
+        sleep(Duration::from_millis(500)).await;
+        let (_, answer) = channel.media(8, &[0; 320]).await;
+        assert!(answer["buffered_ms"].as_u64().is_some_and(|ms| ms <= 100), "{answer}");
+    });
+}
+
+#[test]
+fn a_process_that_stood_still_does_not_take_its_calls_for_lost() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        assert_eq!(channel.media(0, &[0; 3_200]).await.0, 202);
+        sleep(Duration::from_millis(100)).await;
+        tokio::time::advance(Duration::from_secs(6)).await;
+        sleep(Duration::from_millis(100)).await;
+        let state =
+            async || channel.ask(TestRequest::get().uri("/v1/calls/c")).await.1["state"].clone();
+        assert_eq!(state().await, "running");
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(state().await, "away", "nothing came after it either");
+    });
+}
+
+#[test]
 fn the_reply_stream_ends_when_the_caller_interrupts_and_goes_on_in_the_next_epoch() {
     act(|| async {
         let script = Script { words: vec!["two", "one"], sentence_ms: 6_000, ..Script::default() };

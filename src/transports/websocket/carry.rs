@@ -26,6 +26,10 @@ const BAD_MESSAGES_PER_SECOND_MAX: u32 = 5;
 /// down by its own connection; one that is too far ahead has its message refused.
 const ROOM_MS_MAX: u64 = 5_000;
 
+/// A long message is taken in pieces of so many bytes or samples (half a second or more),
+/// so that what waits of it is bounded like everything that waits.
+const PIECE: usize = 16_000;
+
 /// How often room is looked for.
 const ROOM_STEP_MS: u64 = 20;
 
@@ -172,25 +176,38 @@ async fn take(decoder: &mut impl Decoder, message: &Message, input: &LegInput) -
         Ok(audio) => audio,
         Err(rejection) => return Taken::Bad(rejection),
     };
-    let deadline = Instant::now() + Duration::from_millis(ROOM_MS_MAX);
-    loop {
-        let outcome = match audio {
-            Inbound::Samples(samples) => input.samples(samples, size_of_val(samples) as u64),
-            Inbound::Bytes(bytes) => input.stream(bytes),
-            Inbound::HangUp => return Taken::HangUp,
-        };
-        match outcome {
-            StreamOutcome::Accepted => break,
-            // The leg says so itself in a moment.
-            StreamOutcome::Ended => return Taken::Audio,
-            StreamOutcome::Full if Instant::now() < deadline => {
-                sleep(Duration::from_millis(ROOM_STEP_MS)).await;
+    let outcome = match audio {
+        Inbound::Samples(samples) => {
+            let give = |piece: &[i16]| input.samples(piece, size_of_val(piece) as u64);
+            give_all(samples, give).await
+        }
+        Inbound::Bytes(bytes) => give_all(bytes, |piece| input.stream(piece)).await,
+        Inbound::HangUp => return Taken::HangUp,
+    };
+    match outcome {
+        StreamOutcome::Accepted => decoder.accepted(),
+        // The leg says so itself in a moment.
+        StreamOutcome::Ended => {}
+        StreamOutcome::Full => return Taken::Early(too_fast(decoder.seq())),
+    }
+    Taken::Audio
+}
+
+/// Gives audio to a call, a piece at a time, as there is room for it.
+async fn give_all<T>(audio: &[T], give: impl Fn(&[T]) -> StreamOutcome) -> StreamOutcome {
+    for piece in audio.chunks(PIECE) {
+        let deadline = Instant::now() + Duration::from_millis(ROOM_MS_MAX);
+        loop {
+            match give(piece) {
+                StreamOutcome::Accepted => break,
+                StreamOutcome::Full if Instant::now() < deadline => {
+                    sleep(Duration::from_millis(ROOM_STEP_MS)).await;
+                }
+                outcome => return outcome,
             }
-            StreamOutcome::Full => return Taken::Early(too_fast(decoder.seq())),
         }
     }
-    decoder.accepted();
-    Taken::Audio
+    StreamOutcome::Accepted
 }
 
 async fn write(
@@ -240,8 +257,8 @@ fn too_many_controls() -> Rejection {
 fn too_fast(seq: Option<u64>) -> Rejection {
     Rejection {
         code: "too_fast",
-        message: "more audio is waiting than a burst may hold: the chunk was not taken, \
-                  send at the pace of the audio"
+        message: "more audio is waiting than a burst may hold: the chunk, or the rest of it, \
+                  was not taken; send at the pace of the audio"
             .to_owned(),
         seq,
     }
