@@ -75,11 +75,6 @@ impl<K: Copy + Ord, Q: Clone, A> Board<K, Q, A> {
         self.0.borrow_mut().remove(&key);
     }
 
-    /// Takes off all requests.
-    pub fn clear(&self) {
-        self.0.borrow_mut().clear();
-    }
-
     /// Takes an answered request off: its answer (`None` if it was lost) and how
     /// many milliseconds it took.
     pub fn take_answer(&self, key: K, now: Now) -> Option<(Option<A>, u64)> {

@@ -224,6 +224,7 @@ impl Birth<'_> {
             provider: Arc::clone(&self.kit.tts),
             prompts: Arc::clone(&self.kit.prompts),
             provider_name: self.route.tts.clone(),
+            resume_from: self.route.turns.resume_from,
             runtime: self.kit.runtime.clone(),
             voice: self.keep.voice.lend()?,
             reporter: self.reporter(ChildKind::Tts)?,

@@ -5,10 +5,10 @@
 //! child's pulse; the child looks at each drive. An order is taken back when it has been
 //! carried out, so that the next generation finds what its predecessor did not do.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::types::{Epoch, UtteranceEnd};
+use crate::types::{Epoch, SentenceId, UtteranceEnd};
 
 /// What Tts is wanted to do. Clones are the same.
 #[derive(Clone, Default)]
@@ -20,6 +20,10 @@ struct Speaking {
     epoch: Cell<Epoch>,
     /// The last epoch of which the parent was told how far the sentences got.
     stopped: Cell<Epoch>,
+    /// Sentences to be forgotten.
+    dropped: RefCell<Vec<SentenceId>>,
+    /// Nothing is to begin from this sentence on.
+    held_from: Cell<Option<SentenceId>>,
 }
 
 impl SpeakingOrders {
@@ -37,6 +41,26 @@ impl SpeakingOrders {
     /// It is silent, and the parent knows.
     pub fn stopped(&self, epoch: Epoch) {
         self.0.stopped.set(epoch);
+    }
+
+    /// Wants a sentence forgotten.
+    pub fn drop_sentence(&self, sentence: SentenceId) {
+        self.0.dropped.borrow_mut().push(sentence);
+    }
+
+    /// A sentence to be forgotten, if there is one left.
+    pub fn take_dropped(&self) -> Option<SentenceId> {
+        self.0.dropped.borrow_mut().pop()
+    }
+
+    /// Wants nothing to begin from this sentence on; `None`: to go on.
+    pub fn hold(&self, from: Option<SentenceId>) {
+        self.0.held_from.set(from);
+    }
+
+    /// The sentence from which on nothing is to begin.
+    pub fn held_from(&self) -> Option<SentenceId> {
+        self.0.held_from.get()
     }
 }
 

@@ -27,8 +27,8 @@ use crate::telemetry::CallScope;
 use crate::turn::TurnInput;
 use crate::types::{
     Asked, CallEvent, CallEventKind, CallSnapshot, CallerText, ChildKind, DialogFailure,
-    DialogRequest, Epoch, ExitReason, Generation, INNER_RATE, Now, SentenceId, SessionData,
-    TraceParent, TtsFailure, TurnId, UtteranceEnd,
+    DialogRequest, ExitReason, Generation, INNER_RATE, Now, SentenceId, SessionData, TraceParent,
+    TtsFailure, TurnId, UtteranceEnd,
 };
 
 /// Reports waiting for the supervisor; children keep what does not fit.
@@ -258,7 +258,14 @@ impl CallSupervisor {
             CallOutput::Transcribe { utterance } => self.transcribe(utterance),
             CallOutput::Ask { turn, text, session } => self.ask(turn, text, session),
             CallOutput::Speak { sentence, text, intent } => self.speak(sentence, text, intent),
-            CallOutput::StopSpeaking { epoch } => self.stop_speaking(epoch),
+            CallOutput::StopSpeaking { epoch } => {
+                self.keep.speaking.stop(epoch);
+                self.children.nudge(ChildKind::Tts);
+            }
+            CallOutput::HoldSpeaking { from } => {
+                self.keep.speaking.hold(from);
+                self.children.nudge(ChildKind::Tts);
+            }
             CallOutput::Abandon { job } => self.abandon(job),
             CallOutput::Tell(event) => self.tell(event),
             CallOutput::End { cause } => {
@@ -316,17 +323,15 @@ impl CallSupervisor {
         self.kit.telemetry.trace_parent(&self.spec.call_id, asked)
     }
 
-    fn stop_speaking(&mut self, epoch: Epoch) {
-        self.keep.tts.clear();
-        self.keep.speaking.stop(epoch);
-        self.children.nudge(ChildKind::Tts);
-    }
-
     fn abandon(&mut self, job: Job) {
         match job {
             Job::Utterance(utterance) => self.abandon_utterance(utterance),
             Job::Turn(turn) => self.keep.dialog.remove(turn),
-            Job::Sentence(sentence) => self.keep.tts.remove(sentence),
+            Job::Sentence(sentence) => {
+                self.keep.tts.remove(sentence);
+                self.keep.speaking.drop_sentence(sentence);
+                self.children.nudge(ChildKind::Tts);
+            }
         }
     }
 

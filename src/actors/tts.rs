@@ -21,7 +21,7 @@ use super::pulse::{Driven, Pulse, start_driving};
 use super::service_runtime::ServiceRuntime;
 use super::voice::{ReadySentence, Voice};
 use crate::services::{PromptCache, Speech, TextToSpeech, TtsRequest};
-use crate::types::{Now, SentenceId, TtsFailure};
+use crate::types::{Now, ResumeFrom, SentenceId, TtsFailure};
 
 /// Sentences of one call being synthesised at the same time: the one that is
 /// needed and the one after it. One that grows counts until it is complete.
@@ -47,6 +47,7 @@ pub struct Tts {
     pub(super) provider: Arc<dyn TextToSpeech>,
     pub(super) prompts: Arc<PromptCache>,
     pub(super) provider_name: String,
+    pub(super) resume_from: ResumeFrom,
     pub(super) runtime: ServiceRuntime,
     pub(super) voice: Lease<Voice>,
     pub(super) reporter: Reporter,
@@ -67,13 +68,19 @@ impl TtsActor {
         Self(parts)
     }
 
-    fn stop_if_ordered(&mut self, now: Now) {
-        if let Some(epoch) = self.0.orders.stop_pending() {
+    fn follow_orders(&mut self, now: Now) {
+        let Tts { voice, reporter, orders, resume_from, .. } = &mut self.0;
+        if let Some(epoch) = orders.stop_pending() {
             sabotage!(Tts, "stop");
-            let cuts = self.0.voice.stop(now, epoch);
-            self.tell(Report::SpeakingStopped { epoch, cuts });
-            self.0.orders.stopped(epoch);
+            voice.finish_heard(now, |report| reporter.tell(report));
+            let cuts = voice.silence(now, epoch, *resume_from);
+            reporter.tell(Report::SpeakingStopped { epoch, cuts });
+            orders.stopped(epoch);
         }
+        while let Some(sentence) = orders.take_dropped() {
+            voice.forget(now, sentence);
+        }
+        voice.hold_from(now, orders.held_from());
     }
 
     fn start_requests(&self) {
@@ -161,7 +168,7 @@ impl Driven for TtsActor {
         if let Some(due) = self.0.frame_due.take() {
             self.0.pulses.frame_was_due(due, now);
         }
-        self.stop_if_ordered(now);
+        self.follow_orders(now);
         self.start_requests();
         self.collect(task, now);
         self.grow(task, now);

@@ -13,7 +13,7 @@ use super::messages::Report;
 use crate::media::{Encoder, Heard, Playout, PlayoutStep, Resampler, RingProducer};
 use crate::services::{Speech, SpeechStream};
 use crate::turn::CutShort;
-use crate::types::{Epoch, INNER_RATE, Now, SentenceId, TtsFailure};
+use crate::types::{Epoch, INNER_RATE, Now, ResumeFrom, SentenceId, TtsFailure};
 
 /// How long before the end of a sentence the next one is handed over whole.
 const WHOLE_SENTENCE_LEAD_MS: u32 = 100;
@@ -75,7 +75,7 @@ impl Voice {
             Delivery::Paced { frame_ms, lead_ms } => Playout::paced(frame_ms, lead_ms),
             Delivery::WholeSentences => Playout::whole_sentences(WHOLE_SENTENCE_LEAD_MS),
         };
-        playout.stop(Now::default(), epoch);
+        let _nothing = playout.rewind(Now::default(), epoch, ResumeFrom::Sentence);
         shared.open_epoch(epoch);
         let format = shared.format_out();
         let way_out = WayOut {
@@ -179,26 +179,9 @@ impl Voice {
     /// Does everything that is due.
     pub fn play(&mut self, now: Now, mut tell: impl FnMut(Report)) {
         while let Some(step) = self.playout.poll(now, self.way_out.room()) {
-            match step {
-                PlayoutStep::Started(sentence) => tell(Report::SentenceStarted(sentence)),
-                PlayoutStep::Due { sentence, audio, from, to } => {
-                    let intent = self.intents.get(&sentence).cloned().flatten();
-                    let piece = &audio.samples()[from..to];
-                    self.way_out.hand_over(self.playout.epoch(), sentence, piece, intent);
-                }
-                PlayoutStep::Finished(sentence) => {
-                    self.intents.remove(&sentence);
-                    tell(Report::SentenceFinished(sentence));
-                }
-                PlayoutStep::BrokenOff(heard) => {
-                    self.intents.remove(&heard.sentence);
-                    if let Some((tts_ms, failure)) = self.broken.remove(&heard.sentence) {
-                        tell(Report::SentenceBroken { cut: cut_short(heard), tts_ms, failure });
-                    }
-                }
-            }
+            self.carry_out(step, &mut tell);
         }
-        if self.playout.is_idle() {
+        if self.playout.is_silent() {
             self.way_out.flush(self.playout.epoch());
         }
         let waiting_ms = if self.playout.is_idle() { 0 } else { self.way_out.waiting_ms() };
@@ -207,21 +190,59 @@ impl Voice {
         gauges.waited_for_speech(self.playout.take_gaps());
     }
 
+    /// Tells of the sentences that were heard to their end, and plays nothing.
+    pub fn finish_heard(&mut self, now: Now, mut tell: impl FnMut(Report)) {
+        while let Some(step) = self.playout.poll_heard(now) {
+            self.carry_out(step, &mut tell);
+        }
+    }
+
+    fn carry_out(&mut self, step: PlayoutStep, tell: &mut impl FnMut(Report)) {
+        match step {
+            PlayoutStep::Started(sentence) => tell(Report::SentenceStarted(sentence)),
+            PlayoutStep::Due { sentence, audio, from, to } => {
+                let intent = self.intents.get(&sentence).cloned().flatten();
+                let piece = &audio.samples()[from..to];
+                self.way_out.hand_over(self.playout.epoch(), sentence, piece, intent);
+            }
+            PlayoutStep::Finished(sentence) => {
+                self.intents.remove(&sentence);
+                tell(Report::SentenceFinished(sentence));
+            }
+            PlayoutStep::BrokenOff(heard) => {
+                self.intents.remove(&heard.sentence);
+                if let Some((tts_ms, failure)) = self.broken.remove(&heard.sentence) {
+                    tell(Report::SentenceBroken { cut: cut_short(heard), tts_ms, failure });
+                }
+            }
+        }
+    }
+
     /// When [`Voice::play`] has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
         self.playout.poll_timeout()
     }
 
-    /// Falls silent and opens `epoch`; nothing more is made of what was growing. Returns
-    /// how far each sentence got.
-    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<CutShort> {
-        self.ready.clear();
-        self.growing.clear();
-        self.broken.clear();
-        self.intents.clear();
+    /// Falls silent and opens `epoch`. What is queued is kept and begins anew: a sentence that
+    /// was cut, as `from` says. Returns how far each sentence got.
+    pub fn silence(&mut self, now: Now, epoch: Epoch, from: ResumeFrom) -> Vec<CutShort> {
         self.way_out.open_epoch(epoch);
-        self.playout.stop(now, epoch).into_iter().map(cut_short).collect()
+        self.playout.rewind(now, epoch, from).into_iter().map(cut_short).collect()
+    }
+
+    /// Begins nothing from this sentence on; `None`: goes on.
+    pub fn hold_from(&mut self, now: Now, from: Option<SentenceId>) {
+        self.playout.hold_from(now, from);
+    }
+
+    /// Forgets a sentence; nothing more is made of it. Of one that is played what was handed
+    /// over is heard.
+    pub fn forget(&mut self, now: Now, sentence: SentenceId) {
+        self.ready.remove(&sentence);
+        self.growing.remove(&sentence);
+        self.broken.remove(&sentence);
+        self.playout.forget(now, sentence);
     }
 }
 

@@ -23,6 +23,10 @@ const DEADLINE_GRACE_MS: u32 = 1_000;
 /// it takes to be said, by a synthesiser that streams in real time.
 const SENTENCE_STREAM_MS_MAX: u32 = 30_000;
 
+/// How much longer than speech takes to be noticed it may stay away behind an utterance that
+/// was cut at its limit.
+const SPEECH_GOES_ON_GRACE_MS: u32 = 250;
+
 /// Longest time for saying what is left when a call ends by itself.
 const FAREWELL_MS_MAX: u32 = 30_000;
 
@@ -81,9 +85,12 @@ pub enum CallOutput {
     Ask { turn: TurnId, text: CallerText, session: SessionData },
     /// Synthesise and play after what is queued.
     Speak { sentence: SentenceId, text: CallerText, intent: Option<String> },
-    /// Stop playing, drop what is queued, and report how far it got.
+    /// Fall silent at once and report how far each sentence got. Those that are queued are
+    /// kept and begin anew.
     StopSpeaking { epoch: Epoch },
-    /// Nobody waits for this any more.
+    /// Do not begin this sentence or one behind it until told otherwise. `None`: go on.
+    HoldSpeaking { from: Option<SentenceId> },
+    /// Nobody waits for this any more, nor for what came of it.
     Abandon { job: Job },
     /// Tell the world.
     Tell(CallEvent),
@@ -232,6 +239,7 @@ impl CallCore {
             CallInput::HungUp { cause } => self.end(now, cause),
             CallInput::SpeechStarted { at } => {
                 self.tell(None, CallEventKind::SpeechStarted { at });
+                self.handle_turn(now, TurnInput::SpeechStarted);
             }
             CallInput::Turn { turn } => self.handle_turn(now, turn),
             CallInput::ChildExited { child, generation, reason } => {
@@ -318,6 +326,20 @@ impl CallCore {
         if self.conversation.ending().is_some() && !self.timers.is_set(CallTimer::Farewell) {
             self.timers.set(CallTimer::Farewell, now.plus_ms(FAREWELL_MS_MAX));
         }
+        let hold_ms_max = self.route.turns.hold_ms_max;
+        self.keep_timer(now, CallTimer::HoldLimit, self.conversation.holds(), hold_ms_max);
+        let expects_more = self.conversation.expects_more_speech();
+        let more_ms_max = self.route.listening.speech_ms_min + SPEECH_GOES_ON_GRACE_MS;
+        self.keep_timer(now, CallTimer::SpeechGoesOn, expects_more, more_ms_max);
+    }
+
+    /// Arms `timer` when its reason comes up, and disarms it when that is gone.
+    fn keep_timer(&mut self, now: Now, timer: CallTimer, has_reason: bool, ms: u32) {
+        match (has_reason, self.timers.is_set(timer)) {
+            (true, false) => self.timers.set(timer, now.plus_ms(ms)),
+            (false, true) => self.timers.stop(timer),
+            _ => {}
+        }
     }
 
     fn note_utterance(&mut self, input: &TurnInput) {
@@ -363,6 +385,7 @@ impl CallCore {
                 CallOutput::Transcribe { utterance }
             }
             TurnOutput::Discard { utterance } => {
+                self.timers.stop(CallTimer::SttDeadline(utterance));
                 CallOutput::Abandon { job: Job::Utterance(utterance) }
             }
             TurnOutput::Ask { turn, text, session } => {
@@ -374,10 +397,12 @@ impl CallCore {
                 self.timers.set(CallTimer::SentenceDeadline(sentence), due(wait_ms));
                 CallOutput::Speak { sentence, text, intent }
             }
-            TurnOutput::StopSpeaking { epoch } => {
-                self.timers.stop_sentences();
-                CallOutput::StopSpeaking { epoch }
+            TurnOutput::StopSpeaking { epoch } => CallOutput::StopSpeaking { epoch },
+            TurnOutput::Drop { sentence } => {
+                self.timers.stop(CallTimer::SentenceDeadline(sentence));
+                CallOutput::Abandon { job: Job::Sentence(sentence) }
             }
+            TurnOutput::Hold { from } => CallOutput::HoldSpeaking { from },
             TurnOutput::Tell { turn, kind } => return self.tell(turn, kind),
             TurnOutput::End { cause } => return self.end(now, cause),
         };
@@ -437,6 +462,8 @@ impl CallCore {
                     (u64::from(self.route.turns.tts_ms_max), TtsFailure::Timeout);
                 self.handle_turn(now, TurnInput::SentenceFailed { sentence, tts_ms, failure });
             }
+            CallTimer::HoldLimit => self.handle_turn(now, TurnInput::HoldExpired),
+            CallTimer::SpeechGoesOn => self.handle_turn(now, TurnInput::SpeechEnded),
             CallTimer::ReconnectWindow => self.end(now, EndCause::MediaLost),
             CallTimer::RepeatedFacts => self.tell_repeated(now),
             CallTimer::Farewell => {

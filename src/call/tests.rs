@@ -200,11 +200,64 @@ fn goodbyes_that_nobody_plays_do_not_keep_the_call() {
     assert!(stage.core.is_ended());
 }
 
+/// The caller speaks on while the answer to what they said comes.
+fn held_answer() -> Stage {
+    let mut stage = Stage::new();
+    stage.utterance(1);
+    let result = Ok(Transcript::Final { text: "hello".into(), confidence: None });
+    stage.turn(TurnInput::Transcribed { utterance: UtteranceId(1), result });
+    stage.feed(CallInput::SpeechStarted { at: MediaTime::default() });
+    stage.turn(TurnInput::Replied { turn: TurnId(1), result: Ok(reply("One.", false)) });
+    let (sentence, audio_ms) = (SentenceId(1), Some(400));
+    assert!(stage.did(|output| *output == CallOutput::HoldSpeaking { from: Some(sentence) }));
+    stage.turn(TurnInput::SentenceReady { sentence, tts_ms: 10, audio_ms });
+    stage
+}
+
+const GO_ON: CallOutput = CallOutput::HoldSpeaking { from: None };
+
+#[test]
+fn a_caller_who_never_stops_speaking_holds_the_answer_back_for_so_long_and_no_longer() {
+    let mut stage = held_answer();
+    stage.wait_ms(29_999);
+    assert!(stage.outputs.is_empty(), "{:?}", stage.outputs);
+    stage.wait_ms(1);
+    assert_eq!(stage.outputs, [GO_ON]);
+}
+
+#[test]
+fn who_falls_silent_just_where_an_utterance_is_cut_holds_it_back_for_a_moment() {
+    let mut stage = held_answer();
+    stage.turn(TurnInput::Utterance(UtteranceFacts {
+        utterance: UtteranceId(2),
+        audio_ms: 30_000,
+        end_of_speech_ms: 0,
+        sustained: true,
+        end: UtteranceEnd::MaxLength,
+    }));
+    assert!(!stage.did(|output| *output == GO_ON));
+    stage.wait_ms(400);
+    assert_eq!(stage.outputs, [GO_ON]);
+}
+
+fn reply(text: &str, end_call: bool) -> DialogReply {
+    DialogReply {
+        outputs: vec![ReplyOutput { text: text.into(), interruptible: None }],
+        intent: None,
+        confidence: None,
+        next_state: None,
+        session: SessionData::default(),
+        end_call,
+        waited_ms: 0,
+    }
+}
+
 /// Inputs in any order, sensible or not.
 fn any_input() -> impl Strategy<Value = CallInput> {
     let id = 0u32..4;
     let turn = prop_oneof![
         Just(TurnInput::SpeechSustained),
+        Just(TurnInput::HoldExpired),
         Just(TurnInput::GiveUp { cause: EndCause::TurnsFailed }),
         (id.clone(), any::<bool>()).prop_map(|(id, sustained)| TurnInput::Utterance(
             UtteranceFacts {
@@ -221,15 +274,7 @@ fn any_input() -> impl Strategy<Value = CallInput> {
         }),
         (id.clone(), any::<bool>()).prop_map(|(id, end_call)| TurnInput::Replied {
             turn: TurnId(id),
-            result: Ok(DialogReply {
-                outputs: vec![ReplyOutput { text: "One. Two.".into(), interruptible: None }],
-                intent: None,
-                confidence: None,
-                next_state: None,
-                session: SessionData::default(),
-                end_call,
-                waited_ms: 0,
-            }),
+            result: Ok(reply("One. Two.", end_call)),
         }),
         id.clone().prop_map(|id| TurnInput::SentenceStarted { sentence: SentenceId(id) }),
         id.clone().prop_map(|id| TurnInput::SentenceFinished { sentence: SentenceId(id) }),

@@ -14,6 +14,10 @@ pub enum CallTimer {
     DialogDeadline(TurnId),
     /// A sentence's audio is overdue.
     SentenceDeadline(SentenceId),
+    /// The caller has held back the bot for too long.
+    HoldLimit,
+    /// Nothing follows an utterance that was cut at its limit.
+    SpeechGoesOn,
     /// The caller did not come back.
     ReconnectWindow,
     /// Saying goodbye takes too long.
@@ -38,11 +42,6 @@ impl TimerTable {
     /// Disarms `timer`.
     pub fn stop(&mut self, timer: CallTimer) {
         self.armed.retain(|&(armed, _)| armed != timer);
-    }
-
-    /// Disarms the deadlines of all sentences: none of them is wanted any more.
-    pub fn stop_sentences(&mut self) {
-        self.armed.retain(|(armed, _)| !matches!(armed, CallTimer::SentenceDeadline(_)));
     }
 
     /// Whether `timer` is armed.

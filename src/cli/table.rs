@@ -123,6 +123,7 @@ mod tests {
                 dialog_wait_ms: 0,
                 tts_ms: 28,
                 response_ms: 74,
+                held_ms: 0,
             }),
         };
         let unanswered = TurnRow {

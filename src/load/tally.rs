@@ -266,6 +266,7 @@ impl Tally {
             | CallEventKind::DialogFailed { .. }
             | CallEventKind::TtsFailed { .. }
             | CallEventKind::TurnAbandoned { .. }
+            | CallEventKind::FalseInterruption { .. }
             | CallEventKind::ChildRestarted { .. }
             | CallEventKind::InputRefused { .. }
             | CallEventKind::FallbackPlayed {} => {

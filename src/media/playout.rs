@@ -10,13 +10,15 @@ mod queued;
 use std::collections::VecDeque;
 
 use self::queued::{Handing, Queued};
-use crate::types::{Epoch, INNER_RATE, Now, SentenceId, SpeechAudio};
+use crate::types::{Epoch, INNER_RATE, Now, ResumeFrom, SentenceId, SpeechAudio};
 
 /// The queue of sentences and the play position in it.
 #[derive(Debug)]
 pub struct Playout {
     epoch: Epoch,
     queue: VecDeque<Queued>,
+    /// Nothing begins from this sentence on.
+    held_from: Option<SentenceId>,
     /// When playing began, and the samples handed over since; `None` while idle.
     running: Option<Run>,
     lead: u64,
@@ -82,6 +84,7 @@ impl Playout {
         Self {
             epoch: Epoch::default(),
             queue: VecDeque::new(),
+            held_from: None,
             running: None,
             lead: INNER_RATE.samples_in_ms(lead_ms) as u64,
             handing,
@@ -100,6 +103,12 @@ impl Playout {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether nothing is heard before something comes or may begin.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.queue.front().is_none_or(|front| front.is_held(self.held_from))
     }
 
     /// Pieces handed over after they should have been heard, since this was asked
@@ -161,29 +170,53 @@ impl Playout {
         begun
     }
 
-    /// Opens `epoch` and forgets everything that was not heard. Returns how far
-    /// each forgotten sentence got.
-    pub fn stop(&mut self, now: Now, epoch: Epoch) -> Vec<Heard> {
+    /// Opens `epoch`; what is queued begins anew, and what was handed over and not heard is
+    /// handed over again. Returns how far each sentence got.
+    pub fn rewind(&mut self, now: Now, epoch: Epoch, from: ResumeFrom) -> Vec<Heard> {
         self.hold_clock(now);
         if let Some(run) = self.running.take() {
             self.mark_heard(run.played(now), run.finished);
         }
         self.epoch = epoch;
-        self.queue.drain(..).map(|queued| queued.heard_so_far()).collect()
+        let rewind = |queued: &mut Queued| {
+            let heard = queued.heard_so_far();
+            queued.rewind(from);
+            heard
+        };
+        self.queue.iter_mut().map(rewind).collect()
+    }
+
+    /// Begins nothing from this sentence on, and ends what it has begun; `None`: goes on.
+    pub fn hold_from(&mut self, now: Now, from: Option<SentenceId>) {
+        self.hold_clock(now);
+        self.held_from = from;
+    }
+
+    /// Forgets a sentence. One that was begun ends with what was handed over.
+    pub fn forget(&mut self, now: Now, sentence: SentenceId) {
+        self.hold_clock(now);
+        if let Some(queued) = self.queue.iter_mut().find(|queued| queued.sentence == sentence) {
+            queued.end_here();
+        }
+        self.queue.retain(|queued| queued.sentence != sentence || queued.announced);
     }
 
     fn growing(&mut self, sentence: SentenceId) -> Option<&mut Queued> {
         self.queue.iter_mut().find(|queued| queued.sentence == sentence && queued.is_growing())
     }
 
-    /// Puts the clock off for as long as there was nothing more to be heard. Asked before
+    /// Puts the clock off for as long as there was nothing more to be heard, or nothing that
+    /// may begin. Asked before
     /// anything comes, so that what comes is heard later, and not faster.
     fn hold_clock(&mut self, now: Now) {
         let Some(run) = &mut self.running else { return };
         let mut heard_until = run.finished;
         for queued in &mut self.queue {
-            heard_until += queued.playable(self.handing) as u64;
-            if queued.is_growing() {
+            let is_held = queued.is_held(self.held_from);
+            if !is_held {
+                heard_until += queued.playable(self.handing) as u64;
+            }
+            if is_held || queued.is_growing() {
                 if run.played(now) > heard_until {
                     run.since = Now(now.0 - nanos_of(heard_until));
                     queued.starve();
@@ -211,13 +244,23 @@ impl Playout {
         self.finish_front().or_else(|| self.due_step(played, run.finished, room))
     }
 
+    /// The next sentence that was heard to its end at `now`, until there is none.
+    pub fn poll_heard(&mut self, now: Now) -> Option<PlayoutStep> {
+        self.hold_clock(now);
+        let run = self.running?;
+        self.mark_heard(run.played(now), run.finished);
+        self.finish_front()
+    }
+
     /// When [`Playout::poll`] has something to do next. In the past while there is no
-    /// room for what is due; `None` while it waits for a sentence to grow.
+    /// room for what is due; `None` while it waits for a sentence to grow, or
+    /// for leave to begin one.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
         let run = self.running?;
         let front = self.queue.front()?;
-        let heard_at = (!front.is_growing()).then(|| run.finished + front.samples as u64);
+        let ends = front.announced && !front.is_growing();
+        let heard_at = ends.then(|| run.finished + front.samples as u64);
         let handed_at = self.next_frame(run.finished).map(|at| at.saturating_sub(self.lead));
         let at = heard_at.into_iter().chain(handed_at).min()?;
         Some(Now(run.since.0 + nanos_of(at)))
@@ -227,7 +270,7 @@ impl Playout {
     fn next_frame(&self, finished: u64) -> Option<u64> {
         let mut begins = finished;
         for queued in &self.queue {
-            if !queued.is_playable(self.handing) {
+            if !queued.is_playable(self.handing) || queued.is_held(self.held_from) {
                 return None;
             }
             if !queued.announced || self.handing == Handing::Whole && !queued.is_handed() {
@@ -265,7 +308,7 @@ impl Playout {
         let whole = self.handing == Handing::Whole;
         let mut begins = finished;
         for queued in &mut self.queue {
-            if begins > horizon {
+            if begins > horizon || queued.is_held(self.held_from) {
                 return None;
             }
             if !queued.is_handed() || !queued.announced {
@@ -304,159 +347,5 @@ fn nanos_of(samples: u64) -> u64 {
 mod growth_tests;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NO_LIMIT: usize = usize::MAX / 2;
-
-    fn ms(ms: u32) -> Now {
-        Now::default().plus_ms(ms)
-    }
-
-    fn speech(ms: u32) -> SpeechAudio {
-        SpeechAudio::new(vec![1i16; INNER_RATE.samples_in_ms(ms)])
-    }
-
-    fn drain(playout: &mut Playout, now: Now) -> Vec<String> {
-        std::iter::from_fn(|| playout.poll(now, NO_LIMIT))
-            .map(|step| match step {
-                PlayoutStep::Started(id) => format!("start {id}"),
-                PlayoutStep::Due { sentence, from, to, .. } => {
-                    format!("{sentence}: {}..{} ms", from / 16, to / 16)
-                }
-                PlayoutStep::Finished(id) => format!("end {id}"),
-                PlayoutStep::BrokenOff(heard) => format!("{heard:?}"),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn paced_audio_is_handed_over_as_it_becomes_due_plus_the_lead() {
-        let mut playout = Playout::paced(10, 40);
-        playout.enqueue(SentenceId(1), speech(100));
-        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..40 ms"]);
-        assert_eq!(drain(&mut playout, ms(20)), ["1: 40..60 ms"]);
-        assert_eq!(drain(&mut playout, ms(20)), Vec::<String>::new());
-        assert_eq!(drain(&mut playout, ms(90)), ["1: 60..100 ms"]);
-        assert_eq!(drain(&mut playout, ms(100)), ["end 1"]);
-        assert!(playout.is_idle());
-    }
-
-    #[test]
-    fn a_late_poll_catches_up_without_drifting() {
-        let mut playout = Playout::paced(10, 0);
-        playout.enqueue(SentenceId(1), speech(1_000));
-        drain(&mut playout, ms(0));
-        assert_eq!(drain(&mut playout, ms(730)), ["1: 0..730 ms"]);
-        assert_eq!(drain(&mut playout, ms(740)), ["1: 730..740 ms"]);
-    }
-
-    #[test]
-    fn sentences_follow_each_other_without_a_gap() {
-        let mut playout = Playout::paced(10, 20);
-        playout.enqueue(SentenceId(1), speech(30));
-        playout.enqueue(SentenceId(2), speech(30));
-        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..20 ms"]);
-        assert_eq!(drain(&mut playout, ms(20)), ["1: 20..30 ms", "start 2", "2: 0..10 ms"]);
-        assert_eq!(drain(&mut playout, ms(60)), ["end 1", "2: 10..30 ms", "end 2"]);
-    }
-
-    #[test]
-    fn whole_sentences_go_out_one_by_one_when_their_turn_comes() {
-        let mut playout = Playout::whole_sentences(100);
-        playout.enqueue(SentenceId(1), speech(1_000));
-        playout.enqueue(SentenceId(2), speech(500));
-        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..1000 ms"]);
-        assert_eq!(drain(&mut playout, ms(800)), Vec::<String>::new());
-        assert_eq!(drain(&mut playout, ms(900)), ["start 2", "2: 0..500 ms"]);
-        assert_eq!(drain(&mut playout, ms(1_500)), ["end 1", "end 2"]);
-    }
-
-    #[test]
-    fn what_was_cut_off_is_known_to_the_sample() {
-        let mut playout = Playout::paced(10, 40);
-        playout.enqueue(SentenceId(1), speech(100));
-        playout.enqueue(SentenceId(2), speech(100));
-        drain(&mut playout, ms(0));
-        drain(&mut playout, ms(50));
-        let heard = playout.stop(ms(60), Epoch(1));
-        assert_eq!(
-            heard,
-            [
-                Heard { sentence: SentenceId(1), heard: 60 * 16, samples: 1600, open: false },
-                Heard { sentence: SentenceId(2), heard: 0, samples: 1600, open: false },
-            ]
-        );
-        assert!(playout.is_idle());
-        assert_eq!(playout.epoch(), Epoch(1));
-    }
-
-    #[test]
-    fn audio_that_the_transport_does_not_take_was_not_heard() {
-        let mut playout = Playout::paced(10, 0);
-        playout.enqueue(SentenceId(1), speech(100));
-        while playout.poll(ms(0), 0).is_some() {}
-        while playout.poll(ms(50), 160).is_some_and(|step| matches!(step, PlayoutStep::Started(_)))
-        {
-        }
-        let heard = playout.stop(ms(90), Epoch(1));
-        assert_eq!(heard[0].heard, 160);
-    }
-
-    #[test]
-    fn it_says_when_it_wants_to_be_polled_next() {
-        let mut playout = Playout::whole_sentences(0);
-        assert_eq!(playout.poll_timeout(), None);
-        playout.enqueue(SentenceId(1), speech(250));
-        drain(&mut playout, ms(1_000));
-        assert_eq!(playout.poll_timeout(), Some(ms(1_250)));
-    }
-
-    #[test]
-    fn frames_are_handed_over_whole_and_it_says_when_the_next_one_is_due() {
-        let mut playout = Playout::paced(100, 160);
-        playout.enqueue(SentenceId(1), speech(300));
-        playout.enqueue(SentenceId(2), speech(50));
-        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "1: 0..160 ms"]);
-        assert_eq!(playout.poll_timeout(), Some(ms(100)));
-        assert_eq!(drain(&mut playout, ms(99)), Vec::<String>::new());
-        assert_eq!(drain(&mut playout, ms(100)), ["1: 160..260 ms"]);
-        assert_eq!(playout.poll_timeout(), Some(ms(140)), "the rest of the sentence");
-        assert_eq!(drain(&mut playout, ms(140)), ["1: 260..300 ms", "start 2"]);
-        assert_eq!(playout.poll_timeout(), Some(ms(190)));
-        assert_eq!(drain(&mut playout, ms(190)), ["2: 0..50 ms"]);
-        assert_eq!(playout.poll_timeout(), Some(ms(300)));
-        assert_eq!(drain(&mut playout, ms(350)), ["end 1", "end 2"]);
-    }
-
-    #[test]
-    fn an_empty_sentence_ends_at_once() {
-        let mut playout = Playout::paced(10, 20);
-        playout.enqueue(SentenceId(1), speech(0));
-        assert_eq!(drain(&mut playout, ms(0)), ["start 1", "end 1"]);
-    }
-
-    #[test]
-    fn a_piece_is_late_once_the_lead_is_used_up() {
-        let mut playout = Playout::paced(10, 40);
-        playout.enqueue(SentenceId(1), speech(500));
-        drain(&mut playout, ms(0));
-        drain(&mut playout, ms(40));
-        assert_eq!(playout.take_late(), 0, "what was handed over lasted until now");
-        drain(&mut playout, ms(90));
-        assert_eq!(playout.take_late(), 1, "10 ms of silence were heard");
-        drain(&mut playout, ms(100));
-        assert_eq!(playout.take_late(), 0);
-    }
-
-    #[test]
-    fn a_sentence_that_was_not_there_yet_is_not_late() {
-        let mut playout = Playout::whole_sentences(100);
-        playout.enqueue(SentenceId(1), speech(100));
-        drain(&mut playout, ms(0));
-        drain(&mut playout, ms(100));
-        playout.enqueue(SentenceId(2), speech(100));
-        drain(&mut playout, ms(900));
-        assert_eq!(playout.take_late(), 0);
-    }
-}
+#[path = "tests/playout.rs"]
+mod tests;

@@ -38,7 +38,8 @@ fn level(kind: &CallEventKind) -> Level {
         | K::NotUnderstood { .. }
         | K::DialogReplied { .. }
         | K::TurnAnswered { .. }
-        | K::Interruption { .. } => Level::INFO,
+        | K::Interruption { .. }
+        | K::FalseInterruption { .. } => Level::INFO,
         K::MediaLost { .. }
         | K::TurnAbandoned { .. }
         | K::TurnUnheard {}
@@ -161,10 +162,12 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         K::TurnAnswered { timings, .. } => none
             .number("end_of_speech_ms", timings.end_of_speech_ms)
             .number("dialog_wait_ms", timings.dialog_wait_ms)
-            .number("response_ms", timings.response_ms),
+            .number("response_ms", timings.response_ms)
+            .number("held_ms", timings.held_ms),
         K::Interruption { epoch, unheard_ms, .. } => {
             none.number("epoch", epoch.0).number("unheard_ms", *unheard_ms)
         }
+        K::FalseInterruption { epoch } => none.number("epoch", epoch.0),
         K::AudioDropped { samples }
         | K::AudioGap { samples }
         | K::StaleAudioDropped { samples } => none.number("samples", *samples),
@@ -230,6 +233,7 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
             metrics.count(Metric::Interruptions, &[], 1);
             metrics.observe_ms(Metric::InterruptionUnheard, &[], *unheard_ms);
         }
+        K::FalseInterruption { .. } => metrics.count(Metric::FalseInterruptions, &[], 1),
         K::FallbackPlayed {} => metrics.count(Metric::FallbacksPlayed, &[], 1),
         K::AudioDropped { samples } => metrics.count(Metric::AudioDropped, &[], *samples),
         K::AudioGap { samples } => metrics.count(Metric::AudioMissing, &[], *samples),

@@ -53,8 +53,10 @@ pub(super) const STAGE: LabelSpec = LabelSpec {
 };
 pub(super) const END: LabelSpec =
     LabelSpec { name: "end", values: &["silence", "stalled", "max_length", "media_ended"] };
-pub(super) const IGNORED: LabelSpec =
-    LabelSpec { name: "reason", values: &["protected", "too_short", "call_ending"] };
+pub(super) const IGNORED: LabelSpec = LabelSpec {
+    name: "reason",
+    values: &["protected", "no_words", "listener", "too_many", "call_ending"],
+};
 pub(super) const PROVIDER_FAILURE: LabelSpec =
     LabelSpec { name: "failure", values: &["timeout", "saturated", "unavailable", "failed"] };
 pub(super) const DIALOG_FAILURE: LabelSpec = LabelSpec {

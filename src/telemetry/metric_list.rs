@@ -76,7 +76,7 @@ pub(super) const SPECS: &[Spec] = &[
     counter(
         Metric::UtterancesIgnored,
         "antiphon_utterances_ignored_total",
-        "Utterances left unanswered because the bot goes on speaking, or the call ends",
+        "Utterances left unanswered because the bot goes on speaking, too many wait, or the call ends",
         &[IGNORED],
     ),
     counter(
@@ -89,7 +89,7 @@ pub(super) const SPECS: &[Spec] = &[
     counter(
         Metric::TurnsAbandoned,
         "antiphon_turns_abandoned_total",
-        "Turns given up because too many waited",
+        "Turns whose answer was dropped unheard, or that the call's end left unasked",
         &[],
     ),
     counter(
@@ -102,6 +102,12 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::Interruptions,
         "antiphon_interruptions_total",
         "Times a caller interrupted the bot",
+        &[],
+    ),
+    counter(
+        Metric::FalseInterruptions,
+        "antiphon_false_interruptions_total",
+        "Interruptions without words, after which the bot went on",
         &[],
     ),
     histogram(

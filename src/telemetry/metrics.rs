@@ -62,6 +62,7 @@ pub(super) enum Metric {
     TurnsAbandoned,
     TurnsUnheard,
     Interruptions,
+    FalseInterruptions,
     InterruptionUnheard,
     FallbacksPlayed,
     EndOfSpeechLatency,

@@ -5,6 +5,7 @@
 //! comes in with each input, and whoever drives it watches the deadlines.
 
 mod conversation;
+mod listener_words;
 mod sentences;
 mod speech;
 

@@ -55,6 +55,14 @@ pub struct CutShort {
     pub open: bool,
 }
 
+/// Sentences that belong together: one answer, one prompt. The gap between two of them
+/// counts as spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Passage {
+    pub turn: Option<TurnId>,
+    pub purpose: Purpose,
+}
+
 /// One sentence of the bot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sentence {
@@ -64,14 +72,24 @@ pub(super) struct Sentence {
     pub intent: Option<String>,
     pub interruptible: bool,
     pub purpose: Purpose,
-    /// Its first sample went out.
+    /// Its first sample went out, and it was not silenced since.
     pub started: bool,
+    /// It was told that it started.
+    pub is_told: bool,
+}
+
+impl Sentence {
+    pub const fn passage(&self) -> Passage {
+        Passage { turn: self.turn, purpose: self.purpose }
+    }
 }
 
 /// The sentences that are not yet heard to their end, in the order of play.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct BotSpeech {
     queue: VecDeque<Sentence>,
+    /// What was begun last.
+    passage: Option<Passage>,
     /// Words of this bot turn that were heard.
     heard: Vec<String>,
 }
@@ -93,38 +111,94 @@ impl BotSpeech {
         self.queue.iter().find(|sentence| sentence.id == id)
     }
 
-    /// What the caller hears at this moment, if anything.
-    pub fn playing(&self) -> Option<&Sentence> {
-        self.queue.front().filter(|sentence| sentence.started)
+    /// What the bot is saying at this moment, if anything: what the caller hears, or what
+    /// comes next of a passage that was begun.
+    pub fn current(&self) -> Option<&Sentence> {
+        let goes_on =
+            |sentence: &&Sentence| sentence.started || self.passage == Some(sentence.passage());
+        self.queue.front().filter(goes_on)
     }
 
-    /// Whether another sentence of `turn` is still to come.
-    pub fn has_more_of(&self, turn: Option<TurnId>) -> bool {
-        self.queue.iter().any(|sentence| sentence.turn == turn)
+    /// What the bot is saying at this moment, if anything.
+    pub fn current_passage(&self) -> Option<Passage> {
+        self.current().map(Sentence::passage)
     }
 
-    pub fn start(&mut self, id: SentenceId) -> Option<&Sentence> {
-        let sentence = self.queue.iter_mut().find(|sentence| sentence.id == id)?;
+    /// The first sentence that has to wait while the caller speaks.
+    pub fn first_to_hold(&self) -> Option<SentenceId> {
+        let waits = |sentence: &&Sentence| sentence.interruptible && !sentence.started;
+        self.queue.iter().find(waits).map(|sentence| sentence.id)
+    }
+
+    /// Whether another sentence of `passage` is still to come.
+    pub fn has_more_of(&self, passage: Passage) -> bool {
+        self.queue.iter().any(|sentence| sentence.passage() == passage)
+    }
+
+    /// Whether another sentence that answers `turn` is still to come.
+    pub fn answers(&self, turn: TurnId) -> bool {
+        self.queue.iter().any(|sentence| sentence.turn == Some(turn))
+    }
+
+    /// Whether a part of the answer to `turn` may not be interrupted.
+    pub fn is_protected(&self, turn: TurnId) -> bool {
+        self.queue.iter().any(|sentence| sentence.turn == Some(turn) && !sentence.interruptible)
+    }
+
+    /// What is left of `passage`.
+    pub fn sentences_of(&self, passage: Passage) -> Vec<Sentence> {
+        let is_of = |sentence: &&Sentence| sentence.passage() == passage;
+        self.queue.iter().filter(is_of).cloned().collect()
+    }
+
+    /// A sentence's first sample went out. Returns whether that is new: it may have been
+    /// silenced before, and begin again.
+    pub fn start(&mut self, id: SentenceId) -> bool {
+        let Some(sentence) = self.queue.iter_mut().find(|sentence| sentence.id == id) else {
+            return false;
+        };
         sentence.started = true;
-        Some(sentence)
+        self.passage = Some(sentence.passage());
+        !std::mem::replace(&mut sentence.is_told, true)
+    }
+
+    /// The player was silenced: what was begun will begin again.
+    pub fn rewind(&mut self) {
+        self.queue.iter_mut().for_each(|sentence| sentence.started = false);
     }
 
     /// Takes a sentence out that was heard to its end.
     pub fn finish(&mut self, id: SentenceId) -> Option<Sentence> {
         let sentence = self.remove(id)?;
-        self.heard.push(sentence.text.expose().clone());
+        self.add_heard_text(sentence.text.expose());
         Some(sentence)
+    }
+
+    pub fn add_heard_text(&mut self, text: &str) {
+        self.heard.push(text.to_owned());
     }
 
     /// Takes a sentence out that nobody will hear.
     pub fn remove(&mut self, id: SentenceId) -> Option<Sentence> {
         let at = self.queue.iter().position(|sentence| sentence.id == id)?;
-        self.queue.remove(at)
+        let sentence = self.queue.remove(at);
+        self.end_passage_if_silent();
+        sentence
     }
 
-    /// Takes everything out.
-    pub fn take_all(&mut self) -> Vec<Sentence> {
-        self.queue.drain(..).collect()
+    /// Takes sentences out that nobody will hear.
+    pub fn take(&mut self, is_taken: impl Fn(&Sentence) -> bool) -> Vec<Sentence> {
+        let queue = std::mem::take(&mut self.queue);
+        let (taken, kept): (VecDeque<_>, _) = queue.into_iter().partition(is_taken);
+        self.queue = kept;
+        self.end_passage_if_silent();
+        taken.into()
+    }
+
+    fn end_passage_if_silent(&mut self) {
+        if self.queue.is_empty() {
+            self.passage = None;
+        }
     }
 
     /// The words of this bot turn that were heard; begins the next one.
@@ -134,20 +208,29 @@ impl BotSpeech {
 
     /// Adds what was heard of a sentence in the queue that was cut off.
     pub fn add_heard(&mut self, cut: CutShort) {
-        if let Some(sentence) = self.get(cut.sentence).cloned() {
-            self.add_heard_part(&sentence, cut);
-        }
+        let words = self.get(cut.sentence).and_then(|sentence| part_heard(sentence, cut));
+        self.heard.extend(words.map(str::to_owned));
     }
 
-    /// Adds what was heard of a sentence that was cut off.
-    pub fn add_heard_part(&mut self, sentence: &Sentence, cut: CutShort) {
-        if cut.samples > 0 {
-            let text = sentence.text.expose();
-            let whole = if cut.open { cut.samples.max(samples_max(text)) } else { cut.samples };
-            let words = words_heard(text, cut.heard_samples, whole);
-            self.heard.extend((!words.is_empty()).then(|| words.to_owned()));
-        }
+    /// The words of this bot turn that were heard, with what was heard of sentences that
+    /// were cut off.
+    pub fn heard_with(&self, sentences: &[Sentence], cuts: &[CutShort]) -> CallerText {
+        let part = |cut: &CutShort| {
+            let sentence = sentences.iter().find(|sentence| sentence.id == cut.sentence)?;
+            part_heard(sentence, *cut)
+        };
+        let parts = cuts.iter().filter_map(part);
+        let words: Vec<&str> = self.heard.iter().map(String::as_str).chain(parts).collect();
+        CallerText::new(words.join(" "))
     }
+}
+
+/// What was heard of a sentence that was cut off.
+fn part_heard(sentence: &Sentence, cut: CutShort) -> Option<&str> {
+    let text = sentence.text.expose();
+    let whole = if cut.open { cut.samples.max(samples_max(text)) } else { cut.samples };
+    let words = (cut.samples > 0).then(|| words_heard(text, cut.heard_samples, whole))?;
+    (!words.is_empty()).then_some(words)
 }
 
 /// How long a text is at most when it is spoken.

@@ -37,8 +37,12 @@ pub struct TurnTimings {
     pub dialog_wait_ms: u64,
     /// From the dialog reply to the first audio of the first sentence.
     pub tts_ms: u64,
-    /// From the end-of-speech decision to the first reply audio handed to the carrier.
+    /// From the end-of-speech decision to the first reply audio handed to the carrier,
+    /// without the time in which it was held back.
     pub response_ms: u64,
+    /// For how long the answer was there and the caller spoke on.
+    #[serde(default)]
+    pub held_ms: u64,
 }
 
 impl TurnTimings {
@@ -116,8 +120,12 @@ impl TurnStage {
 pub enum IgnoredReason {
     /// The bot says something that may not be interrupted.
     Protected,
-    /// The bot speaks, and the utterance was too short to interrupt it.
-    TooShort,
+    /// The bot speaks, and no words were recognised in the utterance.
+    NoWords,
+    /// The bot speaks, and the caller only showed that they listen.
+    Listener,
+    /// Too many utterances wait to be asked together.
+    TooMany,
     /// The call says goodbye.
     CallEnding,
 }
@@ -128,7 +136,9 @@ impl IgnoredReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Protected => "protected",
-            Self::TooShort => "too_short",
+            Self::NoWords => "no_words",
+            Self::Listener => "listener",
+            Self::TooMany => "too_many",
             Self::CallEnding => "call_ending",
         }
     }
@@ -160,7 +170,8 @@ pub enum CallEventKind {
     },
     /// An utterance was left unanswered: it fell into something that goes on.
     UtteranceIgnored { utterance: UtteranceId, reason: IgnoredReason },
-    /// A waiting turn was given up because too many wait.
+    /// A turn was given up: its answer was dropped before any of it was heard, or the call
+    /// ends before it was asked.
     TurnAbandoned { turn: TurnId },
     /// The recogniser understood.
     Transcribed { text: CallerText, confidence: Option<f32>, stt_ms: u64, audio_bytes: u64 },
@@ -193,6 +204,8 @@ pub enum CallEventKind {
     BotTurnStopped { heard: CallerText },
     /// The caller interrupted the bot.
     Interruption { epoch: Epoch, heard: CallerText, unheard_ms: u64 },
+    /// An interruption was none: the bot goes on with what it was saying.
+    FalseInterruption { epoch: Epoch },
     /// The fallback sentence is played.
     FallbackPlayed {},
 
@@ -259,6 +272,7 @@ impl CallEventKind {
             Self::TurnUnheard {} => "turn_unheard",
             Self::BotTurnStopped { .. } => "bot_turn_stopped",
             Self::Interruption { .. } => "interruption",
+            Self::FalseInterruption { .. } => "false_interruption",
             Self::FallbackPlayed {} => "fallback_played",
             Self::AudioDropped { .. } => "audio_dropped",
             Self::AudioGap { .. } => "audio_gap",

@@ -32,8 +32,8 @@ pub use ids::{
 pub use private::{CallerText, Private, Secret};
 pub use retry::RetryOn;
 pub use route::{
-    BudgetSettings, CallTarget, Detector, ListeningSettings, Prompt, Prompts, Route, Thresholds,
-    TurnSettings, TwoTargets,
+    BudgetSettings, CallTarget, Detector, HeldAnswer, ListeningSettings, Prompt, Prompts,
+    ResumeFrom, Route, Thresholds, TurnSettings, TwoTargets,
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};

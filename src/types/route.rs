@@ -206,8 +206,17 @@ impl ListeningSettings {
 pub struct TurnSettings {
     /// Whether the caller may interrupt, unless a prompt says otherwise.
     pub interruptible: bool,
-    /// Caller speech (audio time) that interrupts.
+    /// Caller speech (audio time) that interrupts at once. Shorter speech does when words
+    /// are recognised in it.
     pub interrupt_speech_ms_min: u32,
+    /// Where the bot goes on after an interruption that held no words.
+    pub resume_from: ResumeFrom,
+    /// What a listener says without wanting anything, in place of the language's own words.
+    pub listener_words: Vec<String>,
+    /// What becomes of an answer when the caller added something before it was begun.
+    pub held_answer: HeldAnswer,
+    /// Longest time that a caller who speaks on holds back what the bot has to say.
+    pub hold_ms_max: u32,
     /// Longest wait for a transcript.
     pub stt_ms_max: u32,
     /// Longest wait for a dialog reply, retries included.
@@ -218,8 +227,28 @@ pub struct TurnSettings {
     pub failures_max: u32,
     /// How long a call without media waits for its caller.
     pub reconnect_ms_max: u32,
-    /// Caller turns waiting for their answer; one more ends the oldest unasked.
-    pub waiting_turns_max: u32,
+    /// Utterances that are joined in one question before it is sent; one more ends the oldest.
+    pub utterances_joined_max: u32,
+}
+
+/// Where the bot goes on after an interruption that was none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResumeFrom {
+    /// At the beginning of the sentence it was in.
+    Sentence,
+    /// Where it was.
+    Position,
+}
+
+/// What becomes of an answer that the caller did not wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldAnswer {
+    /// It is spoken once the caller has finished.
+    Speak,
+    /// It is not spoken. What else the bot asked for stands.
+    Drop,
 }
 
 /// How often one child may be restarted before the call gives up.
@@ -253,12 +282,16 @@ impl Default for TurnSettings {
         Self {
             interruptible: true,
             interrupt_speech_ms_min: 200,
+            resume_from: ResumeFrom::Sentence,
+            listener_words: Vec::new(),
+            held_answer: HeldAnswer::Speak,
+            hold_ms_max: 30_000,
             stt_ms_max: 10_000,
             dialog_ms_max: 25_000,
             tts_ms_max: 10_000,
             failures_max: 3,
             reconnect_ms_max: 5_000,
-            waiting_turns_max: 8,
+            utterances_joined_max: 8,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! script and panics planted wherever a child passes by.
 
 mod calls;
+mod floor;
 mod intake;
 mod requests;
 mod rounds;

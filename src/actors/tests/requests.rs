@@ -96,7 +96,7 @@ fn a_long_reply_that_is_interrupted_at_once_falls_silent() {
             let caller = stage.call("a", PACED).await;
             caller.say().await;
             caller.send(&speech(), 20).await;
-            caller.pause(3_000).await;
+            caller.pause(2_600).await;
             caller.send(&speech(), 20).await;
             assert_eq!(caller.count("interruption"), 1, "a dialog of {dialog_ms} ms");
         });

@@ -1,10 +1,11 @@
 //! One sentence in the queue of the playout: what is there of it, and how much of that
-//! was handed over. It knows no time, and keeps nothing that was handed over.
+//! was handed over. It knows no time. It keeps its audio until it was heard to its end: a
+//! caller who interrupts may turn out to have said nothing, and then it is heard again.
 
 use std::collections::VecDeque;
 
 use super::{Heard, PlayoutStep};
-use crate::types::{SentenceId, SpeechAudio};
+use crate::types::{ResumeFrom, SentenceId, SpeechAudio};
 
 /// How a playout hands sentences over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,15 @@ enum Growth {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub sentence: SentenceId,
-    /// What is there and not handed over.
+    /// What is there.
     pieces: VecDeque<SpeechAudio>,
-    /// Samples of the first piece that were handed over.
+    /// The first piece that was not handed over to its end.
+    piece: usize,
+    /// Samples of that one that were handed over.
     piece_handed: usize,
-    /// Samples that came.
+    /// Samples that were heard before it was silenced, and are not played again.
+    skipped: usize,
+    /// Samples that came, but for those.
     pub samples: usize,
     /// Samples handed over.
     pub handed: usize,
@@ -50,7 +55,9 @@ impl Queued {
         Self {
             sentence,
             pieces: VecDeque::new(),
+            piece: 0,
             piece_handed: 0,
+            skipped: 0,
             samples: 0,
             handed: 0,
             heard: 0,
@@ -94,6 +101,41 @@ impl Queued {
         self.growth = Growth::BrokenOff;
     }
 
+    /// Nothing comes any more, and what was not handed over is not wanted.
+    pub fn end_here(&mut self) {
+        self.growth = Growth::Complete;
+        self.samples = self.handed;
+    }
+
+    /// Has it begin anew: from its beginning, or behind what was heard of it.
+    pub fn rewind(&mut self, from: ResumeFrom) {
+        if from == ResumeFrom::Position {
+            self.skip_heard();
+        }
+        (self.piece, self.piece_handed) = (0, 0);
+        (self.handed, self.heard) = (0, 0);
+        (self.announced, self.starved) = (false, false);
+    }
+
+    fn skip_heard(&mut self) {
+        self.skipped += self.heard;
+        self.samples -= self.heard;
+        let mut left = self.heard;
+        while let Some(first) = self.pieces.pop_front() {
+            let samples = first.samples();
+            if samples.len() > left {
+                self.pieces.push_front(SpeechAudio::new(&samples[left..]));
+                return;
+            }
+            left -= samples.len();
+        }
+    }
+
+    /// Whether it may not begin, where nothing may from a sentence on.
+    pub fn is_held(&self, from: Option<SentenceId>) -> bool {
+        !self.announced && from.is_some_and(|from| self.sentence >= from)
+    }
+
     /// The clock stands still at the end of what is there.
     pub fn starve(&mut self) {
         self.starved = self.announced && self.handed == self.samples;
@@ -135,8 +177,8 @@ impl Queued {
     pub fn heard_so_far(&self) -> Heard {
         Heard {
             sentence: self.sentence,
-            heard: self.heard,
-            samples: self.samples,
+            heard: self.skipped + self.heard,
+            samples: self.skipped + self.samples,
             open: self.growth != Growth::Complete,
         }
     }
@@ -168,13 +210,13 @@ impl Queued {
 
     /// At most `samples`, and no more than the first piece has.
     fn hand_over(&mut self, samples: usize) -> Option<PlayoutStep> {
-        let audio = self.pieces.front()?.clone();
+        let audio = self.pieces.get(self.piece)?.clone();
         let from = self.piece_handed;
         let to = audio.samples().len().min(from + samples);
         self.handed += to - from;
         self.piece_handed = to;
         if to == audio.samples().len() {
-            self.pieces.pop_front();
+            self.piece += 1;
             self.piece_handed = 0;
         }
         Some(PlayoutStep::Due { sentence: self.sentence, audio, from, to })

@@ -163,7 +163,7 @@ fn what_was_heard_of_a_growing_sentence_is_known_to_the_sample() {
         bench.grow(0, ONE, 100);
         bench.at(0);
         bench.at(70);
-        bench.playout.stop(ms(at), Epoch(1))[0]
+        bench.playout.rewind(ms(at), Epoch(1), ResumeFrom::Sentence)[0]
     };
     let heard = |ms: usize| Heard { sentence: ONE, heard: 16 * ms, samples: 1_600, open: true };
     assert_eq!([80, 5_000].map(cut_at), [heard(80), heard(100)]);

@@ -113,6 +113,7 @@ fn an_answered_turn_is_told_with_all_its_latencies() {
         "audio_bytes_processed": null, "call_id": call_id(), "carrier_call_id": NAME, "route": "default",
         "turn": 3, "sequence": 9, "audio_ms": 1000, "end_of_speech_ms": 510, "dialog_wait_ms": 15,
         "response_ms": 190,
+        "held_ms": 10,
     });
     assert_eq!(lines(&folder.file()), [expected]);
     let scrape = prometheus.render();

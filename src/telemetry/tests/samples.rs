@@ -73,6 +73,7 @@ pub(in crate::telemetry) const TIMINGS: TurnTimings = TurnTimings {
     dialog_wait_ms: 15,
     tts_ms: 25,
     response_ms: 190,
+    held_ms: 10,
 };
 
 fn turn_events() -> Vec<CallEventKind> {
@@ -89,6 +90,7 @@ fn turn_events() -> Vec<CallEventKind> {
         },
         K::UtteranceIgnored { utterance: UtteranceId(5), reason: IgnoredReason::Protected },
         K::TurnAbandoned { turn: TurnId(2) },
+        K::FalseInterruption { epoch: Epoch(1) },
         K::Transcribed { text: spoken(), confidence: Some(0.9), stt_ms: 40, audio_bytes: 38_400 },
         K::NotUnderstood { stt_ms: 30, audio_bytes: 12_800 },
         K::DialogReplied {
@@ -192,7 +194,13 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         let (speech_ms, end_of_speech_ms, at) = (1, 1, MediaTime(1));
         events.push(K::UtteranceSegmented { utterance, speech_ms, end_of_speech_ms, at, end });
     }
-    for reason in [IgnoredReason::Protected, IgnoredReason::TooShort, IgnoredReason::CallEnding] {
+    for reason in [
+        IgnoredReason::Protected,
+        IgnoredReason::NoWords,
+        IgnoredReason::Listener,
+        IgnoredReason::TooMany,
+        IgnoredReason::CallEnding,
+    ] {
         events.push(K::UtteranceIgnored { utterance: UtteranceId(1), reason });
     }
     for child in ChildKind::ALL {

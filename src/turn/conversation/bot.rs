@@ -1,7 +1,7 @@
 //! The bot's side: what is said, and what became of it.
 
 use super::{Conversation, Stage, Turn, TurnOutput};
-use crate::turn::speech::Sentence;
+use crate::turn::speech::{Passage, Sentence};
 use crate::turn::{CutShort, Purpose, sentences};
 use crate::types::{CallEventKind, EndCause, Now, Prompt, SentenceId, TtsFailure, TurnId};
 
@@ -54,6 +54,7 @@ impl Conversation {
             interruptible,
             purpose,
             started: false,
+            is_told: false,
         };
         if self.media_lost && purpose != Purpose::Fallback {
             self.unheard.push(sentence);
@@ -93,7 +94,7 @@ impl Conversation {
             Some(turn.id) == sentence.turn && matches!(turn.stage, Stage::Answering { .. })
         };
         let unanswered = self.turns.iter().any(answering);
-        if self.speech.has_more_of(sentence.turn) || sentence.purpose == Purpose::Fallback {
+        if self.speech.has_more_of(sentence.passage()) || sentence.purpose == Purpose::Fallback {
             return;
         }
         if let Some(turn) = sentence.turn.filter(|_| unanswered) {
@@ -108,7 +109,7 @@ impl Conversation {
 
     /// Something of what the engine had to say in its place was heard.
     fn was_begun(&self, sentence: &Sentence) -> bool {
-        self.begun_last == Some((sentence.turn, sentence.purpose))
+        self.begun_last == Some(sentence.passage())
     }
 
     /// Says the fallback, which is always there, instead of a prompt of which nothing could
@@ -145,12 +146,26 @@ impl Conversation {
     }
 
     pub(super) fn handle_started(&mut self, now: Now, id: SentenceId) {
-        let Some(sentence) = self.speech.start(id) else { return };
-        let (turn, purpose) = (sentence.turn, sentence.purpose);
-        self.begun_last = Some((turn, purpose));
-        match purpose {
-            Purpose::Reply => self.tell_answered(now, turn),
-            Purpose::Fallback => self.tell(turn, CallEventKind::FallbackPlayed {}),
+        if self.stop.is_some() {
+            // The player had not heard of it yet. The sentence will begin anew.
+            return;
+        }
+        let Some(sentence) = self.speech.get(id) else { return };
+        let passage = sentence.passage();
+        if sentence.interruptible && self.floor_is_callers() {
+            return self.begin_later();
+        }
+        self.begin_over_noise(passage);
+        if self.speech.start(id) {
+            self.tell_begun(now, passage);
+        }
+    }
+
+    fn tell_begun(&mut self, now: Now, passage: Passage) {
+        self.begun_last = Some(passage);
+        match passage.purpose {
+            Purpose::Reply => self.tell_answered(now, passage.turn),
+            Purpose::Fallback => self.tell(passage.turn, CallEventKind::FallbackPlayed {}),
             Purpose::Greeting | Purpose::NoMatch | Purpose::TurnFailed => {}
         }
     }
@@ -159,10 +174,11 @@ impl Conversation {
         let Some(at) = self.turns.iter().position(|turn| Some(turn.id) == id) else { return };
         let Some(mut turn) = self.turns.remove(at) else { return };
         if let Stage::Answering { since } = turn.stage {
-            turn.timings.tts_ms = now.ms_since(since);
+            turn.timings.tts_ms = now.ms_since(since).saturating_sub(turn.timings.held_ms);
         }
         self.failures_in_a_row = 0;
-        turn.timings.response_ms = now.ms_since(turn.decided_at);
+        let response_ms = now.ms_since(turn.decided_at);
+        turn.timings.response_ms = response_ms.saturating_sub(turn.timings.held_ms);
         self.answered_last = Some(turn.timings);
         let kind = CallEventKind::TurnAnswered {
             intent: turn.intent,
@@ -172,10 +188,15 @@ impl Conversation {
         self.tell(Some(turn.id), kind);
     }
 
-    pub(super) fn handle_finished(&mut self, id: SentenceId) {
-        if self.speech.finish(id).is_some() {
-            self.stop_turn_if_silent();
+    pub(super) fn handle_finished(&mut self, now: Now, id: SentenceId) {
+        let Some(sentence) = self.speech.finish(id) else { return self.finish_interrupted(id) };
+        if !sentence.is_told {
+            // It was over before the player heard that it was to stop.
+            self.tell_begun(now, sentence.passage());
         }
+        self.stop_turn_if_silent();
+        // Who spoke over a sentence that may not be interrupted may speak on.
+        self.interrupt_if_spoken_over();
     }
 
     pub(super) fn stop_turn_if_silent(&mut self) {

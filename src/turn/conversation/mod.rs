@@ -1,11 +1,13 @@
 //! The state machine: caller turns on one side, the bot's sentences on the other.
 //!
-//! A caller turn goes listening → transcribing → understood → thinking → answered.
-//! Utterances are recognised as they come; turns are asked one at a time, in the
-//! order they were spoken, so that the dialog platform sees one conversation.
+//! A caller turn goes collecting → thinking → answering. Utterances are recognised as they
+//! come and collected in one question until it is sent; turns are asked one at a time, each
+//! once, so that the dialog platform sees one conversation. While the caller speaks, no
+//! question is sent and no sentence begins that may be interrupted (`floor`).
 
 mod bot;
 mod caller;
+mod floor;
 mod interruption;
 mod platform;
 #[cfg(test)]
@@ -16,7 +18,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::speech::{BotSpeech, CutShort, Purpose, Sentence};
+use self::caller::Part;
+use self::floor::Floor;
+use self::interruption::{Pause, Stop};
+use super::speech::{BotSpeech, CutShort, Passage, Sentence};
 use crate::types::{
     CallEventKind, CallerText, ConversationState, DialogFailure, DialogReply, EndCause, Epoch, Now,
     Route, SentenceId, SessionData, SttFailure, Transcript, TtsFailure, TurnId, TurnTimings,
@@ -30,10 +35,16 @@ use crate::types::{
 pub enum TurnInput {
     /// The call began and somebody can hear it.
     CallBegan,
+    /// The caller speaks.
+    SpeechStarted,
     /// The caller has been speaking long enough to interrupt.
     SpeechSustained,
-    /// The caller finished an utterance.
+    /// The caller finished an utterance, or it was cut at its limit.
     Utterance(UtteranceFacts),
+    /// Nothing followed the utterance that was cut at its limit.
+    SpeechEnded,
+    /// The caller has held back for too long what the bot has to say.
+    HoldExpired,
     /// The recogniser answered.
     Transcribed { utterance: UtteranceId, result: Result<Transcript, SttFailure> },
     /// The dialog platform answered.
@@ -85,8 +96,13 @@ pub enum TurnOutput {
     Ask { turn: TurnId, text: CallerText, session: SessionData },
     /// Synthesise and play after what is queued.
     Speak { sentence: SentenceId, text: CallerText, intent: Option<String> },
-    /// Stop playing, drop what is queued, and report how far it got.
+    /// Fall silent at once and report how far each sentence got. Those that are queued are
+    /// kept and begin anew.
     StopSpeaking { epoch: Epoch },
+    /// Forget a sentence, whatever became of it.
+    Drop { sentence: SentenceId },
+    /// Do not begin this sentence or one behind it until told otherwise. `None`: go on.
+    Hold { from: Option<SentenceId> },
     /// Tell the world.
     Tell { turn: Option<TurnId>, kind: CallEventKind },
     /// The call is over.
@@ -96,21 +112,28 @@ pub enum TurnOutput {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Turn {
     id: TurnId,
-    facts: UtteranceFacts,
-    /// When the utterance was complete.
+    /// What the caller said, utterance by utterance.
+    parts: Vec<Part>,
+    /// When the last utterance was complete.
     decided_at: Now,
     stage: Stage,
     timings: TurnTimings,
+    /// The caller went on, and the route drops such answers.
+    is_unwanted: bool,
     intent: Option<String>,
     confidence: Option<f32>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Stage {
-    Transcribing,
-    Understood { text: CallerText, at: Now },
-    Thinking { since: Now },
-    Answering { since: Now },
+    /// Not sent yet.
+    Collecting,
+    Thinking {
+        since: Now,
+    },
+    Answering {
+        since: Now,
+    },
 }
 
 /// The conversation of one call.
@@ -120,8 +143,11 @@ pub struct Conversation {
     /// Turns not answered yet, oldest first.
     turns: VecDeque<Turn>,
     speech: BotSpeech,
-    /// Sentences stopped in mid-play whose report is awaited, and what for.
-    cut: Option<Cut>,
+    floor: Floor,
+    /// The player was silenced and has not reported yet.
+    stop: Option<Stop>,
+    /// The caller interrupted; whether they meant it is not known yet.
+    pause: Option<Pause>,
     /// Sentences that wait for the caller to come back.
     unheard: Vec<Sentence>,
     media_lost: bool,
@@ -132,7 +158,7 @@ pub struct Conversation {
     failures_in_a_row: u32,
     /// What the latest sentence was for that was heard.
     #[serde(default)]
-    begun_last: Option<(Option<TurnId>, Purpose)>,
+    begun_last: Option<Passage>,
     /// The latest turn of which it was told that nothing was heard.
     #[serde(default)]
     unheard_last: Option<TurnId>,
@@ -146,13 +172,6 @@ pub struct Conversation {
     outputs: VecDeque<TurnOutput>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Cut {
-    epoch: Epoch,
-    sentences: Vec<Sentence>,
-    by_caller: bool,
-}
-
 impl Conversation {
     /// A conversation that has not begun.
     #[must_use]
@@ -161,7 +180,9 @@ impl Conversation {
             route,
             turns: VecDeque::new(),
             speech: BotSpeech::default(),
-            cut: None,
+            floor: Floor::default(),
+            stop: None,
+            pause: None,
             unheard: Vec::new(),
             media_lost: false,
             session: SessionData::default(),
@@ -223,7 +244,7 @@ impl Conversation {
     #[must_use]
     pub fn state(&self) -> ConversationState {
         let stage = |wanted: fn(&Stage) -> bool| self.turns.iter().any(|turn| wanted(&turn.stage));
-        if self.speech.playing().is_some() {
+        if self.speech.current().is_some() {
             ConversationState::Speaking
         } else if stage(|stage| matches!(stage, Stage::Thinking { .. })) {
             ConversationState::Thinking
@@ -243,8 +264,11 @@ impl Conversation {
         }
         match input {
             TurnInput::CallBegan => self.greet(),
-            TurnInput::SpeechSustained => self.interrupt(),
+            TurnInput::SpeechStarted => self.handle_speech_started(),
+            TurnInput::SpeechSustained => self.handle_speech_sustained(),
             TurnInput::Utterance(facts) => self.handle_utterance(now, facts),
+            TurnInput::SpeechEnded => self.handle_speech_ended(),
+            TurnInput::HoldExpired => self.handle_hold_expired(),
             TurnInput::Transcribed { utterance, result } => {
                 self.handle_transcript(now, utterance, result);
             }
@@ -259,13 +283,16 @@ impl Conversation {
                 self.handle_sentence_broken(cut, tts_ms, failure);
             }
             TurnInput::SentenceStarted { sentence } => self.handle_started(now, sentence),
-            TurnInput::SentenceFinished { sentence } => self.handle_finished(sentence),
+            TurnInput::SentenceFinished { sentence } => self.handle_finished(now, sentence),
             TurnInput::SpeakingStopped { epoch, cuts } => self.handle_stopped(epoch, &cuts),
             TurnInput::MediaLost { can_hear } => self.handle_media_lost(can_hear),
             TurnInput::MediaResumed => self.handle_media_resumed(),
             TurnInput::GiveUp { cause } => self.give_up(cause),
         }
+        self.settle();
+        self.resolve_pause();
         self.ask_next(now);
+        self.update_hold(now);
         self.end_if_done();
     }
 }

@@ -1,9 +1,10 @@
 //! The platform's side: a reply becomes sentences, a failure an apology.
 
-use super::{Conversation, Stage};
+use super::{Conversation, Stage, Turn};
 use crate::turn::{Purpose, sentences};
 use crate::types::{
-    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, TurnId, TurnTimings,
+    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, ReplyOutput, TurnId,
+    TurnTimings,
 };
 
 impl Conversation {
@@ -41,7 +42,12 @@ impl Conversation {
     }
 
     pub(super) fn speak_reply(&mut self, turn: TurnId, reply: DialogReply) {
+        let is_unwanted = self.is_unwanted(turn, &reply);
         self.session = reply.session;
+        if is_unwanted {
+            self.failures_in_a_row = 0;
+            return self.abandon_questions(|asked| asked.id == turn);
+        }
         for output in &reply.outputs {
             let interruptible = output.interruptible.unwrap_or(self.route.turns.interruptible);
             for text in sentences(output.text.expose()) {
@@ -50,12 +56,27 @@ impl Conversation {
         }
         if reply.end_call {
             self.ending = Some(EndCause::DialogEnded);
+            self.abandon_questions(|turn| matches!(turn.stage, Stage::Collecting));
         }
-        if !self.speech.has_more_of(Some(turn)) && !self.media_lost {
+        let waits = self.unheard.iter().any(|sentence| sentence.turn == Some(turn));
+        if !self.speech.answers(turn) && !waits {
             // A reply without words is an answer as well.
             self.failures_in_a_row = 0;
             self.close_turn(turn);
         }
+    }
+}
+
+impl Conversation {
+    /// Whether the caller has gone on, so that the answer's words are not to be spoken.
+    fn is_unwanted(&self, turn: TurnId, reply: &DialogReply) -> bool {
+        let is_unwanted = |asked: &Turn| asked.id == turn && asked.is_unwanted;
+        let by_route = self.route.turns.interruptible;
+        let may_be_dropped = |output: &ReplyOutput| output.interruptible.unwrap_or(by_route);
+        !reply.end_call
+            && !reply.outputs.is_empty()
+            && reply.outputs.iter().all(may_be_dropped)
+            && self.turns.iter().any(is_unwanted)
     }
 }
 
