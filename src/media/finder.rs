@@ -103,7 +103,7 @@ impl SpeechFinder {
         }
         self.segmenter.end_input(end);
         // Whatever comes next does not continue what was heard.
-        self.detector.reset();
+        self.detector.interrupt();
     }
 
     /// The next event. Ask until there is none.
@@ -160,7 +160,7 @@ mod tests {
             f32::from(window[0]) / 100.0
         }
 
-        fn reset(&mut self) {}
+        fn interrupt(&mut self) {}
     }
 
     fn settings() -> ListeningSettings {

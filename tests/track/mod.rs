@@ -9,6 +9,7 @@
 pub mod held_out;
 pub mod oracle;
 pub mod score;
+pub mod words;
 
 use std::ops::Range;
 
@@ -163,10 +164,7 @@ fn file(name: &str) -> Vec<u8> {
 
 /// Where a clean recording is loud: pauses bridged, clicks left out.
 fn labels(samples: &[i16]) -> Vec<Range<usize>> {
-    let levels: Vec<f64> = samples
-        .chunks_exact(FRAME_SAMPLES)
-        .map(|frame| rms(frame.iter().map(|s| f64::from(*s))))
-        .collect();
+    let levels = levels(samples);
     let loudest = levels.iter().copied().fold(0.0, f64::max);
     let floor = loudest / 10_f64.powf(SPEECH_RANGE_DB / 20.0);
     let mut labels: Vec<Range<usize>> = Vec::new();
@@ -178,6 +176,11 @@ fn labels(samples: &[i16]) -> Vec<Range<usize>> {
     }
     labels.retain(|label| label.len() >= SPEECH_FRAMES_MIN);
     labels.into_iter().map(|l| l.start * FRAME_SAMPLES..l.end * FRAME_SAMPLES).collect()
+}
+
+fn levels(samples: &[i16]) -> Vec<f64> {
+    let level = |frame: &[i16]| rms(frame.iter().map(|s| f64::from(*s)));
+    samples.chunks_exact(FRAME_SAMPLES).map(level).collect()
 }
 
 /// 8 kHz µ-law and back.
@@ -201,6 +204,11 @@ fn mixed(samples: &[i16], speech_rms: f64, noise: &[f64], db: f64) -> Vec<i16> {
     let gain = speech_rms / 10_f64.powf(db / 20.0) / rms(noise.iter().copied());
     let sums = samples.iter().zip(noise).map(|(s, n)| f64::from(*s) + n * gain);
     sums.map(clipped).collect()
+}
+
+/// Adds `noise`, `db` below the level that all speech is brought to.
+pub fn mixed_at_speech_level(samples: &[i16], noise: &[f64], db: f64) -> Vec<i16> {
+    mixed(samples, SPEECH_RMS, noise, db)
 }
 
 fn white(length: usize) -> Vec<f64> {
@@ -245,11 +253,11 @@ fn clipped(sample: f64) -> i16 {
 }
 
 /// Numerical Recipes' generator: the same numbers everywhere.
-struct Random(u32);
+pub struct Random(pub u32);
 
 impl Random {
     /// 0 to 1.
-    fn positive(&mut self) -> f64 {
+    pub fn positive(&mut self) -> f64 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         f64::from(self.0 >> 8) / f64::from(1 << 24)
     }

@@ -8,7 +8,7 @@ use super::lanes::Plain;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
 use super::model::Model;
-use super::network::{Memory, speech_probability};
+use super::network::{Memory, remember_silence, speech_probability};
 use super::spectrum::Samples;
 
 /// A kind of processor that the network is compiled for, and that this one is of: there
@@ -84,4 +84,29 @@ fn run_avx2(model: &Model, memory: &mut Memory, samples: &Samples) -> f32 {
 #[target_feature(enable = "avx512f")]
 fn run_avx512(model: &Model, memory: &mut Memory, samples: &Samples) -> f32 {
     speech_probability::<Avx512, 4, 4, 8>(model, memory, samples)
+}
+
+/// A window of digital silence on this kind of processor.
+pub(super) fn run_silence(level: Level, model: &Model, memory: &mut Memory) {
+    match level.0 {
+        Kind::Plain => remember_silence::<Plain>(model, memory),
+        // SAFETY: as in `run`.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { run_silence_avx2(model, memory) },
+        // SAFETY: as in `run`.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { run_silence_avx512(model, memory) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_silence_avx2(model: &Model, memory: &mut Memory) {
+    remember_silence::<Avx2>(model, memory);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn run_silence_avx512(model: &Model, memory: &mut Memory) {
+    remember_silence::<Avx512>(model, memory);
 }

@@ -14,7 +14,7 @@
 //!
 //! It knows no threshold and no duration, allocates nothing after it was made, and does
 //! not decide which windows are worth hearing: its memory is still changing after 19 s of
-//! digital silence.
+//! digital silence, and after minutes of noise.
 
 mod lanes;
 mod level;
@@ -62,17 +62,23 @@ impl Silero {
         }
     }
 
-    /// Forgets the stream; the next window begins another one.
-    pub fn reset(&mut self) {
-        self.memory = Memory::default();
-        self.context = [0; CONTEXT_SAMPLES];
-    }
-
     /// How probable speech is in the next window, 0 to 1.
     pub fn speech_probability(&mut self, window: &[i16; WINDOW_SAMPLES]) -> f32 {
         let samples = self.covered(window);
         self.context.copy_from_slice(&window[WINDOW_SAMPLES - CONTEXT_SAMPLES..]);
         level::run(self.level, self.model, &mut self.memory, &samples)
+    }
+
+    /// Takes a window for digital silence: a fifth of the work. The next one begins where it
+    /// ended.
+    pub fn hear_silence(&mut self, window: &[i16; WINDOW_SAMPLES]) {
+        self.skip(window);
+        level::run_silence(self.level, self.model, &mut self.memory);
+    }
+
+    /// Lets go of a `share` of what it has got used to, 0 to 1.
+    pub fn fade(&mut self, share: f32) {
+        self.memory.fade(share);
     }
 
     /// Passes over a window without hearing it; the next one begins where it ended.

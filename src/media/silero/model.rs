@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use super::lanes::{LANES, Tile};
+use super::network::gates_in_silence;
 use super::spectrum::{BINS, FRAME_SAMPLES, Spectrum};
 
 /// What `tools/silero` took out of the model; licence and origin stand beside it.
@@ -44,6 +45,8 @@ pub(super) struct Model {
     /// What is encoded, then what is remembered, on the gates.
     pub(super) memory: Layer<8, { 2 * UNITS }, GATES>,
     pub(super) memory_bias: [[Tile; GATES]; 8],
+    /// The same with what is encoded of digital silence.
+    pub(super) silence: [[Tile; GATES]; 8],
     pub(super) decode: [Tile; 8],
     pub(super) decode_bias: f32,
 }
@@ -92,7 +95,7 @@ impl Model {
             let at = gate * UNITS + unit;
             bias_encoded[at] + bias_remembered[at]
         };
-        Self {
+        let mut model = Self {
             spectrum: Spectrum::new(window),
             encode_0: layer(|o, i, tap| encoder(encode_0, BINS, o, i, tap)),
             bias_0: tiles(|o| bias_0[o]),
@@ -106,9 +109,12 @@ impl Model {
             memory_bias: std::array::from_fn(|tile| {
                 std::array::from_fn(|gate| lanes_of(tile, |unit| gate_bias(gate, unit)))
             }),
+            silence: [[Tile::default(); GATES]; 8],
             decode: tiles(|unit| decode[unit]),
             decode_bias,
-        }
+        };
+        model.silence = gates_in_silence(&model);
+        model
     }
 }
 

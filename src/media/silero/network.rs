@@ -6,7 +6,7 @@
 //! processor busy, few enough for its registers. Nothing is allocated; what is
 //! computed on the way lies on the stack.
 
-use super::lanes::{LANES, Lanes, Quad, Tile};
+use super::lanes::{LANES, Lanes, Plain, Quad, Tile};
 use super::model::{GATES, Layer, Model, TAPS, UNITS};
 use super::spectrum::{BINS, FRAMES, Magnitudes, Samples};
 
@@ -18,6 +18,14 @@ const UNIT_TILES: usize = UNITS / LANES;
 pub(super) struct Memory {
     hidden: [Tile; UNIT_TILES],
     cells: [Tile; UNIT_TILES],
+}
+
+impl Memory {
+    /// Lets a `share` of what the cells hold go.
+    pub(super) fn fade(&mut self, share: f32) {
+        let kept = 1.0 - share;
+        self.cells.iter_mut().flat_map(|tile| &mut tile.0).for_each(|cell| *cell *= kept);
+    }
 }
 
 /// How probable speech is in a window, 0 to 1.
@@ -42,8 +50,36 @@ pub(super) fn speech_probability<
     let [first, second] = &two;
     let one = one_frame::<V, 4, 64, 2, 4, 4>(&model.encode_2, &model.bias_2, [first, second]);
     let encoded = one_frame::<V, 4, 64, 1, 8, SIDE_ONE>(&model.encode_3, &model.bias_3, [&one]);
-    remember::<V>(model, memory, &encoded);
+    remember::<V>(model, memory, Heard::Window(&encoded));
     verdict::<V>(model, memory)
+}
+
+/// Remembers a window of digital silence. What it is encoded as never changes, so only a
+/// fifth of a window is left to compute.
+#[inline(always)]
+pub(super) fn remember_silence<V: Lanes>(model: &Model, memory: &mut Memory) {
+    remember::<V>(model, memory, Heard::Silence);
+}
+
+/// What digital silence does to the gates of the memory, biases included.
+pub(super) fn gates_in_silence(model: &Model) -> [[Tile; GATES]; UNIT_TILES] {
+    let four = four_frames::<Plain, 1>(&model.encode_0, &model.bias_0, &[Quad::default(); BINS]);
+    let [first, second] = two_frames::<Plain, 1>(&model.encode_1, &model.bias_1, &four);
+    let two = [&first, &second];
+    let one = one_frame::<Plain, 4, 64, 2, 4, 1>(&model.encode_2, &model.bias_2, two);
+    let encoded = one_frame::<Plain, 4, 64, 1, 8, 1>(&model.encode_3, &model.bias_3, [&one]);
+    std::array::from_fn(|tile| {
+        let mut sums = model.memory_bias[tile].each_ref().map(Plain::load);
+        for (input, weights) in model.memory[tile][..UNITS].iter().enumerate() {
+            let x = Plain::splat(value(&encoded, input));
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                *sum = Plain::load(weights).mul_add(x, *sum);
+            }
+        }
+        let mut gates = [Tile::default(); GATES];
+        sums.into_iter().zip(&mut gates).for_each(|(sum, gate)| sum.store(gate));
+        gates
+    })
 }
 
 /// Every frame from itself, the one before and the one behind.
@@ -149,24 +185,48 @@ fn one_frame<
     out
 }
 
-/// The long short-term memory: what is encoded and what was remembered become what is
+/// What the memory is told.
+#[derive(Clone, Copy)]
+enum Heard<'a> {
+    /// A window, encoded.
+    Window(&'a [Tile; UNIT_TILES]),
+    /// Digital silence.
+    Silence,
+}
+
+/// The long short-term memory: what is heard and what was remembered become what is
 /// remembered.
 #[inline(always)]
-fn remember<V: Lanes>(model: &Model, memory: &mut Memory, encoded: &[Tile; UNIT_TILES]) {
+fn remember<V: Lanes>(model: &Model, memory: &mut Memory, heard: Heard<'_>) {
     let remembered = memory.hidden;
     for tile in 0..UNIT_TILES {
         // Two sums for each gate: one would wait for itself.
-        let mut sums = model.memory_bias[tile].each_ref().map(V::load);
         let mut others = [V::splat(0.0); GATES];
         let (on_encoded, on_remembered) = model.memory[tile].split_at(UNITS);
-        for input in 0..UNITS {
-            let x = V::splat(value(encoded, input));
-            let h = V::splat(value(&remembered, input));
-            for gate in 0..GATES {
-                sums[gate] = V::load(&on_encoded[input][gate]).mul_add(x, sums[gate]);
-                others[gate] = V::load(&on_remembered[input][gate]).mul_add(h, others[gate]);
+        // No closures here: they are compiled for any processor, and called for each number.
+        let sums = match heard {
+            Heard::Window(encoded) => {
+                let mut sums = model.memory_bias[tile].each_ref().map(V::load);
+                for (input, (ours, theirs)) in on_encoded.iter().zip(on_remembered).enumerate() {
+                    let x = V::splat(value(encoded, input));
+                    let h = V::splat(value(&remembered, input));
+                    for gate in 0..GATES {
+                        sums[gate] = V::load(&ours[gate]).mul_add(x, sums[gate]);
+                        others[gate] = V::load(&theirs[gate]).mul_add(h, others[gate]);
+                    }
+                }
+                sums
             }
-        }
+            Heard::Silence => {
+                for (input, theirs) in on_remembered.iter().enumerate() {
+                    let h = V::splat(value(&remembered, input));
+                    for gate in 0..GATES {
+                        others[gate] = V::load(&theirs[gate]).mul_add(h, others[gate]);
+                    }
+                }
+                model.silence[tile].each_ref().map(V::load)
+            }
+        };
         let [input, forget, cell, output] =
             std::array::from_fn(|gate| sums[gate].add(others[gate]));
         let kept = sigmoid(forget).mul(V::load(&memory.cells[tile]));
