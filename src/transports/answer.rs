@@ -14,7 +14,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
-    DATE, HeaderValue, ORIGIN, VARY,
+    CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
@@ -22,7 +22,7 @@ use actix_web::{Error, ResponseError as _};
 use tokio::time::Instant;
 
 use super::access::{Access, Visit, check_path};
-use super::patience::Patience;
+use super::read_ahead::Body;
 use super::visitors::Visitor;
 
 /// The last second whose year has four digits.
@@ -39,8 +39,8 @@ where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
     S::Future: 'static,
 {
-    let turn = Turn::begin(request.conn_data::<Rc<Visitor>>());
     let head = request.head();
+    let turn = Turn::begin(request.conn_data::<Rc<Visitor>>(), body_of(&head.headers));
     let visit = access.check(head).and_then(|visit| check_path(head.uri.path()).map(|()| visit));
     let asks_first = preflight(&request, &visit);
     let called = visit.map(|visit| (visit, asks_first.is_none().then(|| app.call(request))));
@@ -90,6 +90,15 @@ fn let_page_read(response: &mut Response<BoxBody>, origin: &str) {
     headers.append(VARY, HeaderValue::from(ORIGIN));
 }
 
+/// What follows a head. One that the server would not understand never comes here.
+fn body_of(headers: &HeaderMap) -> Body {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Body::Chunks;
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    Body::Bytes(length.unwrap_or_default())
+}
+
 /// What answers are dated with. `None` when the clock says what a date cannot.
 fn date(now: SystemTime) -> Option<HeaderValue> {
     let since = now.duration_since(UNIX_EPOCH).ok()?;
@@ -101,9 +110,9 @@ fn date(now: SystemTime) -> Option<HeaderValue> {
 struct Turn(Option<Rc<Visitor>>);
 
 impl Turn {
-    fn begin(visitor: Option<&Rc<Visitor>>) -> Self {
+    fn begin(visitor: Option<&Rc<Visitor>>, body: Body) -> Self {
         if let Some(visitor) = visitor {
-            visitor.with_patience(Patience::request_begins);
+            visitor.request_begins(body);
         }
         Self(visitor.cloned())
     }
@@ -119,7 +128,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(visitor) = &self.0 {
-            visitor.with_patience(|patience| patience.answered(Instant::now()));
+            visitor.answered(Instant::now());
         }
     }
 }

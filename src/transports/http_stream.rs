@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::patience::{Overdue, Patience};
+use super::read_ahead::ReadAhead;
 use super::tls::Stream;
 use super::visitors::{Admitted, Place, Visitor};
 
@@ -50,13 +51,39 @@ impl HttpStream {
 
     /// What comes from now on is no HTTP.
     pub(super) fn leave_http(&self) {
-        self.visitor.with_patience(Patience::leaves_http);
+        self.visitor.leaves_http();
     }
 
     /// The connection, belonging to no thread, its session, and its place.
     pub(super) fn into_parts(self) -> io::Result<(StdTcpStream, Option<ServerConnection>, Place)> {
         let (tcp, session) = self.stream.into_parts()?;
         Ok((tcp, session, self.place))
+    }
+
+    /// Reads as much as the server may have now.
+    fn poll_some(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.visitor.with_read_ahead(ReadAhead::lets_the_server_look) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let allowed = self.visitor.with_read_ahead(|ahead| ahead.allowed());
+        let bytes_max = allowed.min(buffer.remaining());
+        if bytes_max == 0 {
+            return Poll::Pending;
+        }
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(bytes_max));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        let bytes = piece.filled().len();
+        if bytes > 0 {
+            self.visitor.with_patience(|patience| patience.read(Instant::now()));
+            self.visitor.with_read_ahead(|ahead| ahead.handed_over(piece.filled()));
+        }
+        buffer.advance(bytes);
+        Poll::Ready(Ok(()))
     }
 
     /// Ready with what is overdue; looks again in time otherwise.
@@ -119,11 +146,7 @@ impl AsyncRead for HttpStream {
         if self.is_over {
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            if buffer.filled().len() > before {
-                self.visitor.with_patience(|patience| patience.read(Instant::now()));
-            }
+        if let Poll::Ready(read) = self.poll_some(context, buffer) {
             return Poll::Ready(read);
         }
         ready!(self.poll_reading_is_over(context));

@@ -27,6 +27,7 @@ mod http_stream;
 mod listener;
 mod patience;
 mod query;
+mod read_ahead;
 mod refusal;
 mod tls;
 mod visitors;

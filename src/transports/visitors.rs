@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::patience::Patience;
+use super::read_ahead::{Body, ReadAhead};
 
 /// Of so many places one is kept from WebSockets: whoever asks how the engine is, or hangs
 /// up a call, gets in when calls have taken all others.
@@ -112,6 +113,7 @@ impl Drop for Place {
 /// What is known of one connection, for those of its thread that deal with it.
 pub(super) struct Visitor {
     patience: RefCell<Patience>,
+    read_ahead: Cell<ReadAhead>,
     /// It has to go, for somebody else.
     is_sent_away: Cell<bool>,
     /// The task of the connection.
@@ -122,6 +124,7 @@ impl Visitor {
     fn new(now: Instant) -> Rc<Self> {
         Rc::new(Self {
             patience: RefCell::new(Patience::new(now)),
+            read_ahead: Cell::new(ReadAhead::new()),
             is_sent_away: Cell::default(),
             task: RefCell::default(),
         })
@@ -130,6 +133,36 @@ impl Visitor {
     /// Looks at how long it is waited for, or says what happened.
     pub(super) fn with_patience<T>(&self, act: impl FnOnce(&mut Patience) -> T) -> T {
         act(&mut self.patience.borrow_mut())
+    }
+
+    /// Looks at what may be read, or says what was.
+    pub(super) fn with_read_ahead<T>(&self, act: impl FnOnce(&mut ReadAhead) -> T) -> T {
+        let mut read_ahead = self.read_ahead.get();
+        let result = act(&mut read_ahead);
+        self.read_ahead.set(read_ahead);
+        result
+    }
+
+    /// The server took the head of a request.
+    pub(super) fn request_begins(&self, body: Body) {
+        self.with_patience(Patience::request_begins);
+        self.with_read_ahead(|ahead| ahead.request_begins(body));
+        if body != Body::Bytes(0) {
+            self.wake();
+        }
+    }
+
+    /// A request was answered, or is not any more.
+    pub(super) fn answered(&self, now: Instant) {
+        self.with_patience(|patience| patience.answered(now));
+        self.with_read_ahead(ReadAhead::answered);
+        self.wake();
+    }
+
+    /// From now on the connection is not HTTP.
+    pub(super) fn leaves_http(&self) {
+        self.with_patience(Patience::leaves_http);
+        self.with_read_ahead(ReadAhead::open);
     }
 
     /// Ready when the connection has to go.
