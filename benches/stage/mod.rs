@@ -136,7 +136,7 @@ impl Planner {
         let routes = config.routes();
         let all = || routes.all().map(Arc::as_ref);
         let providers = Providers::build(config, all(), &|_| None, None).expect("they need no key");
-        let prompts = Arc::new(PromptCache::new(all(), sentences));
+        let prompts = Arc::new(PromptCache::new(all(), |text| sentences(text).collect()));
         Self { clock, providers, prompts, telemetry, routes }
     }
 }

@@ -228,6 +228,7 @@ fn any_input() -> impl Strategy<Value = CallInput> {
                 next_state: None,
                 session: SessionData::default(),
                 end_call,
+                flaws: Vec::new(),
                 waited_ms: 0,
             }),
         }),

@@ -266,6 +266,7 @@ impl Tally {
             | CallEventKind::DialogFailed { .. }
             | CallEventKind::TtsFailed { .. }
             | CallEventKind::TurnAbandoned { .. }
+            | CallEventKind::ReplyFlawed { .. }
             | CallEventKind::ChildRestarted { .. }
             | CallEventKind::InputRefused { .. }
             | CallEventKind::FallbackPlayed {} => {

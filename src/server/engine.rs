@@ -147,7 +147,8 @@ impl Engine {
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
         let providers = providers(&config, &routes, services.handle(), &telemetry)?;
         let board = HealthBoard::default();
-        let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
+        let split: fn(&str) -> Vec<&str> = |text| sentences(text).collect();
+        let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), split));
         prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
 
         let http_port = listen("server.http", config.server.http)?;

@@ -233,6 +233,7 @@ fn read_reply(body: ReplyBody, session: &SessionData) -> Result<DialogReply, Exc
         intent: intent.and_then(name),
         confidence: confidence(&body.confidence).or_else(|| of_intent.and_then(confidence)),
         end_call: outputs.end_call || next_state.as_deref() == Some(END_STATE),
+        flaws: Vec::new(),
         waited_ms: 0,
         next_state,
         session: next_session(body.session_data, session)?,

@@ -161,6 +161,7 @@ fn read_reply(
         outputs: read.spoken,
         intent: first_at(&data, &pointers.intent, name),
         confidence: first_at(&data, &pointers.confidence, confidence),
+        flaws: Vec::new(),
         waited_ms: 0,
         end_call: read.end_call
             || ends_call(&body.data)

@@ -253,6 +253,7 @@ mod tests {
             next_state: None,
             session: SessionData::default(),
             end_call: false,
+            flaws: Vec::new(),
             waited_ms: 0,
         }
     }

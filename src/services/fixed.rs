@@ -74,6 +74,7 @@ pub(super) fn saying(text: CallerText) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        flaws: Vec::new(),
         waited_ms: 0,
     }
 }

@@ -55,6 +55,7 @@ pub(super) const END: LabelSpec =
     LabelSpec { name: "end", values: &["silence", "stalled", "max_length", "media_ended"] };
 pub(super) const IGNORED: LabelSpec =
     LabelSpec { name: "reason", values: &["protected", "too_short", "call_ending"] };
+pub(super) const FLAW: LabelSpec = LabelSpec { name: "reason", values: &["too_long"] };
 pub(super) const PROVIDER_FAILURE: LabelSpec =
     LabelSpec { name: "failure", values: &["timeout", "saturated", "unavailable", "failed"] };
 pub(super) const DIALOG_FAILURE: LabelSpec = LabelSpec {

@@ -6,9 +6,10 @@
 use metrics::Unit;
 
 use super::metric_labels::{
-    ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
-    LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE,
-    REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
+    ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, FLAW, HEALTH,
+    IGNORED, LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER,
+    PROVIDER_FAILURE, REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION,
+    WAITING,
 };
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
@@ -97,6 +98,12 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_turns_unheard_total",
         "Turns of whose answer nothing was heard because it could not be spoken",
         &[ROUTE],
+    ),
+    counter(
+        Metric::ReplyFlaws,
+        "antiphon_reply_flaws_total",
+        "Times that something of the dialog platform's reply was not done",
+        &[FLAW],
     ),
     counter(
         Metric::Interruptions,

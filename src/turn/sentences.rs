@@ -12,18 +12,61 @@ const ABBREVIATIONS: [&str; 8] = ["mr", "mrs", "ms", "dr", "st", "vs", "approx",
 
 /// The sentences of `text`, trimmed, none empty.
 #[must_use]
-pub fn sentences(text: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut start = 0;
-    for (at, mark) in text.char_indices().filter(|&(_, mark)| is_sentence_mark(mark)) {
-        let end = end_of_closing_marks(text, at + mark.len_utf8());
-        if at >= start && ends_sentence(&text[start..at], mark, &text[end..]) {
-            push_pieces(&text[start..end], &mut found);
-            start = end;
-        }
+pub fn sentences(text: &str) -> Sentences<'_> {
+    Sentences { text, at: 0, end: 0 }
+}
+
+/// Sentences, each found when it is asked for: what nobody asks for costs nothing.
+#[derive(Clone, Debug)]
+pub struct Sentences<'a> {
+    text: &'a str,
+    /// Where what was not given yet begins.
+    at: usize,
+    /// Where the sentence ends that is given in pieces.
+    end: usize,
+}
+
+impl<'a> Sentences<'a> {
+    /// What was not given yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a str {
+        &self.text[self.at..]
     }
-    push_pieces(&text[start..], &mut found);
-    found
+
+    /// The next piece of the sentence that ends at `end`.
+    fn piece(&mut self) -> &'a str {
+        let sentence = &self.text[self.at..self.end];
+        let piece = &sentence[..cut_position(sentence.trim_start(), sentence)];
+        self.at += piece.len();
+        piece.trim()
+    }
+}
+
+impl<'a> Iterator for Sentences<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        while self.at < self.text.len() {
+            if self.at == self.end {
+                self.end = self.at + sentence_end(self.rest());
+            }
+            let piece = self.piece();
+            if piece.contains(char::is_alphanumeric) {
+                return Some(piece);
+            }
+        }
+        None
+    }
+}
+
+/// Where the first sentence of `text` ends.
+fn sentence_end(text: &str) -> usize {
+    let marks = text.char_indices().filter(|&(_, mark)| is_sentence_mark(mark));
+    let mut ends = marks.filter_map(|(at, mark)| {
+        let end = end_of_closing_marks(text, at + mark.len_utf8());
+        ends_sentence(&text[..at], mark, &text[end..]).then_some(end)
+    });
+    ends.next().unwrap_or(text.len())
 }
 
 fn is_sentence_mark(mark: char) -> bool {
@@ -58,22 +101,15 @@ fn goes_on_after_dot(before: &str, rest: &str) -> bool {
         || (initials && word.chars().all(char::is_alphabetic) && next.is_some())
 }
 
-fn push_pieces<'a>(sentence: &'a str, found: &mut Vec<&'a str>) {
-    let mut rest = sentence.trim();
-    while rest.chars().count() > SENTENCE_CHARS_MAX {
-        let (piece, tail) = rest.split_at(cut_position(rest));
-        found.push(piece.trim_end());
-        rest = tail.trim_start();
-    }
-    if rest.chars().any(char::is_alphanumeric) {
-        found.push(rest);
-    }
-}
-
-/// Behind the last space within the limit, or at the limit.
-fn cut_position(text: &str) -> usize {
-    let limit = text.char_indices().nth(SENTENCE_CHARS_MAX).map_or(text.len(), |(at, _)| at);
-    text[..limit].rfind(char::is_whitespace).filter(|&at| at > 0).unwrap_or(limit)
+/// Where the first piece of `sentence` ends, `words` being the same without its leading
+/// space: at its end, or, if it is too long, at the last space within the limit, or at
+/// the limit.
+fn cut_position(words: &str, sentence: &str) -> usize {
+    let Some((limit, _)) = words.char_indices().nth(SENTENCE_CHARS_MAX) else {
+        return sentence.len();
+    };
+    let cut = words[..limit].rfind(char::is_whitespace).filter(|&at| at > 0).unwrap_or(limit);
+    sentence.len() - words.len() + cut
 }
 
 /// The first words of `text` that make up `part` of `whole`: what was heard of a
@@ -94,30 +130,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn cut(text: &str) -> Vec<&str> {
+        sentences(text).collect()
+    }
+
     #[test]
     fn a_reply_is_cut_behind_its_sentence_marks() {
         assert_eq!(
-            sentences("Breakfast is at 7.30 a.m. daily. Anything else?  Yes!"),
+            cut("Breakfast is at 7.30 a.m. daily. Anything else?  Yes!"),
             ["Breakfast is at 7.30 a.m. daily.", "Anything else?", "Yes!"],
         );
         assert_eq!(
-            sentences("Ask Dr. Who (or Mr. J. Smith). \"Fine.\" Bye"),
+            cut("Ask Dr. Who (or Mr. J. Smith). \"Fine.\" Bye"),
             ["Ask Dr. Who (or Mr. J. Smith).", "\"Fine.\"", "Bye",]
         );
     }
 
     #[test]
     fn text_without_words_makes_no_sentence() {
-        assert_eq!(sentences("  ... \n - "), Vec::<&str>::new());
+        assert_eq!(cut("  ... \n - "), Vec::<&str>::new());
     }
 
     #[test]
     fn an_endless_sentence_is_cut_at_a_space() {
         let text = "word ".repeat(100);
-        let pieces = sentences(&text);
+        let pieces = cut(&text);
         assert!(pieces.len() > 1);
         assert!(pieces.iter().all(|piece| piece.chars().count() <= SENTENCE_CHARS_MAX));
         assert_eq!(pieces.join(" "), text.trim());
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_left_as_it_is() {
+        let text = "One. Two. Three.";
+        let mut sentences = sentences(text);
+        assert_eq!(sentences.by_ref().take(2).collect::<Vec<_>>(), ["One.", "Two."]);
+        assert_eq!(sentences.rest(), " Three.");
     }
 
     #[test]
@@ -133,7 +181,7 @@ mod tests {
             let letters = |text: &str| -> String {
                 text.chars().filter(|c| c.is_alphanumeric()).collect()
             };
-            prop_assert_eq!(letters(&sentences(&text).concat()), letters(&text));
+            prop_assert_eq!(letters(&cut(&text).concat()), letters(&text));
         }
 
         #[test]

@@ -60,9 +60,33 @@ pub struct DialogReply {
     pub session: SessionData,
     /// The platform wants the call to end once everything is said.
     pub end_call: bool,
+    /// What of it is not done.
+    #[serde(default)]
+    pub flaws: Vec<ReplyFlaw>,
     /// How long the request stood in line for its permits.
     #[serde(default)]
     pub waited_ms: u64,
+}
+
+/// What of a platform's reply the caller does not get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum ReplyFlaw {
+    /// It is longer than what is said of one reply; the rest is not said.
+    TooLong {
+        /// Characters that are not said.
+        unsaid_chars: u64,
+    },
+}
+
+impl ReplyFlaw {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+        }
+    }
 }
 
 /// One thing to say.

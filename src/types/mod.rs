@@ -20,7 +20,7 @@ pub use audio::{
     Codec, INNER_RATE, MediaFormat, MediaFormatError, SampleRate, SpeechAudio, Utterance,
     UtteranceEnd,
 };
-pub use dialog::{DialogReply, DialogRequest, ReplyOutput, SessionData, Transcript};
+pub use dialog::{DialogReply, DialogRequest, ReplyFlaw, ReplyOutput, SessionData, Transcript};
 pub use events::{CallEvent, CallEventKind, IgnoredReason, TurnStage, TurnTimings};
 pub use failure::{
     ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,

@@ -11,8 +11,8 @@ use crate::telemetry::{
 use crate::types::{
     CallEvent, CallEventKind, CallId, CallerText, CarrierCallId, ChildKind, Detector,
     DialogFailure, EndCause, Epoch, ExitReason, Generation, IgnoredReason, LegId, MediaTime,
-    RefusalReason, Route, SentenceId, SessionId, SttFailure, TtsFailure, TurnId, TurnTimings,
-    UserId, UtteranceEnd, UtteranceId,
+    RefusalReason, ReplyFlaw, Route, SentenceId, SessionId, SttFailure, TtsFailure, TurnId,
+    TurnTimings, UserId, UtteranceEnd, UtteranceId,
 };
 
 /// What a caller or the bot said.
@@ -99,6 +99,7 @@ fn turn_events() -> Vec<CallEventKind> {
             dialog_ms: 120,
             dialog_wait_ms: 15,
         },
+        K::ReplyFlawed { flaw: ReplyFlaw::TooLong { unsaid_chars: 900 } },
         K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: Some(1_800) },
         K::TurnAnswered {
             intent: Some("book_room".to_owned()),

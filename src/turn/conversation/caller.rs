@@ -9,6 +9,10 @@ use crate::types::{
 /// Bytes of a millisecond at the inner rate, for `audio_bytes` in events.
 const BYTES_PER_MS: u64 = 32;
 
+/// Longest transcript that is believed, in characters: an utterance lasts half a minute,
+/// and nobody says a hundred characters in a second.
+const TRANSCRIPT_CHARS_MAX: usize = 4_000;
+
 impl Conversation {
     pub(super) fn handle_utterance(&mut self, now: Now, facts: UtteranceFacts) {
         let utterance = facts.utterance;
@@ -75,7 +79,7 @@ impl Conversation {
         let stt_ms = now.ms_since(turn.decided_at);
         let audio_bytes = turn.facts.audio_ms * BYTES_PER_MS;
         turn.timings.stt_ms = stt_ms;
-        let kind = match result {
+        let kind = match result.and_then(believed) {
             Ok(Transcript::Final { text, confidence }) => {
                 turn.stage = Stage::Understood { text: text.clone(), at: now };
                 CallEventKind::Transcribed { text, confidence, stt_ms, audio_bytes }
@@ -115,4 +119,19 @@ impl Conversation {
     pub(super) fn close_turn(&mut self, id: TurnId) {
         self.turns.retain(|turn| turn.id != id);
     }
+}
+
+/// Refuses a transcript that cannot be what was said.
+fn believed(transcript: Transcript) -> Result<Transcript, SttFailure> {
+    match &transcript {
+        Transcript::Final { text, .. } if is_longer(text.expose(), TRANSCRIPT_CHARS_MAX) => {
+            let message = format!("the transcript has more than {TRANSCRIPT_CHARS_MAX} characters");
+            Err(SttFailure::Failed { message })
+        }
+        _ => Ok(transcript),
+    }
+}
+
+fn is_longer(text: &str, chars_max: usize) -> bool {
+    text.chars().nth(chars_max).is_some()
 }

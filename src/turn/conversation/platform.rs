@@ -1,10 +1,20 @@
 //! The platform's side: a reply becomes sentences, a failure an apology.
+//!
+//! What waits to be heard is bounded, whatever the platform sends: each sentence costs
+//! this thread work, and nobody listens for an hour.
 
 use super::{Conversation, Stage};
 use crate::turn::{Purpose, sentences};
 use crate::types::{
-    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, TurnId, TurnTimings,
+    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, ReplyFlaw, TurnId,
+    TurnTimings,
 };
+
+/// Most sentences that wait to be heard. What a reply holds beyond that is not said.
+const SENTENCES_WAITING_MAX: usize = 200;
+
+/// Longest reply that is said, in characters: about twenty minutes of speech.
+const REPLY_CHARS_MAX: usize = 20_000;
 
 impl Conversation {
     pub(super) fn handle_reply(
@@ -18,13 +28,17 @@ impl Conversation {
         let dialog_ms = now.ms_since(since);
         turn.timings.dialog_ms = dialog_ms;
         match result {
-            Ok(reply) => {
+            Ok(mut reply) => {
                 turn.timings.dialog_wait_ms = reply.waited_ms.min(dialog_ms);
                 turn.stage = Stage::Answering { since: now };
                 turn.intent.clone_from(&reply.intent);
                 turn.confidence = reply.confidence;
-                let kind = replied(&reply, &turn.timings);
-                self.tell(Some(id), kind);
+                let timings = turn.timings;
+                self.shorten(&mut reply);
+                self.tell(Some(id), replied(&reply, &timings));
+                for flaw in std::mem::take(&mut reply.flaws) {
+                    self.tell(Some(id), CallEventKind::ReplyFlawed { flaw });
+                }
                 self.speak_reply(id, reply);
             }
             Err(failure) => {
@@ -37,6 +51,26 @@ impl Conversation {
                     self.apologise(Purpose::TurnFailed, id);
                 }
             }
+        }
+    }
+
+    /// Takes off a reply what is not said of it.
+    fn shorten(&self, reply: &mut DialogReply) {
+        let waiting = self.speech.len() + self.unheard.len();
+        let mut sentences_max = SENTENCES_WAITING_MAX.saturating_sub(waiting);
+        let mut chars_max = REPLY_CHARS_MAX;
+        let mut unsaid_chars = 0;
+        for output in &mut reply.outputs {
+            let text = output.text.expose();
+            let said = said_of(text, &mut sentences_max, &mut chars_max);
+            let unsaid = &text[said..];
+            if !unsaid.is_empty() {
+                unsaid_chars += unsaid.chars().count() as u64;
+                output.text = text[..said].into();
+            }
+        }
+        if unsaid_chars > 0 {
+            reply.flaws.push(ReplyFlaw::TooLong { unsaid_chars });
         }
     }
 
@@ -57,6 +91,16 @@ impl Conversation {
             self.close_turn(turn);
         }
     }
+}
+
+/// How many bytes of `text` are said, and takes them off what may be said.
+fn said_of(text: &str, sentences_max: &mut usize, chars_max: &mut usize) -> usize {
+    let end = text.char_indices().nth(*chars_max).map_or(text.len(), |(at, _)| at);
+    let mut pieces = sentences(&text[..end]);
+    *sentences_max -= pieces.by_ref().take(*sentences_max).count();
+    let said = end - pieces.rest().len();
+    *chars_max -= text[..said].chars().count();
+    said
 }
 
 fn replied(reply: &DialogReply, timings: &TurnTimings) -> CallEventKind {
