@@ -18,6 +18,7 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::json;
 use super::media_type::MediaType;
 use crate::types::{SttFailure, TraceParent, TtsFailure};
 
@@ -33,8 +34,6 @@ const IDLE_CONNECTIONS_MAX: usize = 16;
 const CHECK_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a health check.
 pub(super) const CHECK_MS_MAX: u32 = 5_000;
-/// What some servers write before their JSON.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Longest JSON answer that is read.
 pub(super) const JSON_BYTES_MAX: usize = 1024 * 1024;
 
@@ -288,7 +287,7 @@ impl Answer {
         if !self.media_type.may_be_json() {
             return Err(ExchangeError::Malformed("is declared as something else than JSON"));
         }
-        serde_json::from_slice(self.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.body))
+        json::read(&self.body)
             .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
     }
 }

@@ -197,6 +197,9 @@ fn flaw_details(flaw: &ReplyFlaw) -> Details<'_> {
     let details = Details::none().text("reason", flaw.as_str());
     match flaw {
         ReplyFlaw::TooLong { unsaid_chars } => details.number("unsaid_chars", *unsaid_chars),
+        ReplyFlaw::WithoutWords => details,
+        ReplyFlaw::ActionNotPossible { action } => details.text("action", action),
+        ReplyFlaw::SessionDataTooLarge { bytes } => details.number("bytes", *bytes),
     }
 }
 

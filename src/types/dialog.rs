@@ -77,6 +77,19 @@ pub enum ReplyFlaw {
         /// Characters that are not said.
         unsaid_chars: u64,
     },
+    /// There is nothing to say, and the call goes on: the caller would hear silence.
+    WithoutWords,
+    /// It asks for something that cannot be done here.
+    ActionNotPossible {
+        /// The platform's name of it.
+        action: String,
+    },
+    /// Its session data is larger than what is kept of a call; that of the turn before
+    /// goes back with the next one.
+    SessionDataTooLarge {
+        /// How large it is.
+        bytes: u64,
+    },
 }
 
 impl ReplyFlaw {
@@ -85,6 +98,9 @@ impl ReplyFlaw {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "too_long",
+            Self::WithoutWords => "without_words",
+            Self::ActionNotPossible { .. } => "action_not_possible",
+            Self::SessionDataTooLarge { .. } => "session_data_too_large",
         }
     }
 }

@@ -196,6 +196,7 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
     for reason in [IgnoredReason::Protected, IgnoredReason::TooShort, IgnoredReason::CallEnding] {
         events.push(K::UtteranceIgnored { utterance: UtteranceId(1), reason });
     }
+    events.extend(flaws());
     for child in ChildKind::ALL {
         events.push(K::RestartLimitReached { child });
         events.push(K::StaleMessageDropped { child, generation: Generation(1) });
@@ -274,6 +275,15 @@ pub(super) fn dialog_facts(call_id: &CallId) -> Vec<DialogFact<'_>> {
     facts.extend(AttemptOutcome::ALL.iter().map(attempted));
     facts.extend(RetryCause::ALL.iter().map(retried));
     facts
+}
+
+fn flaws() -> impl Iterator<Item = CallEventKind> {
+    let flaws = [
+        ReplyFlaw::WithoutWords,
+        ReplyFlaw::ActionNotPossible { action: "dial".to_owned() },
+        ReplyFlaw::SessionDataTooLarge { bytes: 70_000 },
+    ];
+    flaws.into_iter().map(|flaw| CallEventKind::ReplyFlawed { flaw })
 }
 
 fn exit_reasons() -> [ExitReason; 4] {

@@ -34,9 +34,12 @@ impl Conversation {
                 turn.intent.clone_from(&reply.intent);
                 turn.confidence = reply.confidence;
                 let timings = turn.timings;
+                if !has_words(&reply) && !reply.end_call {
+                    reply.flaws.push(ReplyFlaw::WithoutWords);
+                }
                 self.shorten(&mut reply);
                 self.tell(Some(id), replied(&reply, &timings));
-                for flaw in std::mem::take(&mut reply.flaws) {
+                for flaw in reply.flaws.iter().cloned() {
                     self.tell(Some(id), CallEventKind::ReplyFlawed { flaw });
                 }
                 self.speak_reply(id, reply);
@@ -64,7 +67,7 @@ impl Conversation {
             let text = output.text.expose();
             let said = said_of(text, &mut sentences_max, &mut chars_max);
             let unsaid = &text[said..];
-            if !unsaid.is_empty() {
+            if !unsaid.trim_start().is_empty() {
                 unsaid_chars += unsaid.chars().count() as u64;
                 output.text = text[..said].into();
             }
@@ -75,6 +78,7 @@ impl Conversation {
     }
 
     pub(super) fn speak_reply(&mut self, turn: TurnId, reply: DialogReply) {
+        let has_words = has_words(&reply);
         self.session = reply.session;
         for output in &reply.outputs {
             let interruptible = output.interruptible.unwrap_or(self.route.turns.interruptible);
@@ -85,12 +89,20 @@ impl Conversation {
         if reply.end_call {
             self.ending = Some(EndCause::DialogEnded);
         }
-        if !self.speech.has_more_of(Some(turn)) && !self.media_lost {
-            // A reply without words is an answer as well.
-            self.failures_in_a_row = 0;
-            self.close_turn(turn);
+        if has_words {
+            return;
+        }
+        self.close_turn(turn);
+        if reply.flaws.contains(&ReplyFlaw::WithoutWords) {
+            // Silence would tell the caller nothing, for as long as the call lasts.
+            self.apologise(Purpose::TurnFailed, turn);
         }
     }
+}
+
+fn has_words(reply: &DialogReply) -> bool {
+    let mut texts = reply.outputs.iter().map(|output| output.text.expose());
+    texts.any(|text| text.chars().take(REPLY_CHARS_MAX).any(char::is_alphanumeric))
 }
 
 /// How many bytes of `text` are said, and takes them off what may be said.

@@ -222,6 +222,41 @@ fn a_reply_of_the_longest_kind_is_said_whole_and_nothing_is_told() {
 }
 
 #[test]
+fn a_reply_without_words_is_told_and_the_caller_is_asked_again() {
+    let mut story = Story::with(|route| route.turns.failures_max = 2);
+    story.then(utterance(1));
+    story.then(transcribed(1, "breakfast"));
+    let outputs = story.feed(replied(1, says(" ... ")));
+    let flawed = CallEventKind::ReplyFlawed { flaw: ReplyFlaw::WithoutWords };
+    let tells =
+        |output: &TurnOutput| matches!(output, TurnOutput::Tell { kind, .. } if *kind == flawed);
+    assert!(outputs.iter().any(tells), "{outputs:?}");
+    assert!(outputs.iter().filter_map(told).next().is_some_and(|done| done.contains("Sorry")));
+    let done = story.turn(2, "breakfast", says(""));
+    assert!(done.iter().any(|done| done.contains("connection interruption")), "{done:?}");
+}
+
+#[test]
+fn a_reply_that_ends_the_call_needs_no_words() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(transcribed(1, "bye"));
+    let reply = DialogReply { end_call: true, ..says("") };
+    assert_eq!(story.events(replied(1, reply)), ["dialog_replied"]);
+}
+
+#[test]
+fn what_of_a_reply_is_not_done_is_told_and_its_words_are_said() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(transcribed(1, "an agent"));
+    let flaws = vec![ReplyFlaw::ActionNotPossible { action: "dial".to_owned() }];
+    let reply = DialogReply { flaws, ..says("One moment.") };
+    assert_eq!(story.events(replied(1, reply)), ["dialog_replied", "reply_flawed"]);
+    assert_eq!(story.events(started(1)), ["turn_answered"]);
+}
+
+#[test]
 fn turns_are_asked_one_at_a_time_in_the_order_they_were_spoken() {
     let mut story = Story::begin();
     story.then(utterance(1));
