@@ -322,9 +322,7 @@ impl Stage {
             stt: Arc::clone(&services) as _,
             dialog: Arc::clone(&services) as _,
             tts: Arc::clone(&services) as _,
-            prompts: Arc::new(PromptCache::new([&route], |text| {
-                crate::turn::sentences(text).collect()
-            })),
+            prompts: Arc::new(PromptCache::new([&route], crate::turn::all_sentences)),
             telemetry: telemetry.clone(),
         };
         let limits = LimitSettings { calls_max: 10, ..LimitSettings::default() };

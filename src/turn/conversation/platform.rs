@@ -3,6 +3,8 @@
 //! What waits to be heard is bounded, whatever the platform sends: each sentence costs
 //! this thread work, and nobody listens for an hour.
 
+use std::sync::Arc;
+
 use super::{Conversation, Stage};
 use crate::turn::{Purpose, sentences};
 use crate::types::{
@@ -65,7 +67,7 @@ impl Conversation {
         let mut unsaid_chars = 0;
         for output in &mut reply.outputs {
             let text = output.text.expose();
-            let said = said_of(text, &mut sentences_max, &mut chars_max);
+            let said = said_of(text, &self.route.language, &mut sentences_max, &mut chars_max);
             let unsaid = &text[said..];
             if !unsaid.trim_start().is_empty() {
                 unsaid_chars += unsaid.chars().count() as u64;
@@ -79,10 +81,11 @@ impl Conversation {
 
     pub(super) fn speak_reply(&mut self, turn: TurnId, reply: DialogReply) {
         let has_words = has_words(&reply);
+        let route = Arc::clone(&self.route);
         self.session = reply.session;
         for output in &reply.outputs {
             let interruptible = output.interruptible.unwrap_or(self.route.turns.interruptible);
-            for text in sentences(output.text.expose()) {
+            for text in sentences(output.text.expose(), &route.language) {
                 self.say(text, Some(turn), reply.intent.clone(), interruptible, Purpose::Reply);
             }
         }
@@ -106,9 +109,9 @@ fn has_words(reply: &DialogReply) -> bool {
 }
 
 /// How many bytes of `text` are said, and takes them off what may be said.
-fn said_of(text: &str, sentences_max: &mut usize, chars_max: &mut usize) -> usize {
+fn said_of(text: &str, language: &str, sentences_max: &mut usize, chars_max: &mut usize) -> usize {
     let end = text.char_indices().nth(*chars_max).map_or(text.len(), |(at, _)| at);
-    let mut pieces = sentences(&text[..end]);
+    let mut pieces = sentences(&text[..end], language);
     *sentences_max -= pieces.by_ref().take(*sentences_max).count();
     let said = end - pieces.rest().len();
     *chars_max -= text[..said].chars().count();
