@@ -276,26 +276,38 @@ pub(super) const SPECS: &[Spec] = &[
             LATENCY,
         )
     },
-    gauge(
-        Metric::DialogPermitsMax,
-        "antiphon_dialog_permits_max",
-        "Dialog requests that may hold a permit at once",
-    ),
-    gauge(
-        Metric::DialogWaitingMax,
-        "antiphon_dialog_requests_waiting_max",
-        "Dialog requests that may wait for a permit",
-    ),
-    gauge(
-        Metric::DialogInFlight,
-        "antiphon_dialog_requests_in_flight",
-        "Dialog requests that hold a permit",
-    ),
-    gauge(
-        Metric::DialogWaiting,
-        "antiphon_dialog_requests_waiting",
-        "Dialog requests that wait for a permit",
-    ),
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogPermitsMax,
+            "antiphon_dialog_permits_max",
+            "Dialog requests that may hold a permit at once",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogWaitingMax,
+            "antiphon_dialog_requests_waiting_max",
+            "Dialog requests that may wait for a permit",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogInFlight,
+            "antiphon_dialog_requests_in_flight",
+            "Dialog requests that hold a permit",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogWaiting,
+            "antiphon_dialog_requests_waiting",
+            "Dialog requests that wait for a permit",
+        )
+    },
     counter(
         Metric::EventsWritten,
         "antiphon_events_written_total",

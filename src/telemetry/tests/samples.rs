@@ -215,7 +215,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::EngineStarted { version: "0.1.0" },
         E::DrainStarted { calls: 2 },
         E::EngineStopped,
-        E::DialogThrottled { wait_ms: 1_000 },
+        E::DialogThrottled { provider: "cognigy-rest".to_owned(), wait_ms: 1_000 },
         E::ThreadClosed { thread: 1, message: "busy 97 % of the time".into() },
         E::ThreadOpened { thread: 1 },
         E::CertificateTaken,
