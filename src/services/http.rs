@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::json;
 use super::media_type::MediaType;
-use crate::types::{SttFailure, TraceParent, TtsFailure};
+use crate::types::{SttFailure, TlsFault, TraceParent, TtsFailure};
 
 /// Longest time to make a connection, TLS included.
 const CONNECT_MS_MAX: u64 = 3_000;
@@ -66,8 +66,8 @@ pub(super) enum ExchangeError {
     #[error("no connection could be made")]
     NotSent,
     /// Likewise, because of what it showed.
-    #[error("its certificate is not trusted; SSL_CERT_FILE names a file of those that are")]
-    NotTrusted,
+    #[error("{0}")]
+    NotSecure(TlsFault),
     /// The request may have been seen and run.
     #[error("the connection broke before the answer was complete")]
     Broken,
@@ -301,7 +301,7 @@ macro_rules! speech_failure_from_exchange {
                     ExchangeError::TimedOut => Self::Timeout,
                     ExchangeError::Status { status: 429, .. } => Self::Saturated,
                     ExchangeError::NotSent
-                    | ExchangeError::NotTrusted
+                    | ExchangeError::NotSecure(_)
                     | ExchangeError::Broken
                     | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
                     ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
@@ -336,21 +336,22 @@ fn status_of(response: &Response) -> ExchangeError {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, ExchangeError> {
-    request.send().await.map_err(|error| match error {
-        error if is_distrust(&error) => ExchangeError::NotTrusted,
-        error if error.is_connect() => ExchangeError::NotSent,
-        _ => ExchangeError::Broken,
+    request.send().await.map_err(|error| {
+        if !error.is_connect() {
+            return ExchangeError::Broken;
+        }
+        tls_fault(&error).map_or(ExchangeError::NotSent, ExchangeError::NotSecure)
     })
 }
 
-/// Whether `error` comes of the other side's certificate.
-fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    let certificate = matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+/// Why there is no TLS, where that is what `error` comes of.
+fn tls_fault(error: &(dyn Error + 'static)) -> Option<TlsFault> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(error.into());
+    }
     // An IO error is not its content's outside, but its source's.
     let within = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-    certificate
-        || within.is_some_and(|within| is_distrust(within))
-        || error.source().is_some_and(is_distrust)
+    within.and_then(|within| tls_fault(within)).or_else(|| error.source().and_then(tls_fault))
 }
 
 fn media_type(headers: &HeaderMap) -> MediaType {

@@ -14,6 +14,7 @@ mod retry;
 mod route;
 mod snapshot;
 mod time;
+mod tls_fault;
 mod trace;
 
 pub use audio::{
@@ -37,4 +38,5 @@ pub use route::{
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
+pub use tls_fault::TlsFault;
 pub use trace::{Asked, SpanId, TraceId, TraceParent};

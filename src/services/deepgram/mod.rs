@@ -167,9 +167,9 @@ const fn is_passing(error: &ExchangeError) -> bool {
     match error {
         ExchangeError::NotSent | ExchangeError::Broken | ExchangeError::TimedOut => true,
         ExchangeError::Status { status, .. } => *status >= 500,
-        ExchangeError::NotTrusted | ExchangeError::TooLong { .. } | ExchangeError::Malformed(_) => {
-            false
-        }
+        ExchangeError::NotSecure(_)
+        | ExchangeError::TooLong { .. }
+        | ExchangeError::Malformed(_) => false,
     }
 }
 
