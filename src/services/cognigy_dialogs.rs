@@ -22,6 +22,7 @@ use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
 use super::http::{self, ExchangeError, HttpSetupError};
 use super::jitter::Jitter;
+use super::json;
 use super::providers::ProviderError;
 use super::{DialogBackend, Health, ServiceFuture};
 use crate::config::CognigyDialogsSettings;
@@ -158,6 +159,9 @@ impl CognigyDialogs {
             };
         let (key, place) = (&self.key, &self.key_place);
         match status {
+            200..=299 if json::read::<Value>(body.as_bytes()).is_err() => Health::Unavailable(
+                format!("what answers at {} is no dialog platform: check {BASE_URL}", self.bots),
+            ),
             200..=299 => Health::Ready(format!("{} accepts the API key {key}", self.bots)),
             401 => Health::Refused(format!(
                 "the dialog platform does not accept the API key {key} (401): put a key with the \

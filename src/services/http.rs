@@ -127,6 +127,16 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
     url
 }
 
+/// `base` with `/v1` and `path` appended. Some documents give the base with its version,
+/// others without: `/v1` does not come twice.
+pub(super) fn below_v1(base: &Url, path: &str) -> Url {
+    if base.path().trim_end_matches('/').ends_with("/v1") {
+        below(base, path)
+    } else {
+        below(base, &format!("/v1{path}"))
+    }
+}
+
 /// A client for the host in `url`, to be used on one runtime only: its connections
 /// belong to the runtime that opened them.
 pub(super) fn client(setting: &'static str, url: &Url) -> Result<Client, HttpSetupError> {
@@ -448,6 +458,16 @@ mod tests {
         let joined = |base| below(&address("s", base).unwrap(), "/bots").to_string();
         assert_eq!(joined("http://host/api/v2/"), "http://host/api/v2/bots");
         assert_eq!(joined("http://host"), "http://host/bots");
+    }
+
+    #[test]
+    fn the_version_does_not_come_twice() {
+        let joined = |base| below_v1(&address("s", base).unwrap(), "/listen").to_string();
+        for base in ["http://host", "http://host/", "http://host/v1", "http://host/v1/"] {
+            assert_eq!(joined(base), "http://host/v1/listen");
+        }
+        assert_eq!(joined("http://host/api/v1"), "http://host/api/v1/listen");
+        assert_eq!(joined("http://host/apiv1"), "http://host/apiv1/v1/listen");
     }
 
     #[test]
