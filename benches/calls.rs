@@ -200,6 +200,7 @@ fn reply() -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        flaws: Vec::new(),
         waited_ms: 0,
     }
 }

@@ -27,7 +27,7 @@ async fn the_measured_engine_answers_an_utterance_with_a_tone_of_two_seconds() {
     assert_eq!(tone.iter().max(), Some(&8_000));
     let upward = tone.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
     assert!(upward.abs_diff(880) <= 1, "{upward} waves are 440 Hz");
-    assert_eq!(engine.metric("antiphon_dialog_requests_in_flight").await, 0.0);
+    assert_eq!(engine.metric("antiphon_dialog_failures_total").await, 0.0);
     engine.stop().await.assert_code(0);
 }
 

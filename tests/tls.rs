@@ -64,7 +64,7 @@ async fn a_certificate_that_nobody_trusts_is_told_apart_from_an_engine_that_is_n
     let distrustful = engine.setup.clone().variable("SSL_CERT_FILE", "/dev/null");
     let (ended, report) = callers(&distrustful, &stream(&engine), "report").await;
     assert_eq!(ended.code(), 3, "nobody was heard: {ended:?}");
-    assert!(report["errors"]["certificate"].as_u64() >= Some(5), "{report}");
+    assert!(report["errors"]["certificate_unknown_issuer"].as_u64() >= Some(5), "{report}");
     let call = ["call", "--wav", "a.wav", "--url", &engine.simulator];
     std::fs::write(engine.setup.folder().join("a.wav"), WAV).expect("a file");
     let ended = distrustful.run(&call).await;

@@ -22,7 +22,7 @@ use antiphon::config::{self, Config, LimitSettings, RouteTable};
 use antiphon::media::Encoder;
 use antiphon::services::{PromptCache, Providers};
 use antiphon::telemetry::{QueueLimits, Telemetry};
-use antiphon::turn::sentences;
+use antiphon::turn::all_sentences;
 use antiphon::types::{CallTarget, CarrierCallId, EndCause, MediaFormat, Route};
 use tokio::time::sleep;
 
@@ -136,7 +136,7 @@ impl Planner {
         let routes = config.routes();
         let all = || routes.all().map(Arc::as_ref);
         let providers = Providers::build(config, all(), &|_| None, None).expect("they need no key");
-        let prompts = Arc::new(PromptCache::new(all(), sentences));
+        let prompts = Arc::new(PromptCache::new(all(), all_sentences));
         Self { clock, providers, prompts, telemetry, routes }
     }
 }

@@ -248,6 +248,7 @@ fn reply(text: &str, end_call: bool) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call,
+        flaws: Vec::new(),
         waited_ms: 0,
     }
 }

@@ -166,9 +166,9 @@ pub struct BreakerSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DialogSettings {
-    /// Dialog requests in flight in this process.
+    /// Dialog requests in flight at each platform.
     pub in_flight_max: usize,
-    /// Dialog requests waiting for a permit.
+    /// Dialog requests waiting for a permit of each platform.
     pub waiting_max: usize,
     /// `[dialog.cognigy-dialogs]`
     #[serde(rename = "cognigy-dialogs")]

@@ -19,7 +19,7 @@ use super::connection::{Trust, Unconnected, connect_tcp, is_tls};
 use super::plan::{Carrier, Target};
 use super::recording::StereoRecording;
 use super::wire::{self, Message};
-use crate::types::{CallEvent, CallEventKind, CarrierCallId, Now};
+use crate::types::{CallEvent, CallEventKind, CarrierCallId, Now, TlsFault};
 
 /// What the engine's own first sentence has in place of an intent. A platform may call one
 /// of its intents so as well, but cannot answer with it before it was asked.
@@ -134,16 +134,13 @@ pub enum CallError {
         /// The other one.
         instead: &'static str,
     },
-    /// Somebody answers whom the system does not trust.
-    #[error(
-        "the certificate of {address} is not trusted: {problem}; \
-         SSL_CERT_FILE names a file of certificates that are"
-    )]
-    Certificate {
+    /// Somebody answers with whom there is no TLS.
+    #[error("no TLS with {address}: {fault}")]
+    Tls {
         /// Host and port.
         address: String,
         /// What is wrong.
-        problem: String,
+        fault: TlsFault,
     },
     /// The engine did not take the call.
     #[error("the engine refused the call with {status}: {reason}")]
@@ -237,10 +234,10 @@ fn unconnected(url: &Url, error: Unconnected) -> CallError {
         Unconnected::Io(source) => {
             CallError::Connect { address, source: Box::new(tungstenite::Error::Io(source)) }
         }
-        Unconnected::NoTls => CallError::Scheme { address, tried: "wss", instead: "ws" },
-        Unconnected::Certificate(source) => {
-            CallError::Certificate { address, problem: source.to_string() }
+        Unconnected::Tls(TlsFault::NotTls) => {
+            CallError::Scheme { address, tried: "wss", instead: "ws" }
         }
+        Unconnected::Tls(fault) => CallError::Tls { address, fault },
     }
 }
 

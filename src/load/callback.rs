@@ -10,11 +10,12 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use super::connection::tls_fault;
 use super::handshake::NotTaken;
 use super::line::{Clock, LineEnd};
 use super::talker::Talker;
 use super::tally::Tally;
-use crate::types::{Now, SampleRate};
+use crate::types::{Now, SampleRate, TlsFault};
 
 /// Longest wait for an answer.
 const ANSWER_MS_MAX: u64 = 10_000;
@@ -56,7 +57,9 @@ impl CallbackLine {
     ) -> Result<Self, NotTaken> {
         let body = format!(r#"{{"format":{{"codec":"pcm16","rate":{}}}}}"#, rate.hz());
         let answer = client.post(calls.clone()).body(body).send().await;
-        let answer = answer.map_err(|_| NotTaken::Failed("not_connected"))?;
+        let answer = answer.map_err(|error| {
+            NotTaken::Failed(tls_fault(&error).map_or("not_connected", TlsFault::as_str))
+        })?;
         let started: Started =
             judge(answer)?.json().await.map_err(|_| NotTaken::Failed("bad_answer"))?;
         let url = |path: &str| calls.join(path).map_err(|_| NotTaken::Failed("bad_answer"));

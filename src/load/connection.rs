@@ -3,6 +3,7 @@
 //!
 //! Callers trust whom the system trusts, or the certificates of `SSL_CERT_FILE`.
 
+use std::error::Error;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::types::TlsFault;
+
 /// Whether an address asks for TLS.
 pub(super) fn is_tls(url: &Url) -> bool {
     matches!(url.scheme(), "wss" | "https")
@@ -27,12 +30,9 @@ pub(super) enum Unconnected {
     /// Nobody answers, or not as one should.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Somebody answers, and not with TLS.
-    #[error("there is no TLS")]
-    NoTls,
-    /// The other side's certificate, or none of the system's own.
+    /// TLS, and nothing that can be trusted.
     #[error("{0}")]
-    Certificate(rustls::Error),
+    Tls(TlsFault),
 }
 
 /// The other side's port.
@@ -55,7 +55,7 @@ impl Trust {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(Unconnected::Certificate)?
+            .map_err(|_| Unconnected::Tls(TlsFault::NoRoots))?
             .with_no_client_auth();
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
@@ -74,15 +74,18 @@ impl Trust {
 
 impl Unconnected {
     fn of_handshake(error: io::Error) -> Self {
-        let source = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-        match source {
-            Some(source @ rustls::Error::InvalidCertificate(_)) => {
-                Self::Certificate(source.clone())
-            }
-            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls,
-            _ => Self::Io(error),
-        }
+        tls_fault(&error).map_or(Self::Io(error), Self::Tls)
     }
+}
+
+/// Why there is no TLS, where that is what `error` comes of.
+pub(super) fn tls_fault(error: &(dyn Error + 'static)) -> Option<TlsFault> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(error.into());
+    }
+    // An IO error is not its content's outside, but its source's.
+    let within = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+    within.and_then(|within| tls_fault(within)).or_else(|| error.source().and_then(tls_fault))
 }
 
 /// The connection. Reading and writing give [`io::ErrorKind::WouldBlock`] instead of

@@ -44,8 +44,7 @@ pub(super) async fn open(
 fn unconnected(error: Unconnected) -> NotTaken {
     NotTaken::Failed(match error {
         Unconnected::Io(_) => "not_connected",
-        Unconnected::NoTls => "no_tls",
-        Unconnected::Certificate(_) => "certificate",
+        Unconnected::Tls(fault) => fault.as_str(),
     })
 }
 

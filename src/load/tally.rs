@@ -267,6 +267,7 @@ impl Tally {
             | CallEventKind::TtsFailed { .. }
             | CallEventKind::TurnAbandoned { .. }
             | CallEventKind::FalseInterruption { .. }
+            | CallEventKind::ReplyFlawed { .. }
             | CallEventKind::ChildRestarted { .. }
             | CallEventKind::InputRefused { .. }
             | CallEventKind::FallbackPlayed {} => {

@@ -35,7 +35,7 @@ use crate::transports::http_callback::{self, HttpCallback};
 use crate::transports::simulator::{self, SimulatorState};
 use crate::transports::stream::{self, StreamState};
 use crate::transports::{Access, CertificateError, CertificateFiles, Places, Port, Tls};
-use crate::turn::sentences;
+use crate::turn::all_sentences;
 use crate::types::Route;
 
 /// Longest time spent on rendering the prompts before the ports are bound; what is
@@ -147,7 +147,7 @@ impl Engine {
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
         let providers = providers(&config, &routes, services.handle(), &telemetry)?;
         let board = HealthBoard::default();
-        let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), sentences));
+        let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), all_sentences));
         prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
 
         let http_port = listen("server.http", config.server.http)?;

@@ -201,7 +201,7 @@ impl Drop for Admitted {
 const fn outcome_of(error: &ExchangeError) -> Outcome {
     match error {
         ExchangeError::NotSent
-        | ExchangeError::NotTrusted
+        | ExchangeError::NotSecure(_)
         | ExchangeError::Broken
         | ExchangeError::TimedOut
         // A refused key is refused to every call.
@@ -253,6 +253,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::types::TlsFault;
 
     fn breaker(failures_max: u32) -> Arc<ProviderBreaker> {
         ProviderBreaker::new(&BreakerSettings { failures_max, open_ms: 5_000 }, None)
@@ -270,7 +271,7 @@ mod tests {
     fn what_shows_that_nobody_answers_counts_and_what_was_answered_does_not() {
         for error in [
             ExchangeError::NotSent,
-            ExchangeError::NotTrusted,
+            ExchangeError::NotSecure(TlsFault::Expired),
             ExchangeError::Broken,
             status(500),
             status(503),

@@ -22,10 +22,13 @@ use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
 use super::http::{self, ExchangeError, HttpSetupError};
 use super::jitter::Jitter;
+use super::json;
 use super::providers::ProviderError;
 use super::{DialogBackend, Health, ServiceFuture};
 use crate::config::CognigyDialogsSettings;
-use crate::types::{DialogFailure, DialogReply, DialogRequest, Private, Secret, SessionData};
+use crate::types::{
+    DialogFailure, DialogReply, DialogRequest, Private, ReplyFlaw, Secret, SessionData,
+};
 
 const BASE_URL: &str = "dialog.cognigy-dialogs.base_url";
 const TENANT: &str = "COGNIGY_TENANT";
@@ -156,6 +159,9 @@ impl CognigyDialogs {
             };
         let (key, place) = (&self.key, &self.key_place);
         match status {
+            200..=299 if json::read::<Value>(body.as_bytes()).is_err() => Health::Unavailable(
+                format!("what answers at {} is no dialog platform: check {BASE_URL}", self.bots),
+            ),
             200..=299 => Health::Ready(format!("{} accepts the API key {key}", self.bots)),
             401 => Health::Refused(format!(
                 "the dialog platform does not accept the API key {key} (401): put a key with the \
@@ -221,7 +227,7 @@ fn read_reply(body: ReplyBody, session: &SessionData) -> Result<DialogReply, Exc
     let Value::Array(outputs) = &body.outputs else {
         return Err(ExchangeError::Malformed("holds no list of outputs"));
     };
-    let outputs = read_outputs(outputs)?;
+    let mut outputs = read_outputs(outputs);
     // The intent is a name, or an object with a name and its confidence.
     let (intent, of_intent) = match &body.intent {
         Value::Object(intent) => (intent.get("name"), intent.get("confidence")),
@@ -235,16 +241,22 @@ fn read_reply(body: ReplyBody, session: &SessionData) -> Result<DialogReply, Exc
         end_call: outputs.end_call || next_state.as_deref() == Some(END_STATE),
         waited_ms: 0,
         next_state,
-        session: next_session(body.session_data, session)?,
+        session: next_session(body.session_data, session).unwrap_or_else(|flaw| {
+            outputs.flaws.push(flaw);
+            session.clone()
+        }),
+        flaws: outputs.flaws,
     })
 }
 
-fn next_session(returned: Value, sent: &SessionData) -> Result<SessionData, ExchangeError> {
+/// What goes back with the next turn; the platform ran this one whatever it returned.
+fn next_session(returned: Value, sent: &SessionData) -> Result<SessionData, ReplyFlaw> {
     if returned.is_null() {
         return Ok(sent.clone());
     }
-    if http::json_body(&returned).len() > SESSION_BYTES_MAX {
-        return Err(ExchangeError::Malformed("holds session data of more than 64 KiB"));
+    let bytes = http::json_body(&returned).len();
+    if bytes > SESSION_BYTES_MAX {
+        return Err(ReplyFlaw::SessionDataTooLarge { bytes: bytes as u64 });
     }
     Ok(Private::new(returned))
 }
@@ -289,9 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn session_data_that_would_fill_memory_is_malformed() {
-        let body = json!({"outputs": [], "sessionData": "x".repeat(SESSION_BYTES_MAX)});
-        assert!(read(body).is_err());
+    fn session_data_that_would_fill_memory_is_told_and_costs_neither_answer_nor_session() {
+        let big = "x".repeat(SESSION_BYTES_MAX);
+        let reply = read(json!({"outputs": [{"text": "Yes."}], "sessionData": big})).unwrap();
+        assert_eq!(reply.outputs[0].text.expose(), "Yes.");
+        assert_eq!(reply.session.expose(), &json!({"step": 1}));
+        let bytes = SESSION_BYTES_MAX as u64 + 2;
+        assert_eq!(reply.flaws, [ReplyFlaw::SessionDataTooLarge { bytes }]);
     }
 
     #[test]

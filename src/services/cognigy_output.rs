@@ -4,29 +4,41 @@
 //! Pure, and lenient: a field of another form than expected counts as absent,
 //! because flows and transformers may put anything there.
 //!
+//! An output without a text of its own says the text of its rich template (quick replies,
+//! buttons, a list, a gallery and so on), as the platform's own voice gateway does.
+//!
 //! A reply ends the call when the next state is `end`, or when `data` holds
 //! `{"endCall": true}` or the hang-up of a voice node
 //! (`_cognigy._voiceGateway2.json.hangup`, also spelt `_voice-gateway2`); what it says
-//! is said first. `{"interruptible": false}` in `data` says that the caller may
-//! not interrupt this output, `true` that the caller may.
+//! is said first. Every other command of a voice node is told as one that cannot be done
+//! here. `{"interruptible": false}` in `data` says that the caller may not interrupt this
+//! output, `true` that the caller may.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::http::ExchangeError;
 use super::ssml;
-use crate::types::{CallerText, ReplyOutput};
+use crate::types::{CallerText, ReplyFlaw, ReplyOutput};
 
-/// Longest intent or state name that is kept; longer ones are cut. They reach the
+/// Longest intent, state or action name that is kept; longer ones are cut. They reach the
 /// event file and the carrier.
 const NAME_CHARS_MAX: usize = 128;
-/// Most outputs in one reply.
+/// Most outputs of one reply that are said.
 const OUTPUTS_MAX: usize = 200;
+/// Most different actions of one reply that are told.
+const ACTIONS_MAX: usize = 16;
 
 /// The next state that ends the call.
 pub(super) const END_STATE: &str = "end";
 
-const HANGUPS: [&str; 2] =
-    ["/_cognigy/_voiceGateway2/json/hangup", "/_cognigy/_voice-gateway2/json/hangup"];
+/// The two spellings of where a voice node puts its commands.
+const VOICE_COMMANDS: [&str; 2] =
+    ["/_cognigy/_voiceGateway2/json", "/_cognigy/_voice-gateway2/json"];
+const HANGUP: &str = "hangup";
+
+/// Where an output holds its rich templates.
+const TEMPLATES: &str = "/_cognigy/_default";
+/// What of a template is said, the first that has words.
+const TEMPLATE_TEXTS: [&str; 3] = ["text", "fallbackText", "fallback"];
 
 /// The outputs of one reply.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,38 +47,108 @@ pub(super) struct FlowOutputs {
     pub(super) spoken: Vec<ReplyOutput>,
     /// Whether one of them ends the call.
     pub(super) end_call: bool,
+    /// What of them is not done.
+    pub(super) flaws: Vec<ReplyFlaw>,
 }
 
-/// Reads the list of outputs: objects with `text` and `data`, or plain strings.
+/// Reads the list of outputs: objects with `text` and `data`, or plain texts.
 /// Outputs without words are skipped, their `data` is heeded.
-pub(super) fn read_outputs(outputs: &[Value]) -> Result<FlowOutputs, ExchangeError> {
-    if outputs.len() > OUTPUTS_MAX {
-        return Err(ExchangeError::Malformed("holds more than 200 outputs"));
-    }
+pub(super) fn read_outputs(outputs: &[Value]) -> FlowOutputs {
     let mut read = FlowOutputs::default();
+    let mut unsaid_chars = 0;
     for output in outputs {
         let (text, data) = match output {
-            Value::String(text) => (Some(text.as_str()), &Value::Null),
-            other => (other["text"].as_str(), &other["data"]),
+            Value::Object(output) => (field(output, "text"), field(output, "data")),
+            text => (text, &Value::Null),
         };
-        read.end_call |= ends_call(data);
-        read.spoken.extend(text.and_then(|text| spoken(text, data)));
+        read.heed(data);
+        let Some(words) = words(text, data) else { continue };
+        if read.spoken.len() < OUTPUTS_MAX {
+            let interruptible = data["interruptible"].as_bool();
+            read.spoken.push(ReplyOutput { text: CallerText::new(words), interruptible });
+        } else {
+            unsaid_chars += words.chars().count() as u64;
+        }
     }
-    Ok(read)
+    if unsaid_chars > 0 {
+        read.flaws.push(ReplyFlaw::TooLong { unsaid_chars });
+    }
+    read
 }
 
-/// Whether `data` asks for the call to end.
-pub(super) fn ends_call(data: &Value) -> bool {
-    let hangs_up = |pointer| {
-        data.pointer(pointer)
-            .is_some_and(|hangup| !matches!(hangup, Value::Null | Value::Bool(false)))
+impl FlowOutputs {
+    /// Takes from `data` what is to be done besides speaking.
+    pub(super) fn heed(&mut self, data: &Value) {
+        self.end_call |= data["endCall"] == Value::Bool(true);
+        for commands in VOICE_COMMANDS.iter().filter_map(|place| data.pointer(place)) {
+            match commands {
+                Value::Array(commands) => commands.iter().for_each(|command| self.command(command)),
+                command => self.command(command),
+            }
+        }
+    }
+
+    /// A node's command is named by its key, one written by hand by its `verb`.
+    fn command(&mut self, command: &Value) {
+        let Value::Object(command) = command else { return };
+        if let Some(verb) = command.get("verb").and_then(name) {
+            return self.act(verb);
+        }
+        let asked = |argument: &Value| !matches!(argument, Value::Null | Value::Bool(false));
+        let actions = command.iter().filter(|(_, argument)| asked(argument));
+        actions.filter_map(|(action, _)| bounded_name(action)).for_each(|action| self.act(action));
+    }
+
+    fn act(&mut self, action: String) {
+        if action == HANGUP {
+            self.end_call = true;
+            return;
+        }
+        let flaw = ReplyFlaw::ActionNotPossible { action };
+        if self.flaws.len() < ACTIONS_MAX && !self.flaws.contains(&flaw) {
+            self.flaws.push(flaw);
+        }
+    }
+}
+
+/// What an output says: its own text, or that of its template.
+fn words(text: &Value, data: &Value) -> Option<String> {
+    spoken(text).or_else(|| {
+        let templates = data.pointer(TEMPLATES)?.as_object()?;
+        templates.values().find_map(template_words)
+    })
+}
+
+fn template_words(template: &Value) -> Option<String> {
+    match template {
+        Value::Object(template) => {
+            TEMPLATE_TEXTS.iter().find_map(|key| spoken(field(template, key)))
+        }
+        text => spoken(text),
+    }
+}
+
+/// A text or a number, without markup; `None` when there are no words in it.
+fn spoken(text: &Value) -> Option<String> {
+    let words = match text {
+        Value::String(text) => ssml::plain_text(text),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
     };
-    data["endCall"] == Value::Bool(true) || HANGUPS.into_iter().any(hangs_up)
+    (!words.trim().is_empty()).then_some(words)
+}
+
+fn field<'a>(object: &'a Map<String, Value>, key: &str) -> &'a Value {
+    object.get(key).unwrap_or(&Value::Null)
 }
 
 /// A name (intent, state), cut to 128 characters; `None` for anything but words.
 pub(super) fn name(value: &Value) -> Option<String> {
-    let name = value.as_str()?.trim();
+    bounded_name(value.as_str()?)
+}
+
+fn bounded_name(name: &str) -> Option<String> {
+    let name = name.trim();
     (!name.is_empty()).then(|| name.chars().take(NAME_CHARS_MAX).collect())
 }
 
@@ -79,14 +161,6 @@ pub(super) fn confidence(value: &Value) -> Option<f32> {
     (0.0..=1.0).contains(&number).then_some(number as f32)
 }
 
-fn spoken(text: &str, data: &Value) -> Option<ReplyOutput> {
-    let words = ssml::plain_text(text);
-    (!words.trim().is_empty()).then(|| ReplyOutput {
-        text: CallerText::new(words),
-        interruptible: data["interruptible"].as_bool(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -94,20 +168,59 @@ mod tests {
     use super::*;
 
     fn outputs(list: Value) -> FlowOutputs {
-        read_outputs(list.as_array().unwrap()).unwrap()
+        read_outputs(list.as_array().unwrap())
     }
 
     fn words(list: Value) -> Vec<String> {
         outputs(list).spoken.iter().map(|output| output.text.expose().clone()).collect()
     }
 
+    fn actions(data: Value) -> Vec<String> {
+        let flaws = outputs(json!([{"text": null, "data": data}])).flaws;
+        let action = |flaw| match flaw {
+            ReplyFlaw::ActionNotPossible { action } => action,
+            flaw => panic!("{flaw:?}"),
+        };
+        flaws.into_iter().map(action).collect()
+    }
+
     #[test]
     fn outputs_are_spoken_in_order_and_those_without_words_are_skipped() {
         let list = json!([
-            {"text": "One."}, {"text": null, "data": {"x": 1}}, {"text": " "}, {"data": {}}, 7,
-            {"text": 7}, "Two.", {"text": "<speak>Three<break/></speak>"}
+            {"text": "One."}, {"text": null, "data": {"x": 1}}, {"text": " "}, {"data": {}}, [1],
+            true, "Two.", {"text": "<speak>Three<break/></speak>"}
         ]);
         assert_eq!(words(list), ["One.", "Two.", "Three"]);
+    }
+
+    #[test]
+    fn numbers_are_spoken() {
+        assert_eq!(words(json!([{"text": 7}, 12, {"text": 4.5}])), ["7", "12", "4.5"]);
+    }
+
+    #[test]
+    fn an_output_without_a_text_says_what_its_template_says() {
+        let template =
+            |template: Value| json!([{"text": "", "data": {"_cognigy": {"_default": template}}}]);
+        for said in [
+            json!({"_quickReplies": {"text": "Which floor?", "quickReplies": [{"title": "One"}]}}),
+            json!({"_buttons": {"text": "Which floor?", "buttons": []}}),
+            json!({"_list": {"items": [{"title": "One"}], "fallbackText": "Which floor?"}}),
+            json!({"_gallery": {"items": [], "fallbackText": "Which floor?"}}),
+            json!({"_image": {"imageUrl": "x", "fallbackText": "Which floor?"}}),
+            json!({"_adaptiveCard": {"adaptiveCard": {}, "text": null, "fallbackText": "Which floor?"}}),
+            json!({"_text": {"text": "<speak>Which floor?</speak>"}}),
+        ] {
+            assert_eq!(words(template(said.clone())), ["Which floor?"], "{said}");
+        }
+        assert_eq!(words(template(json!({"_gallery": {"items": [{"title": "x"}]}}))), [""; 0]);
+        assert_eq!(words(template(json!("nonsense"))), [""; 0]);
+    }
+
+    #[test]
+    fn a_template_does_not_repeat_the_text_beside_it() {
+        let data = json!({"_cognigy": {"_default": {"_buttons": {"text": "Pick one."}}}});
+        assert_eq!(words(json!([{"text": "Pick.", "data": data}])), ["Pick."]);
     }
 
     #[test]
@@ -128,6 +241,7 @@ mod tests {
             json!({"endCall": true}),
             json!({"_cognigy": {"_voiceGateway2": {"json": {"hangup": {}}}}}),
             json!({"_cognigy": {"_voice-gateway2": {"json": {"hangup": {"headers": {}}}}}}),
+            json!({"_cognigy": {"_voiceGateway2": {"json": [{"verb": "hangup"}]}}}),
         ];
         let goes_on = [
             json!({"endCall": false}),
@@ -141,8 +255,30 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_end_is_malformed() {
-        assert!(read_outputs(&vec![Value::Null; OUTPUTS_MAX + 1]).is_err());
+    fn a_command_that_cannot_be_done_is_named_once() {
+        let gateway = |json: Value| json!({"_cognigy": {"_voiceGateway2": {"json": json}}});
+        assert_eq!(actions(gateway(json!({"dial": {"target": []}}))), ["dial"]);
+        assert_eq!(
+            actions(gateway(json!({"sip:refer": {}, "hangup": {}, "play": null}))),
+            ["sip:refer"]
+        );
+        assert_eq!(actions(gateway(json!([{"verb": "dial"}, {"verb": "dial"}, 7]))), ["dial"]);
+        assert_eq!(
+            actions(json!({"_cognigy": {"_voice-gateway2": {"json": {"dtmf": {}}}}})),
+            ["dtmf"]
+        );
+        let many: Map<String, Value> =
+            (0..1_000).map(|number| (format!("x{number}"), json!({}))).collect();
+        assert_eq!(actions(gateway(Value::Object(many))).len(), ACTIONS_MAX);
+    }
+
+    #[test]
+    fn of_a_list_without_end_the_first_two_hundred_are_said_and_the_rest_is_told() {
+        let mut list = vec![json!({"text": "Yes."}); 100_000];
+        list.push(json!({"text": null, "data": {"endCall": true}}));
+        let read = read_outputs(&list);
+        assert_eq!((read.spoken.len(), read.end_call), (200, true));
+        assert_eq!(read.flaws, [ReplyFlaw::TooLong { unsaid_chars: 99_800 * 4 }]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::breaker::ProviderBreaker;
-use super::cognigy_output::{END_STATE, confidence, ends_call, name, read_outputs};
+use super::cognigy_output::{END_STATE, confidence, name, read_outputs};
 use super::credentials::{CredentialSource, Environment};
 use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
@@ -147,25 +147,29 @@ fn read_reply(
     pointers: &Pointers,
     session: &SessionData,
 ) -> Result<DialogReply, ExchangeError> {
-    // `text` repeats the outputs in one piece; it counts only where they are missing.
     let outputs = match (&body.output_stack, &body.text) {
         (Value::Array(outputs), _) => outputs.as_slice(),
-        (_, text @ Value::String(_)) => std::slice::from_ref(text),
+        (_, Value::String(_) | Value::Number(_)) => &[],
         _ => return Err(ExchangeError::Malformed("holds neither outputs nor a text")),
     };
     let data: Vec<&Value> =
         std::iter::once(&body.data).chain(outputs.iter().map(|output| &output["data"])).collect();
-    let read = read_outputs(outputs)?;
+    let mut read = read_outputs(outputs);
+    if read.spoken.is_empty() {
+        // `text` repeats the outputs in one piece; it counts where they have no words.
+        read.spoken =
+            read_outputs(&[serde_json::json!({"text": &body.text, "data": &body.data})]).spoken;
+    }
+    read.heed(&body.data);
     let next_state = first_at(&data, "/nextState", name);
     Ok(DialogReply {
         outputs: read.spoken,
         intent: first_at(&data, &pointers.intent, name),
         confidence: first_at(&data, &pointers.confidence, confidence),
         waited_ms: 0,
-        end_call: read.end_call
-            || ends_call(&body.data)
-            || next_state.as_deref() == Some(END_STATE),
+        end_call: read.end_call || next_state.as_deref() == Some(END_STATE),
         next_state,
+        flaws: read.flaws,
         session: session.clone(),
     })
 }
@@ -183,6 +187,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::services::json::read as read_json;
+    use crate::types::ReplyFlaw;
 
     fn read(body: Value) -> Result<DialogReply, ExchangeError> {
         let pointers =
@@ -209,6 +215,50 @@ mod tests {
     fn a_body_with_neither_outputs_nor_text_is_malformed() {
         assert!(read(json!({"data": {}})).is_err());
         assert!(read(json!({"text": null})).is_err());
+    }
+
+    /// One line of `tests/cases/cognigy-replies.jsonl`.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        reply: Option<Value>,
+        reply_raw: Option<String>,
+        said: Vec<String>,
+        told: Option<String>,
+        then: Option<String>,
+    }
+
+    #[test]
+    fn the_known_replies_are_said_as_the_platforms_own_gateway_says_them() {
+        for line in include_str!("../../tests/cases/cognigy-replies.jsonl").lines() {
+            let case: Case = serde_json::from_str(line).unwrap();
+            let body = match (case.reply, case.reply_raw) {
+                (Some(reply), _) => serde_json::from_value(reply).unwrap(),
+                (None, raw) => read_json(raw.unwrap().as_bytes()).unwrap(),
+            };
+            let pointers = Pointers { intent: String::new(), confidence: String::new() };
+            let reply = read_reply(&body, &pointers, &SessionData::default()).unwrap();
+            let said: Vec<&str> =
+                reply.outputs.iter().map(|output| output.text.expose().as_str()).collect();
+            assert_eq!(said, case.said, "{}", case.name);
+            let not_possible =
+                reply.flaws.iter().any(|flaw| matches!(flaw, ReplyFlaw::ActionNotPossible { .. }));
+            assert_eq!(
+                not_possible,
+                case.told.as_deref() == Some("an action that cannot be done here"),
+                "{}",
+                case.name
+            );
+            assert_eq!(reply.end_call, case.then.is_some(), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn the_text_is_said_where_the_outputs_have_no_words() {
+        assert_eq!(words(json!({"text": "One.", "outputStack": [{"text": null}]})), ["One."]);
+        assert_eq!(words(json!({"text": 12})), ["12"]);
+        let template = json!({"_cognigy": {"_default": {"_buttons": {"text": "Pick one."}}}});
+        assert_eq!(words(json!({"text": "", "data": template})), ["Pick one."]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl DialogAttempts {
         wait_ms: u32,
     ) {
         let cause = match error {
-            ExchangeError::NotSent | ExchangeError::NotTrusted => RetryCause::NotSent,
+            ExchangeError::NotSent | ExchangeError::NotSecure(_) => RetryCause::NotSent,
             ExchangeError::Status { status: 429, .. } => RetryCause::RateLimited,
             _ => RetryCause::ServerError,
         };
@@ -154,7 +154,7 @@ impl DialogAttempts {
 fn told<T>(outcome: &Result<T, ExchangeError>) -> AttemptOutcome {
     match outcome {
         Ok(_) => AttemptOutcome::Answered,
-        Err(ExchangeError::NotSent | ExchangeError::NotTrusted) => AttemptOutcome::NotSent,
+        Err(ExchangeError::NotSent | ExchangeError::NotSecure(_)) => AttemptOutcome::NotSent,
         Err(ExchangeError::Broken) => AttemptOutcome::Broken,
         Err(ExchangeError::TimedOut) => AttemptOutcome::TimedOut,
         Err(ExchangeError::Status { status, .. }) => match status {
@@ -173,7 +173,7 @@ fn told<T>(outcome: &Result<T, ExchangeError>) -> AttemptOutcome {
 impl ExchangeError {
     const fn attempt_failure(&self) -> AttemptFailure {
         match *self {
-            Self::NotSent | Self::NotTrusted => AttemptFailure::NotSent,
+            Self::NotSent | Self::NotSecure(_) => AttemptFailure::NotSent,
             Self::Status { status, retry_after_ms } => {
                 AttemptFailure::Status { status, retry_after_ms }
             }
@@ -187,7 +187,7 @@ impl ExchangeError {
 impl From<ExchangeError> for DialogFailure {
     fn from(error: ExchangeError) -> Self {
         match error {
-            ExchangeError::NotSent | ExchangeError::NotTrusted | ExchangeError::Broken => {
+            ExchangeError::NotSent | ExchangeError::NotSecure(_) | ExchangeError::Broken => {
                 Self::Unreachable
             }
             ExchangeError::TimedOut => Self::Timeout,
@@ -253,6 +253,7 @@ mod tests {
             next_state: None,
             session: SessionData::default(),
             end_call: false,
+            flaws: Vec::new(),
             waited_ms: 0,
         }
     }
@@ -350,6 +351,14 @@ mod tests {
             attempts(&governor).run(&request("call", 400), |_| std::future::pending()).await;
         assert_eq!(outcome, Err(DialogFailure::Timeout));
         assert_eq!(begun.elapsed().as_millis(), 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_that_one_platform_asks_for_is_nothing_to_another() {
+        let [limited, other] = [1, 2].map(|_| Governor::new(10, 10, None));
+        let absurd = ExchangeError::Status { status: 429, retry_after_ms: Some(u64::MAX) };
+        assert_eq!(run(&limited, 25_000, &[absurd]).await.0, Err(DialogFailure::RateLimited));
+        assert_eq!(run(&other, 25_000, &[]).await, (Ok(()), vec![0]));
     }
 
     /// Asks `count` turns of different calls at once, each attempt of which ends as

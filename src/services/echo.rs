@@ -2,30 +2,16 @@
 //! numbers, a caller can tell whether its own words came back; what was recognised
 //! is seen to be heard without any platform. It remembers nothing.
 
-use std::sync::Arc;
-
 use super::fixed::saying;
-use super::governor::Governor;
 use super::{DialogBackend, Health, ServiceFuture};
 use crate::types::{DialogFailure, DialogReply, DialogRequest};
 
-/// The `echo` dialog backend. It waits for its permit like any other.
-pub(super) struct EchoDialog {
-    governor: Arc<Governor>,
-}
-
-impl EchoDialog {
-    pub(super) const fn new(governor: Arc<Governor>) -> Self {
-        Self { governor }
-    }
-}
+/// The `echo` dialog backend.
+pub(super) struct EchoDialog;
 
 impl DialogBackend for EchoDialog {
     fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
-        Box::pin(async move {
-            let permit = self.governor.permit_for(&request).await?;
-            Ok(DialogReply { waited_ms: permit.waited_ms(), ..saying(request.text) })
-        })
+        Box::pin(std::future::ready(Ok(saying(request.text))))
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
@@ -41,7 +27,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_is_answered_with_its_own_words() {
-        let backend = EchoDialog::new(Governor::new(1, 1, None));
+        let backend = EchoDialog;
         let reply = backend.ask(turn("a")).await.expect("a reply");
         assert_eq!(reply.outputs[0].text, turn("a").text);
     }

@@ -2,9 +2,6 @@
 //! that answers every turn with the same reply: for load tests and for trying out
 //! everything else. They listen to nothing and remember nothing.
 
-use std::sync::Arc;
-
-use super::governor::Governor;
 use super::{DialogBackend, Health, ServiceFuture, SpeechToText, SttRequest};
 use crate::config::{FixedDialogSettings, FixedSettings};
 use crate::types::{
@@ -35,28 +32,23 @@ impl SpeechToText for FixedStt {
     }
 }
 
-/// The `fixed` dialog backend. It waits for its permit like any other: what a turn
-/// costs the engine is measured with the governor in it.
+/// The `fixed` dialog backend.
 pub(super) struct FixedDialog {
     text: CallerText,
     intent: Option<String>,
-    governor: Arc<Governor>,
 }
 
 impl FixedDialog {
-    pub(super) fn new(settings: &FixedDialogSettings, governor: Arc<Governor>) -> Self {
+    pub(super) fn new(settings: &FixedDialogSettings) -> Self {
         let intent = Some(settings.intent.clone()).filter(|intent| !intent.is_empty());
-        Self { text: settings.text.as_str().into(), intent, governor }
+        Self { text: settings.text.as_str().into(), intent }
     }
 }
 
 impl DialogBackend for FixedDialog {
-    fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
-        Box::pin(async move {
-            let permit = self.governor.permit_for(&request).await?;
-            let (intent, waited_ms) = (self.intent.clone(), permit.waited_ms());
-            Ok(DialogReply { intent, waited_ms, ..saying(self.text.clone()) })
-        })
+    fn ask(&self, _: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
+        let reply = DialogReply { intent: self.intent.clone(), ..saying(self.text.clone()) };
+        Box::pin(std::future::ready(Ok(reply)))
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
@@ -74,6 +66,7 @@ pub(super) fn saying(text: CallerText) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        flaws: Vec::new(),
         waited_ms: 0,
     }
 }
@@ -85,7 +78,7 @@ mod tests {
 
     async fn reply(intent: &str) -> DialogReply {
         let settings = FixedDialogSettings { text: "At ten.".to_owned(), intent: intent.into() };
-        let backend = FixedDialog::new(&settings, Governor::new(1, 1, None));
+        let backend = FixedDialog::new(&settings);
         backend.ask(turn("a")).await.expect("a reply")
     }
 
@@ -100,15 +93,5 @@ mod tests {
     #[tokio::test]
     async fn without_an_intent_in_the_settings_a_reply_has_none() {
         assert_eq!(reply("").await.intent, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_turn_waits_for_its_permit_as_at_any_platform() {
-        let governor = Governor::new(1, 1, None);
-        let backend = FixedDialog::new(&FixedDialogSettings::default(), Arc::clone(&governor));
-        let held = governor.permit_for(&turn("a")).await.expect("the first one");
-        assert_eq!(backend.ask(turn("b")).await, Err(DialogFailure::Saturated));
-        drop(held);
-        assert!(backend.ask(turn("b")).await.is_ok());
     }
 }

@@ -1,5 +1,6 @@
-//! Shares the dialog platform between all calls of the process: so many requests
-//! in flight and no more, in turn, and nobody while the platform wants a rest.
+//! Shares one dialog platform between all calls of the process: so many requests
+//! in flight and no more, in turn, and nobody while the platform wants a rest. Each
+//! platform has its own: what one of them asks for is nothing to the others.
 //!
 //! A thin shell around [`PermitQueue`]: it tells the time, wakes who is next, and
 //! makes sure that a permit comes back whatever happens to its holder. It sends
@@ -13,8 +14,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::resilience::{LineFull, PermitQueue, Place, Ticket};
-use crate::telemetry::{DialogFact, EngineEvent, PermitOutcome, Telemetry};
-use crate::types::{CallId, DialogFailure, DialogRequest, Now};
+use crate::telemetry::{DialogFact, DialogMeter, PermitOutcome};
+use crate::types::{CallId, DialogFailure, Now};
 
 /// Gives out the permits to talk to the dialog platform.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Governor {
     /// The end of the present or last pause; tells waiters that it has changed.
     paused_until: watch::Sender<Now>,
     started: Instant,
-    telemetry: Option<Telemetry>,
+    meter: Option<DialogMeter>,
 }
 
 /// The right to have one request in flight. Dropping it gives it back, also when
@@ -40,19 +41,15 @@ impl Governor {
     /// At most `in_flight_max` permits at a time; one request more than `waiting_max`
     /// in the line is refused.
     #[must_use]
-    pub fn new(
-        in_flight_max: usize,
-        waiting_max: usize,
-        telemetry: Option<Telemetry>,
-    ) -> Arc<Self> {
-        if let Some(telemetry) = &telemetry {
-            telemetry.dialog_limits(count(in_flight_max), count(waiting_max));
+    pub fn new(in_flight_max: usize, waiting_max: usize, meter: Option<DialogMeter>) -> Arc<Self> {
+        if let Some(meter) = &meter {
+            meter.limits(count(in_flight_max), count(waiting_max));
         }
         Arc::new(Self {
             queue: Mutex::new(PermitQueue::new(in_flight_max, waiting_max)),
             paused_until: watch::Sender::new(Now::default()),
             started: Instant::now(),
-            telemetry,
+            meter,
         })
     }
 
@@ -92,21 +89,9 @@ impl Governor {
 
     /// Tells a fact about the platform.
     pub(super) fn tell(&self, fact: &DialogFact<'_>) {
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.dialog_fact(fact);
+        if let Some(meter) = &self.meter {
+            meter.fact(fact);
         }
-    }
-
-    /// Waits in line for a permit for a turn that is answered within one attempt.
-    ///
-    /// # Errors
-    /// As [`Self::acquire`].
-    pub async fn permit_for(
-        self: &Arc<Self>,
-        request: &DialogRequest,
-    ) -> Result<Permit, DialogFailure> {
-        let deadline = Instant::now() + Duration::from_millis(request.answer_ms_max.into());
-        self.acquire(&request.call_id, Place::Back, deadline).await
     }
 
     /// Gives no permit for `ms` milliseconds: the platform asked all of us to wait.
@@ -114,8 +99,8 @@ impl Governor {
         let mut queue = self.queue.lock();
         queue.pause_until(self.now().plus_ms(ms));
         self.paused_until.send_replace(queue.paused_until());
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.engine_event(&EngineEvent::DialogThrottled { wait_ms: u64::from(ms) });
+        if let Some(meter) = &self.meter {
+            meter.throttled(u64::from(ms));
         }
     }
 
@@ -166,8 +151,8 @@ impl Governor {
             // Whoever is gone by now gives the permit back when its ticket is dropped.
             waker.send(()).ok();
         }
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.dialog_load(count(queue.in_flight()), count(queue.waiting()));
+        if let Some(meter) = &self.meter {
+            meter.load(count(queue.in_flight()), count(queue.waiting()));
         }
     }
 

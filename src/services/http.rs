@@ -18,8 +18,9 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::json;
 use super::media_type::MediaType;
-use crate::types::{SttFailure, TraceParent, TtsFailure};
+use crate::types::{SttFailure, TlsFault, TraceParent, TtsFailure};
 
 /// Longest time to make a connection, TLS included.
 const CONNECT_MS_MAX: u64 = 3_000;
@@ -33,8 +34,6 @@ const IDLE_CONNECTIONS_MAX: usize = 16;
 const CHECK_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a health check.
 pub(super) const CHECK_MS_MAX: u32 = 5_000;
-/// What some servers write before their JSON.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Longest JSON answer that is read.
 pub(super) const JSON_BYTES_MAX: usize = 1024 * 1024;
 
@@ -67,8 +66,8 @@ pub(super) enum ExchangeError {
     #[error("no connection could be made")]
     NotSent,
     /// Likewise, because of what it showed.
-    #[error("its certificate is not trusted; SSL_CERT_FILE names a file of those that are")]
-    NotTrusted,
+    #[error("{0}")]
+    NotSecure(TlsFault),
     /// The request may have been seen and run.
     #[error("the connection broke before the answer was complete")]
     Broken,
@@ -126,6 +125,16 @@ pub(super) fn below(base: &Url, path: &str) -> Url {
     let path = format!("{}{path}", base.path().trim_end_matches('/'));
     url.set_path(&path);
     url
+}
+
+/// `base` with `/v1` and `path` appended. Some documents give the base with its version,
+/// others without: `/v1` does not come twice.
+pub(super) fn below_v1(base: &Url, path: &str) -> Url {
+    if base.path().trim_end_matches('/').ends_with("/v1") {
+        below(base, path)
+    } else {
+        below(base, &format!("/v1{path}"))
+    }
 }
 
 /// A client for the host in `url`, to be used on one runtime only: its connections
@@ -288,7 +297,7 @@ impl Answer {
         if !self.media_type.may_be_json() {
             return Err(ExchangeError::Malformed("is declared as something else than JSON"));
         }
-        serde_json::from_slice(self.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.body))
+        json::read(&self.body)
             .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
     }
 }
@@ -302,7 +311,7 @@ macro_rules! speech_failure_from_exchange {
                     ExchangeError::TimedOut => Self::Timeout,
                     ExchangeError::Status { status: 429, .. } => Self::Saturated,
                     ExchangeError::NotSent
-                    | ExchangeError::NotTrusted
+                    | ExchangeError::NotSecure(_)
                     | ExchangeError::Broken
                     | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
                     ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
@@ -337,21 +346,22 @@ fn status_of(response: &Response) -> ExchangeError {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, ExchangeError> {
-    request.send().await.map_err(|error| match error {
-        error if is_distrust(&error) => ExchangeError::NotTrusted,
-        error if error.is_connect() => ExchangeError::NotSent,
-        _ => ExchangeError::Broken,
+    request.send().await.map_err(|error| {
+        if !error.is_connect() {
+            return ExchangeError::Broken;
+        }
+        tls_fault(&error).map_or(ExchangeError::NotSent, ExchangeError::NotSecure)
     })
 }
 
-/// Whether `error` comes of the other side's certificate.
-fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    let certificate = matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
+/// Why there is no TLS, where that is what `error` comes of.
+fn tls_fault(error: &(dyn Error + 'static)) -> Option<TlsFault> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(error.into());
+    }
     // An IO error is not its content's outside, but its source's.
     let within = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-    certificate
-        || within.is_some_and(|within| is_distrust(within))
-        || error.source().is_some_and(is_distrust)
+    within.and_then(|within| tls_fault(within)).or_else(|| error.source().and_then(tls_fault))
 }
 
 fn media_type(headers: &HeaderMap) -> MediaType {
@@ -448,6 +458,16 @@ mod tests {
         let joined = |base| below(&address("s", base).unwrap(), "/bots").to_string();
         assert_eq!(joined("http://host/api/v2/"), "http://host/api/v2/bots");
         assert_eq!(joined("http://host"), "http://host/bots");
+    }
+
+    #[test]
+    fn the_version_does_not_come_twice() {
+        let joined = |base| below_v1(&address("s", base).unwrap(), "/listen").to_string();
+        for base in ["http://host", "http://host/", "http://host/v1", "http://host/v1/"] {
+            assert_eq!(joined(base), "http://host/v1/listen");
+        }
+        assert_eq!(joined("http://host/api/v1"), "http://host/api/v1/listen");
+        assert_eq!(joined("http://host/apiv1"), "http://host/apiv1/v1/listen");
     }
 
     #[test]

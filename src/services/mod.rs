@@ -20,6 +20,7 @@ mod governor;
 mod growing_speech;
 mod http;
 mod jitter;
+mod json;
 mod live_speech;
 mod media_type;
 mod misread;

@@ -5,6 +5,7 @@
 //! from server to server. An error in a 200 answer is one; no text is no words.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
@@ -16,24 +17,27 @@ use super::credentials::{CredentialSource, Environment};
 use super::http::{self, Answer, ExchangeError};
 use super::providers::ProviderError;
 use super::repeatable::Clients;
-use super::{Health, ServiceFuture, SpeechToText, SttRequest, recogniser_health};
+use super::{Health, ServiceFuture, SpeechToText, SttRequest};
 use crate::config::OpenAiHttpSettings;
 use crate::media::wav;
-use crate::types::{CallerText, INNER_RATE, Secret, SttFailure, Transcript};
+use crate::types::{CallerText, INNER_RATE, Secret, SttFailure, TraceParent, Transcript};
 
 const BASE_URL: &str = "stt.openai-http.base_url";
+/// How much silence a check has recognised.
+const PROBE_MS: u32 = 500;
 
 /// The `openai-http` recogniser.
 pub(super) struct OpenAiStt {
     clients: Clients,
     transcriptions: Url,
-    models: Url,
     model: String,
     /// Servers on one's own machine need none.
     key: Option<Secret>,
     key_place: String,
     timeout_ms: u32,
     breaker: Arc<ProviderBreaker>,
+    /// It has given a transcript.
+    is_known: AtomicBool,
 }
 
 impl OpenAiStt {
@@ -52,13 +56,13 @@ impl OpenAiStt {
         };
         Ok(Self {
             clients: Clients::new(BASE_URL, &base)?,
-            transcriptions: http::below(&base, "/v1/audio/transcriptions"),
-            models: http::below(&base, "/v1/models"),
+            transcriptions: http::below_v1(&base, "/audio/transcriptions"),
             model: settings.model.clone(),
             key: source.read_optional(environment)?,
             key_place: source.place(),
             timeout_ms: settings.timeout_ms,
             breaker,
+            is_known: AtomicBool::new(false),
         })
     }
 
@@ -67,12 +71,7 @@ impl OpenAiStt {
         let pass = self.breaker.admit(ms_max)?;
         let whole = request.speech.whole().await;
         let file = Bytes::from(wav::write_mono(INNER_RATE, whole.samples()));
-        let post = |client: &Client| {
-            let post = self.authorized(client.post(self.transcriptions.clone()));
-            http::traced(post.multipart(self.form(file.clone(), &request.language)), request.trace)
-        };
-        let answer = self.clients.exchange(post, http::JSON_BYTES_MAX, ms_max).await;
-        let transcript = answer.and_then(|answer| transcript(&answer));
+        let transcript = self.ask(file, &request.language, request.trace, ms_max).await;
         pass.judge(&transcript);
         match transcript {
             Err(AN_ERROR) => {
@@ -81,6 +80,23 @@ impl OpenAiStt {
             }
             transcript => Ok(transcript?),
         }
+    }
+
+    async fn ask(
+        &self,
+        file: Bytes,
+        language: &str,
+        trace: Option<TraceParent>,
+        ms_max: u32,
+    ) -> Result<Transcript, ExchangeError> {
+        let post = |client: &Client| {
+            let post = self.authorized(client.post(self.transcriptions.clone()));
+            http::traced(post.multipart(self.form(file.clone(), language)), trace)
+        };
+        let answer = self.clients.exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
+        let transcript = transcript(&answer)?;
+        self.is_known.store(true, Ordering::Relaxed);
+        Ok(transcript)
     }
 
     fn form(&self, file: Bytes, language: &str) -> Form {
@@ -103,10 +119,38 @@ impl OpenAiStt {
         }
     }
 
-    /// Asks for the list of models, which costs nothing.
+    /// Has half a second of silence recognised until that has worked once: a list of models
+    /// may be refused to a key that may transcribe, and given by a server that cannot. Then
+    /// it is enough that the server answers; the calls show the rest.
     async fn check_server(&self) -> Health {
-        let get = self.authorized(self.clients.kept().get(self.models.clone()));
-        recogniser_health::ask(get, &self.models, BASE_URL, &self.key_place).await
+        let url = &self.transcriptions;
+        if self.is_known.load(Ordering::Relaxed) {
+            return match http::probe(self.clients.kept().head(url.clone())).await {
+                Ok(_) => Health::Ready(format!("{url} answers")),
+                Err(error) => self.unavailable(&format!("is not reachable ({error})")),
+            };
+        }
+        let silence = vec![0; INNER_RATE.samples_in_ms(PROBE_MS)];
+        let file = Bytes::from(wav::write_mono(INNER_RATE, &silence));
+        match self.ask(file, "", None, http::CHECK_MS_MAX).await {
+            Ok(_) => Health::Ready(format!("{url} recognises speech")),
+            Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
+                Health::Refused(format!(
+                    "the recogniser at {url} refuses the key (status {status}): put another one \
+                     into {}",
+                    self.key_place
+                ))
+            }
+            Err(ExchangeError::Status { status: status @ 300..=399, .. }) => self
+                .unavailable(&format!("leads elsewhere (status {status}), which is not followed")),
+            Err(ExchangeError::NotSent) => self.unavailable("is not reachable"),
+            Err(error) => self.unavailable(&format!("answers calls with an error ({error})")),
+        }
+    }
+
+    fn unavailable(&self, what: &str) -> Health {
+        let url = &self.transcriptions;
+        Health::Unavailable(format!("the recogniser at {url} {what}: check {BASE_URL}"))
     }
 }
 

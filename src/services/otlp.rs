@@ -161,9 +161,9 @@ const fn may_pass(error: &ExchangeError) -> bool {
     match error {
         ExchangeError::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
         ExchangeError::NotSent | ExchangeError::Broken | ExchangeError::TimedOut => true,
-        ExchangeError::NotTrusted | ExchangeError::TooLong { .. } | ExchangeError::Malformed(_) => {
-            false
-        }
+        ExchangeError::NotSecure(_)
+        | ExchangeError::TooLong { .. }
+        | ExchangeError::Malformed(_) => false,
     }
 }
 

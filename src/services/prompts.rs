@@ -62,11 +62,11 @@ impl PromptCache {
     #[must_use]
     pub fn new<'a>(
         routes: impl IntoIterator<Item = &'a Route>,
-        split: fn(&str) -> Vec<&str>,
+        split: for<'t> fn(&'t str, &str) -> Vec<&'t str>,
     ) -> Self {
         let mut cache = Self::default();
         for route in routes {
-            let keys = |prompt: &Prompt| keys(route, &split(&prompt.text));
+            let keys = |prompt: &Prompt| keys(route, &split(&prompt.text, &route.language));
             let prompts = &route.prompts;
             cache.fallbacks.extend(keys(&prompts.fallback));
             cache.wanted.extend(keys(&prompts.fallback));

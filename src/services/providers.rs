@@ -30,7 +30,7 @@ use crate::types::Route;
 /// Providers by the name that routes use.
 #[derive(Clone, Default)]
 pub struct Providers {
-    /// Dialog platforms. All share one governor.
+    /// Dialog platforms.
     pub dialog: BTreeMap<String, Arc<dyn DialogBackend>>,
     /// Recognisers.
     pub stt: BTreeMap<String, Arc<dyn SpeechToText>>,
@@ -82,12 +82,10 @@ impl Providers {
     ) -> (Self, Vec<(String, ProviderError)>) {
         let mut names = ProviderNames::default();
         routes.into_iter().for_each(|route| names.add(route));
-        let DialogSettings { in_flight_max, waiting_max, .. } = config.dialog;
-        let governor = Governor::new(in_flight_max, waiting_max, telemetry.cloned());
         let breakers = Breakers { settings: &config.breaker, telemetry };
         let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
-            let backend = dialog_backend(name, &config.dialog, environment, &governor, breakers);
+            let backend = dialog_backend(name, &config.dialog, environment, breakers);
             place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {
@@ -156,27 +154,29 @@ fn dialog_backend(
     name: &str,
     settings: &DialogSettings,
     environment: Environment<'_>,
-    governor: &Arc<Governor>,
     breakers: Breakers<'_>,
 ) -> Result<Arc<dyn DialogBackend>, ProviderError> {
-    let governor = Arc::clone(governor);
+    let governor = |provider| {
+        let meter = breakers.telemetry.map(|telemetry| telemetry.dialog_meter(provider));
+        Governor::new(settings.in_flight_max, settings.waiting_max, meter)
+    };
     Ok(match name {
         "cognigy-dialogs" => Arc::new(CognigyDialogs::new(
             &settings.cognigy_dialogs,
             environment,
-            governor,
+            governor("cognigy-dialogs"),
             breakers.before(Service::Dialog, "cognigy-dialogs"),
             jitter::by_chance,
         )?),
         "cognigy-rest" => Arc::new(CognigyRest::new(
             &settings.cognigy_rest,
             environment,
-            governor,
+            governor("cognigy-rest"),
             breakers.before(Service::Dialog, "cognigy-rest"),
             jitter::by_chance,
         )?),
-        "fixed" => Arc::new(FixedDialog::new(&settings.fixed, governor)),
-        "echo" => Arc::new(EchoDialog::new(governor)),
+        "fixed" => Arc::new(FixedDialog::new(&settings.fixed)),
+        "echo" => Arc::new(EchoDialog),
         _ => return Err(unknown("dialog backend", name)),
     })
 }

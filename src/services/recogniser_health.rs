@@ -1,7 +1,8 @@
 //! How a recogniser behind HTTP is: asked for a list that costs nothing to give.
 //!
 //! Servers of one's own often have no such list. They answer with another status, and are
-//! there all the same; only a refused key and 503 say that calls would fail.
+//! there all the same; a refused key, 503, another address and a page instead of a list say
+//! that calls would fail.
 
 use reqwest::{RequestBuilder, Url};
 
@@ -17,9 +18,20 @@ pub(super) async fn ask(
     key_place: &str,
 ) -> Health {
     match http::probe(get).await {
-        Ok((status @ (401 | 403), _)) => Health::Refused(format!(
-            "the recogniser at {url} refuses the key (status {status}): put another one into \
+        Ok((401, _)) => Health::Refused(format!(
+            "the recogniser at {url} refuses the key (status 401): put another one into \
              {key_place}"
+        )),
+        // It may recognise and not list.
+        Ok((403, _)) => Health::Ready(format!(
+            "{url} answers (status 403); whether the key may recognise shows with the first \
+             utterance"
+        )),
+        Ok((status @ 300..=399, _)) => Health::Unavailable(format!(
+            "{url} leads elsewhere (status {status}), which is not followed: check {address_place}"
+        )),
+        Ok((200..=299, body)) if !is_json(&body) => Health::Unavailable(format!(
+            "what answers at {url} is no recogniser: check {address_place}"
         )),
         Ok((503, _)) => {
             Health::Unavailable(format!("the recogniser at {url} is not ready yet (status 503)"))
@@ -29,4 +41,8 @@ pub(super) async fn ask(
             "the recogniser at {url} is not reachable ({error}): check {address_place}"
         )),
     }
+}
+
+fn is_json(body: &str) -> bool {
+    body.trim_start().starts_with(['{', '['])
 }

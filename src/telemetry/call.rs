@@ -8,7 +8,7 @@ use tracing::Level;
 use super::CallScope;
 use super::metrics::{Metric, RouteMetrics};
 use super::record::{Columns, Details, Facts};
-use crate::types::{CallEventKind, DialogFailure, EndCause};
+use crate::types::{CallEventKind, DialogFailure, EndCause, ReplyFlaw};
 
 /// Describes an event for the log and the event file. The platform's name of the
 /// conversation is told once, and not in the event itself, which the carrier may see.
@@ -43,6 +43,7 @@ fn level(kind: &CallEventKind) -> Level {
         K::MediaLost { .. }
         | K::TurnAbandoned { .. }
         | K::TurnUnheard {}
+        | K::ReplyFlawed { .. }
         | K::SttFailed { .. }
         | K::TtsFailed { .. }
         | K::FallbackPlayed {}
@@ -149,6 +150,7 @@ fn details(kind: &CallEventKind) -> Details<'_> {
                 None => waited,
             }
         }
+        K::ReplyFlawed { flaw } => flaw_details(flaw),
         K::DialogFailed { failure, .. } => failed(failure.as_str(), failure.to_string()),
         K::SentenceSynthesized { sentence, audio_ms: Some(ms), .. } => {
             none.number("sentence", sentence.0).number("reply_audio_ms", *ms)
@@ -194,6 +196,16 @@ fn child_details(kind: &CallEventKind) -> Details<'_> {
     }
 }
 
+fn flaw_details(flaw: &ReplyFlaw) -> Details<'_> {
+    let details = Details::none().text("reason", flaw.as_str());
+    match flaw {
+        ReplyFlaw::TooLong { unsaid_chars } => details.number("unsaid_chars", *unsaid_chars),
+        ReplyFlaw::WithoutWords => details,
+        ReplyFlaw::ActionNotPossible { action } => details.text("action", action),
+        ReplyFlaw::SessionDataTooLarge { bytes } => details.number("bytes", *bytes),
+    }
+}
+
 /// Messages of failures hold no caller data; their types promise it.
 fn failed(failure: &'static str, message: String) -> Details<'static> {
     Details::none().text("failure", failure).text("message", message)
@@ -220,6 +232,7 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
         }
         K::TurnAbandoned { .. } => metrics.count(Metric::TurnsAbandoned, &[], 1),
         K::TurnUnheard {} => metrics.count(Metric::TurnsUnheard, &[], 1),
+        K::ReplyFlawed { flaw } => metrics.count(Metric::ReplyFlaws, &[flaw.as_str()], 1),
         K::TurnAnswered { timings, .. } => {
             metrics.count(Metric::TurnsAnswered, &[], 1);
             metrics.observe_ms(Metric::EndOfSpeechLatency, &[], timings.end_of_speech_ms);

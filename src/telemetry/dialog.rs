@@ -1,12 +1,64 @@
-//! The facts about the scarce dialog platform: permits, attempts, retries.
+//! The facts about the scarce dialog platforms: permits, attempts, retries.
 //!
 //! They are counted, and a retry is logged. None is written to the event file:
 //! what came of a turn in the end is, by the call.
 
 use std::time::Duration;
 
-use super::metrics::{Metric, Metrics};
+use metrics::{Gauge, Label};
+
+use super::Telemetry;
+use super::engine::EngineEvent;
+use super::metrics::{Handle, Metric, Metrics};
 use crate::types::CallId;
+
+/// Tells for the governor of one platform: how many requests it lets through and holds
+/// back. Its series are registered with the platform.
+#[derive(Debug)]
+pub struct DialogMeter {
+    telemetry: Telemetry,
+    provider: &'static str,
+    in_flight: Gauge,
+    waiting: Gauge,
+}
+
+impl DialogMeter {
+    pub(super) fn register(telemetry: Telemetry, provider: &'static str) -> Self {
+        let [in_flight, waiting] =
+            [Metric::DialogInFlight, Metric::DialogWaiting].map(|metric| gauge(metric, provider));
+        Self { telemetry, provider, in_flight, waiting }
+    }
+
+    /// How many requests may hold a permit, and how many may wait for one.
+    pub fn limits(&self, in_flight_max: u32, waiting_max: u32) {
+        gauge(Metric::DialogPermitsMax, self.provider).set(f64::from(in_flight_max));
+        gauge(Metric::DialogWaitingMax, self.provider).set(f64::from(waiting_max));
+    }
+
+    /// How many requests hold a permit, and how many wait for one.
+    pub fn load(&self, in_flight: u32, waiting: u32) {
+        self.in_flight.set(f64::from(in_flight));
+        self.waiting.set(f64::from(waiting));
+    }
+
+    /// The platform asked for `wait_ms` of rest.
+    pub fn throttled(&self, wait_ms: u64) {
+        let provider = self.provider.to_owned();
+        self.telemetry.engine_event(&EngineEvent::DialogThrottled { provider, wait_ms });
+    }
+
+    /// A fact about the platform.
+    pub fn fact(&self, fact: &DialogFact<'_>) {
+        self.telemetry.dialog_fact(fact);
+    }
+}
+
+fn gauge(metric: Metric, provider: &'static str) -> Gauge {
+    match metric.register_open(vec![Label::new("provider", provider)]) {
+        Handle::Gauge(gauge) => gauge,
+        _ => Gauge::noop(),
+    }
+}
 
 /// One fact about the dialog platform.
 #[derive(Clone, Debug)]

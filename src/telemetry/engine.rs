@@ -67,8 +67,10 @@ pub enum EngineEvent {
         /// By whom and why; holds no credential.
         message: String,
     },
-    /// The dialog platform asked the engine to slow down; all requests wait.
+    /// A dialog platform asked the engine to slow down; all requests to it wait.
     DialogThrottled {
+        /// Which one, as routes name it.
+        provider: String,
         /// How long.
         wait_ms: u64,
     },
@@ -233,7 +235,9 @@ impl EngineEvent {
             Self::PromptsRendered { missing, message } => {
                 none.number("missing", *missing as u64).text("message", message)
             }
-            Self::DialogThrottled { wait_ms } => none.number("wait_ms", *wait_ms),
+            Self::DialogThrottled { provider, wait_ms } => {
+                none.text("provider", provider).number("wait_ms", *wait_ms)
+            }
             Self::BreakerOpened { service, provider, failures, open_ms, message } => none
                 .text("service", service.as_str())
                 .text("provider", provider)

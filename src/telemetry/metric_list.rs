@@ -6,9 +6,10 @@
 use metrics::Unit;
 
 use super::metric_labels::{
-    ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, HEALTH, IGNORED,
-    LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER, PROVIDER_FAILURE,
-    REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION, WAITING,
+    ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, FLAW, HEALTH,
+    IGNORED, LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER,
+    PROVIDER_FAILURE, REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION,
+    WAITING,
 };
 use super::metrics::{Kind, LabelSpec, Metric, Spec};
 
@@ -97,6 +98,12 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_turns_unheard_total",
         "Turns of whose answer nothing was heard because it could not be spoken",
         &[ROUTE],
+    ),
+    counter(
+        Metric::ReplyFlaws,
+        "antiphon_reply_flaws_total",
+        "Times that something of the dialog platform's reply was not done",
+        &[FLAW],
     ),
     counter(
         Metric::Interruptions,
@@ -281,26 +288,38 @@ pub(super) const SPECS: &[Spec] = &[
             LATENCY,
         )
     },
-    gauge(
-        Metric::DialogPermitsMax,
-        "antiphon_dialog_permits_max",
-        "Dialog requests that may hold a permit at once",
-    ),
-    gauge(
-        Metric::DialogWaitingMax,
-        "antiphon_dialog_requests_waiting_max",
-        "Dialog requests that may wait for a permit",
-    ),
-    gauge(
-        Metric::DialogInFlight,
-        "antiphon_dialog_requests_in_flight",
-        "Dialog requests that hold a permit",
-    ),
-    gauge(
-        Metric::DialogWaiting,
-        "antiphon_dialog_requests_waiting",
-        "Dialog requests that wait for a permit",
-    ),
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogPermitsMax,
+            "antiphon_dialog_permits_max",
+            "Dialog requests that may hold a permit at once",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogWaitingMax,
+            "antiphon_dialog_requests_waiting_max",
+            "Dialog requests that may wait for a permit",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogInFlight,
+            "antiphon_dialog_requests_in_flight",
+            "Dialog requests that hold a permit",
+        )
+    },
+    Spec {
+        labels: &[PROVIDER],
+        ..gauge(
+            Metric::DialogWaiting,
+            "antiphon_dialog_requests_waiting",
+            "Dialog requests that wait for a permit",
+        )
+    },
     counter(
         Metric::EventsWritten,
         "antiphon_events_written_total",

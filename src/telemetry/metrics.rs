@@ -61,6 +61,7 @@ pub(super) enum Metric {
     TurnsAnswered,
     TurnsAbandoned,
     TurnsUnheard,
+    ReplyFlaws,
     Interruptions,
     FalseInterruptions,
     InterruptionUnheard,

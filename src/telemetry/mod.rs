@@ -49,7 +49,7 @@ use tracing::Level;
 
 pub use arbiter::{ArbiterMeter, Carried, Room};
 pub use breaker::BreakerMeter;
-pub use dialog::{AttemptOutcome, DialogFact, PermitOutcome, RetryCause};
+pub use dialog::{AttemptOutcome, DialogFact, DialogMeter, PermitOutcome, RetryCause};
 pub use engine::{EngineEvent, ProviderHealth, Service};
 pub use panics::{install_panic_hook, keep_running, panicked};
 pub use process::{cpu_seconds, resident_bytes};
@@ -226,22 +226,16 @@ impl Telemetry {
         }
     }
 
-    /// Tells one fact about the dialog platform.
+    /// Tells one fact about a dialog platform.
     pub fn dialog_fact(&self, fact: &DialogFact<'_>) {
         fact.log();
         fact.measure(&self.metrics);
     }
 
-    /// How many dialog requests hold a permit, and how many wait for one.
-    pub fn dialog_load(&self, in_flight: u32, waiting: u32) {
-        self.metrics.set(Metric::DialogInFlight, &[], f64::from(in_flight));
-        self.metrics.set(Metric::DialogWaiting, &[], f64::from(waiting));
-    }
-
-    /// How many dialog requests may hold a permit, and how many may wait for one.
-    pub fn dialog_limits(&self, in_flight_max: u32, waiting_max: u32) {
-        self.metrics.set(Metric::DialogPermitsMax, &[], f64::from(in_flight_max));
-        self.metrics.set(Metric::DialogWaitingMax, &[], f64::from(waiting_max));
+    /// What the governor of the platform `provider` tells, to be kept by it.
+    #[must_use]
+    pub fn dialog_meter(&self, provider: &'static str) -> DialogMeter {
+        DialogMeter::register(self.clone(), provider)
     }
 
     /// How many calls may run at once.

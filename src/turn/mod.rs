@@ -10,5 +10,5 @@ mod sentences;
 mod speech;
 
 pub use conversation::{Conversation, TurnInput, TurnOutput, UtteranceFacts};
-pub use sentences::{SENTENCE_CHARS_MAX, sentences, words_heard};
+pub use sentences::{SENTENCE_CHARS_MAX, Sentences, all_sentences, sentences, words_heard};
 pub use speech::{CutShort, Purpose};

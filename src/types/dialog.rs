@@ -60,9 +60,49 @@ pub struct DialogReply {
     pub session: SessionData,
     /// The platform wants the call to end once everything is said.
     pub end_call: bool,
+    /// What of it is not done.
+    #[serde(default)]
+    pub flaws: Vec<ReplyFlaw>,
     /// How long the request stood in line for its permits.
     #[serde(default)]
     pub waited_ms: u64,
+}
+
+/// What of a platform's reply the caller does not get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum ReplyFlaw {
+    /// It is longer than what is said of one reply; the rest is not said.
+    TooLong {
+        /// Characters that are not said.
+        unsaid_chars: u64,
+    },
+    /// There is nothing to say, and the call goes on: the caller would hear silence.
+    WithoutWords,
+    /// It asks for something that cannot be done here.
+    ActionNotPossible {
+        /// The platform's name of it.
+        action: String,
+    },
+    /// Its session data is larger than what is kept of a call; that of the turn before
+    /// goes back with the next one.
+    SessionDataTooLarge {
+        /// How large it is.
+        bytes: u64,
+    },
+}
+
+impl ReplyFlaw {
+    /// The name used in records and metric labels.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+            Self::WithoutWords => "without_words",
+            Self::ActionNotPossible { .. } => "action_not_possible",
+            Self::SessionDataTooLarge { .. } => "session_data_too_large",
+        }
+    }
 }
 
 /// One thing to say.

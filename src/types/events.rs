@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audio::UtteranceEnd;
+use super::dialog::ReplyFlaw;
 use super::failure::{ChildKind, DialogFailure, EndCause, ExitReason, SttFailure, TtsFailure};
 use super::ids::{Epoch, Generation, LegId, SentenceId, TurnId, UtteranceId};
 use super::private::CallerText;
@@ -190,6 +191,8 @@ pub enum CallEventKind {
         #[serde(default)]
         dialog_wait_ms: u64,
     },
+    /// Something of the platform's reply is not done.
+    ReplyFlawed { flaw: ReplyFlaw },
     /// The dialog platform failed.
     DialogFailed { failure: DialogFailure, dialog_ms: u64 },
     /// A sentence has its audio, or the beginning of it: then its length is not known.
@@ -265,6 +268,7 @@ impl CallEventKind {
             Self::NotUnderstood { .. } => "not_understood",
             Self::SttFailed { .. } => "stt_failed",
             Self::DialogReplied { .. } => "dialog_replied",
+            Self::ReplyFlawed { .. } => "reply_flawed",
             Self::DialogFailed { .. } => "dialog_failed",
             Self::SentenceSynthesized { .. } => "sentence_synthesized",
             Self::TtsFailed { .. } => "tts_failed",

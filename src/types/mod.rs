@@ -14,13 +14,14 @@ mod retry;
 mod route;
 mod snapshot;
 mod time;
+mod tls_fault;
 mod trace;
 
 pub use audio::{
     Codec, INNER_RATE, MediaFormat, MediaFormatError, SampleRate, SpeechAudio, Utterance,
     UtteranceEnd,
 };
-pub use dialog::{DialogReply, DialogRequest, ReplyOutput, SessionData, Transcript};
+pub use dialog::{DialogReply, DialogRequest, ReplyFlaw, ReplyOutput, SessionData, Transcript};
 pub use events::{CallEvent, CallEventKind, IgnoredReason, TurnStage, TurnTimings};
 pub use failure::{
     ChildKind, DialogFailure, EndCause, ExitReason, RefusalReason, SttFailure, TtsFailure,
@@ -37,4 +38,5 @@ pub use route::{
 };
 pub use snapshot::{CallSnapshot, CallState, ChildSnapshot, ConversationState, RingFill};
 pub use time::{MediaTime, Now};
+pub use tls_fault::TlsFault;
 pub use trace::{Asked, SpanId, TraceId, TraceParent};

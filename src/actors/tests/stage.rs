@@ -231,6 +231,7 @@ impl DialogBackend for Services {
                 next_state: None,
                 session: Private::new(serde_json::json!({ "last": text })),
                 end_call: said.contains("Goodbye"),
+                flaws: Vec::new(),
                 waited_ms: 0,
             })
         })
@@ -326,7 +327,7 @@ impl Stage {
             stt: Arc::clone(&services) as _,
             dialog: Arc::clone(&services) as _,
             tts: Arc::clone(&services) as _,
-            prompts: Arc::new(PromptCache::new([&route], crate::turn::sentences)),
+            prompts: Arc::new(PromptCache::new([&route], crate::turn::all_sentences)),
             telemetry: telemetry.clone(),
         };
         let limits = LimitSettings { calls_max: 10, ..LimitSettings::default() };

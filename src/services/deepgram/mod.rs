@@ -69,12 +69,12 @@ impl DeepgramStt {
             setting: "stt.deepgram.api_key_file",
             file: &settings.api_key_file,
         };
-        let mut listen = http::below(&base, "/v1/listen");
+        let mut listen = http::below_v1(&base, "/listen");
         listen.query_pairs_mut().extend_pairs(wire::QUERY).append_pair("model", &settings.model);
         Ok(Self {
             client: http::client(BASE_URL, &base)?,
             listen,
-            projects: http::below(&base, "/v1/projects"),
+            projects: http::below_v1(&base, "/projects"),
             key: source.read(environment)?,
             key_place: source.place(),
             timeout_ms: settings.timeout_ms,
@@ -167,9 +167,9 @@ const fn is_passing(error: &ExchangeError) -> bool {
     match error {
         ExchangeError::NotSent | ExchangeError::Broken | ExchangeError::TimedOut => true,
         ExchangeError::Status { status, .. } => *status >= 500,
-        ExchangeError::NotTrusted | ExchangeError::TooLong { .. } | ExchangeError::Malformed(_) => {
-            false
-        }
+        ExchangeError::NotSecure(_)
+        | ExchangeError::TooLong { .. }
+        | ExchangeError::Malformed(_) => false,
     }
 }
 

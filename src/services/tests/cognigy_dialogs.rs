@@ -244,6 +244,14 @@ async fn the_key_check_asks_for_the_bots_and_shows_the_key_masked() {
 }
 
 #[tokio::test]
+async fn a_page_in_place_of_the_bots_and_another_address_are_not_called_well() {
+    for step in [Step::typed("text/html", "<h1>Welcome</h1>"), Step::status(308)] {
+        let health = check(step.clone()).await;
+        assert!(matches!(health, Health::Unavailable(_)), "{step:?}: {health:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_key_names_the_permission_and_where_the_key_came_from() {
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("dialog:execute and dialog:read"), "{text}");

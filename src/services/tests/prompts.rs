@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::services::{Health, ServiceFuture};
-use crate::turn::sentences;
+use crate::turn::all_sentences;
 
 /// Speaks at this level, or cannot be reached; refuses a voice called `bad`; remembers
 /// what it was asked for.
@@ -61,7 +61,7 @@ fn route(tts: &str) -> Route {
 }
 
 fn request(prompt: &Prompt) -> TtsRequest {
-    let first = sentences(&prompt.text)[0];
+    let first = all_sentences(&prompt.text, &Route::default().language)[0];
     let key = keys(&route("own"), &[first]).remove(0);
     TtsRequest { answer_ms_max: 1, ..key.request() }
 }
@@ -80,7 +80,7 @@ fn level(found: Option<Result<SpeechAudio, TtsFailure>>) -> Option<i16> {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_failed_is_rendered_again_until_it_is_well_ever_more_rarely() {
     let (own, route) = (Voice::new(None), route("own"));
-    let cache = PromptCache::new([&route], sentences);
+    let cache = PromptCache::new([&route], all_sentences);
     let voices = at_hand(&[("own", &own)]);
     let mut asked = Vec::new();
     for _ in 0..20 {
@@ -110,7 +110,7 @@ async fn the_fallback_is_always_there_spoken_by_whoever_can_or_as_tones() {
     let (own, tone, other) = (Voice::new(None), Voice::new(Some(600)), Voice::new(Some(500)));
     let tone = Arc::new(Voice { words: false, ..Arc::into_inner(tone).unwrap() });
     let route = route("own");
-    let cache = PromptCache::new([&route], sentences);
+    let cache = PromptCache::new([&route], all_sentences);
     let fallback = request(&route.prompts.fallback);
     let tones = || cache.get("own", &fallback).unwrap().unwrap();
     assert!(tones().ms() > 900, "before anything is rendered");
@@ -129,7 +129,7 @@ async fn the_fallback_is_always_there_spoken_by_whoever_can_or_as_tones() {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_cannot_be_rendered_fails_at_once_and_one_that_was_not_tried_is_asked_for() {
     let (own, route) = (Voice::new(None), route("own"));
-    let cache = PromptCache::new([&route], sentences);
+    let cache = PromptCache::new([&route], all_sentences);
     let turn_failed = request(&route.prompts.turn_failed);
     assert_eq!(cache.get("own", &turn_failed), None);
     cache.render(&at_hand(&[("own", &own)])).await;
@@ -142,7 +142,7 @@ async fn a_prompt_that_cannot_be_rendered_fails_at_once_and_one_that_was_not_tri
 async fn a_voice_that_is_refused_costs_the_other_routes_nothing() {
     let (own, well) = (Voice::new(Some(700)), route("own"));
     let bad = Route { voice: "bad".to_owned(), ..route("own") };
-    let cache = PromptCache::new([&bad, &well], sentences);
+    let cache = PromptCache::new([&bad, &well], all_sentences);
     cache.render(&at_hand(&[("own", &own)])).await;
     assert_eq!(level(cache.get("own", &request(&well.prompts.no_match))), Some(700));
     let refused_one = TtsRequest { voice: "bad".to_owned(), ..request(&bad.prompts.no_match) };

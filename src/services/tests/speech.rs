@@ -156,13 +156,38 @@ async fn the_time_of_the_request_bounds_the_answer_too() {
 }
 
 #[tokio::test]
-async fn a_recogniser_without_a_list_of_models_is_ready_and_one_that_refuses_the_key_is_not() {
+async fn a_recogniser_is_ready_when_it_does_what_calls_ask_for_and_not_otherwise() {
     let check = async |step| recogniser(&ScriptedServer::start(vec![step])).check().await;
-    assert!(matches!(check(Step::status(404)).await, Health::Ready(_)));
-    assert!(matches!(check(Step::status(503)).await, Health::Unavailable(_)));
-    assert!(matches!(check(Step::Break).await, Health::Unavailable(_)));
+    assert!(matches!(check(nothing_heard()).await, Health::Ready(_)));
+    for step in [
+        Step::status(404),
+        Step::status(308),
+        Step::status(429),
+        Step::status(503),
+        Step::Break,
+        Step::typed("text/html", "<h1>Welcome</h1>"),
+    ] {
+        let health = check(step.clone()).await;
+        assert!(matches!(health, Health::Unavailable(_)), "{step:?}: {health:?}");
+    }
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("OPENAI_API_KEY") && !text.contains(KEY), "{text}");
+}
+
+fn nothing_heard() -> Step {
+    Step::json(200, &serde_json::json!({"text": ""}))
+}
+
+#[tokio::test]
+async fn the_check_of_a_recogniser_asks_for_silence_once_until_it_is_known() {
+    let server = ScriptedServer::start(vec![nothing_heard(), Step::status(405), Step::status(405)]);
+    let recogniser = recogniser(&server);
+    for _ in 0..3 {
+        assert!(matches!(recogniser.check().await, Health::Ready(_)));
+    }
+    let targets: Vec<String> = server.seen().iter().map(Seen::target).collect();
+    let head = "HEAD /v1/audio/transcriptions";
+    assert_eq!(targets, ["POST /v1/audio/transcriptions", head, head]);
 }
 
 pub(super) fn synthesiser(server: &ScriptedServer) -> GenericTts {

@@ -11,8 +11,8 @@ use crate::telemetry::{
 use crate::types::{
     CallEvent, CallEventKind, CallId, CallerText, CarrierCallId, ChildKind, Detector,
     DialogFailure, EndCause, Epoch, ExitReason, Generation, IgnoredReason, LegId, MediaTime,
-    RefusalReason, Route, SentenceId, SessionId, SttFailure, TtsFailure, TurnId, TurnTimings,
-    UserId, UtteranceEnd, UtteranceId,
+    RefusalReason, ReplyFlaw, Route, SentenceId, SessionId, SttFailure, TtsFailure, TurnId,
+    TurnTimings, UserId, UtteranceEnd, UtteranceId,
 };
 
 /// What a caller or the bot said.
@@ -101,6 +101,7 @@ fn turn_events() -> Vec<CallEventKind> {
             dialog_ms: 120,
             dialog_wait_ms: 15,
         },
+        K::ReplyFlawed { flaw: ReplyFlaw::TooLong { unsaid_chars: 900 } },
         K::SentenceSynthesized { sentence: SentenceId(7), tts_ms: 25, audio_ms: Some(1_800) },
         K::TurnAnswered {
             intent: Some("book_room".to_owned()),
@@ -184,6 +185,22 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
     ] {
         events.push(K::TtsFailed { sentence: SentenceId(1), failure, tts_ms: 1 });
     }
+    events.extend(utterances());
+    events.extend(flaws());
+    for child in ChildKind::ALL {
+        events.push(K::RestartLimitReached { child });
+        events.push(K::StaleMessageDropped { child, generation: Generation(1) });
+        for reason in exit_reasons() {
+            events.push(K::ChildRestarted { child, generation: Generation(1), reason });
+        }
+    }
+    events
+}
+
+/// Ways in which an utterance ends, and is left unanswered.
+fn utterances() -> Vec<CallEventKind> {
+    use CallEventKind as K;
+    let mut events = Vec::new();
     for end in [
         UtteranceEnd::Silence,
         UtteranceEnd::Stalled,
@@ -203,13 +220,6 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
     ] {
         events.push(K::UtteranceIgnored { utterance: UtteranceId(1), reason });
     }
-    for child in ChildKind::ALL {
-        events.push(K::RestartLimitReached { child });
-        events.push(K::StaleMessageDropped { child, generation: Generation(1) });
-        for reason in exit_reasons() {
-            events.push(K::ChildRestarted { child, generation: Generation(1), reason });
-        }
-    }
     events
 }
 
@@ -221,7 +231,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::EngineStarted { version: "0.1.0" },
         E::DrainStarted { calls: 2 },
         E::EngineStopped,
-        E::DialogThrottled { wait_ms: 1_000 },
+        E::DialogThrottled { provider: "cognigy-rest".to_owned(), wait_ms: 1_000 },
         E::ThreadClosed { thread: 1, message: "busy 97 % of the time".into() },
         E::ThreadOpened { thread: 1 },
         E::CertificateTaken,
@@ -281,6 +291,15 @@ pub(super) fn dialog_facts(call_id: &CallId) -> Vec<DialogFact<'_>> {
     facts.extend(AttemptOutcome::ALL.iter().map(attempted));
     facts.extend(RetryCause::ALL.iter().map(retried));
     facts
+}
+
+fn flaws() -> impl Iterator<Item = CallEventKind> {
+    let flaws = [
+        ReplyFlaw::WithoutWords,
+        ReplyFlaw::ActionNotPossible { action: "dial".to_owned() },
+        ReplyFlaw::SessionDataTooLarge { bytes: 70_000 },
+    ];
+    flaws.into_iter().map(|flaw| CallEventKind::ReplyFlawed { flaw })
 }
 
 fn exit_reasons() -> [ExitReason; 4] {

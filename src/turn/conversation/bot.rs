@@ -1,5 +1,7 @@
 //! The bot's side: what is said, and what became of it.
 
+use std::sync::Arc;
+
 use super::{Conversation, Stage, Turn, TurnOutput};
 use crate::turn::speech::{Passage, Sentence};
 use crate::turn::{CutShort, Purpose, sentences};
@@ -31,7 +33,8 @@ impl Conversation {
 
     pub(super) fn say_prompt(&mut self, prompt: &Prompt, turn: Option<TurnId>, purpose: Purpose) {
         let interruptible = prompt.interruptible.unwrap_or(self.route.turns.interruptible);
-        for text in sentences(&prompt.text) {
+        let route = Arc::clone(&self.route);
+        for text in sentences(&prompt.text, &route.language) {
             let intent = purpose.as_intent().map(str::to_owned);
             self.say(text, turn, intent, interruptible, purpose);
         }

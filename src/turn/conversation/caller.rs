@@ -22,6 +22,10 @@ use super::floor::OpenSpeech;
 /// Bytes of a millisecond at the inner rate, for `audio_bytes` in events.
 const BYTES_PER_MS: u64 = 32;
 
+/// Longest transcript that is believed, in characters: an utterance lasts half a minute,
+/// and nobody says a hundred characters in a second.
+const TRANSCRIPT_CHARS_MAX: usize = 4_000;
+
 /// An utterance of a question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Part {
@@ -171,7 +175,7 @@ impl Conversation {
         let Some(part) = self.pending_part(utterance).cloned() else { return };
         let stt_ms = now.ms_since(part.decided_at);
         let audio_bytes = part.facts.audio_ms * BYTES_PER_MS;
-        let (heard, kind) = match result {
+        let (heard, kind) = match result.and_then(believed) {
             Ok(Transcript::Final { text, confidence }) => (
                 self.words_of(&part, text.clone()),
                 CallEventKind::Transcribed { text, confidence, stt_ms, audio_bytes },
@@ -283,4 +287,19 @@ impl Conversation {
             self.tell(Some(turn.id), CallEventKind::TurnAbandoned { turn: turn.id });
         }
     }
+}
+
+/// Refuses a transcript that cannot be what was said.
+fn believed(transcript: Transcript) -> Result<Transcript, SttFailure> {
+    match &transcript {
+        Transcript::Final { text, .. } if is_longer(text.expose(), TRANSCRIPT_CHARS_MAX) => {
+            let message = format!("the transcript has more than {TRANSCRIPT_CHARS_MAX} characters");
+            Err(SttFailure::Failed { message })
+        }
+        _ => Ok(transcript),
+    }
+}
+
+fn is_longer(text: &str, chars_max: usize) -> bool {
+    text.chars().nth(chars_max).is_some()
 }

@@ -6,6 +6,7 @@ mod failures;
 mod floor;
 mod interruption;
 mod random;
+mod replies;
 mod turns;
 
 use std::sync::Arc;
@@ -149,6 +150,7 @@ fn says(text: &str) -> DialogReply {
         next_state: None,
         session: SessionData::default(),
         end_call: false,
+        flaws: Vec::new(),
         waited_ms: 0,
     }
 }
