@@ -302,6 +302,17 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(script: Script, route: Route) -> Self {
+        Self::on(script, route, |clock, limits, telemetry| {
+            MediaThreads::here(clock, 10, limits, telemetry)
+        })
+    }
+
+    /// The same, on other threads.
+    pub fn on(
+        script: Script,
+        route: Route,
+        threads: impl FnOnce(Clock, &LimitSettings, &Telemetry) -> MediaThreads,
+    ) -> Self {
         let services = Arc::new(Services {
             script,
             heard: AtomicU32::new(0),
@@ -334,7 +345,7 @@ impl Stage {
         let switchboard = CallRegistry::start(RegistryParts {
             clock,
             planner: Box::new(Planner { route: Arc::new(route), kit }),
-            threads: MediaThreads::here(clock, 10, &limits, &telemetry),
+            threads: threads(clock, &limits, &telemetry),
             telemetry: telemetry.clone(),
             limits,
             draw: Box::new(counted()),

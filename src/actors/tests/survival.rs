@@ -1,7 +1,10 @@
 //! What a panic outside of the children costs: a supervisor its call, which ends once; the
 //! driver and the registry nothing.
 
+use std::time::Duration;
+
 use super::stage::{Caller, Script, Stage, Told, act, request};
+use crate::actors::MediaThreads;
 use crate::actors::link::{CallRequest, Delivery};
 use crate::actors::sabotage::{plant, plant_at};
 use crate::types::{CallEventKind, Route};
@@ -137,5 +140,29 @@ fn a_registry_that_panics_while_it_drains_drains() {
         let load = stage.switchboard.load().await.expect("it answers");
         assert_eq!((load.calls, load.draining), (0, true), "the call is not waited for");
         plant(Vec::new());
+    });
+}
+
+#[test]
+fn calls_that_are_cut_off_with_their_thread_have_ended_too() {
+    actix_rt::System::new().block_on(async {
+        let stage = Stage::on(Script::default(), Route::default(), |clock, limits, telemetry| {
+            MediaThreads::start(1, clock, 10, limits, telemetry)
+        });
+        let caller = stage.call("a", SENTENCES).await;
+        let until = async |is_so: &dyn Fn() -> bool| {
+            let waiting = async {
+                while !is_so() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it is told");
+        };
+        until(&|| caller.count("call_started") == 1).await;
+        stage.switchboard.stop().await;
+        until(&|| matches!(caller.told.lock().last(), Some(Told::End(_)))).await;
+        assert_eq!(caller.told.lock().last(), Some(&Told::End("drained".to_owned())));
+        assert_eq!(caller.count("call_ended"), 1);
+        assert_eq!(stage.telemetry.calls_active(), 0);
     });
 }
