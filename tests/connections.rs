@@ -368,6 +368,9 @@ async fn a_wall_clock_that_was_wrong_for_a_moment_breaks_no_door() {
         .variable("WRONG_CLOCK", &wrong.to_string_lossy())
         .start()
         .await;
+    // Both ports are served: they are not before their clocks run.
+    assert_eq!(engine.get("/live").await.0, 200);
+    Phone::dial(&engine.simulator, "/?events=1").await.expect("taken").hang_up().await;
     std::fs::write(&wrong, "").expect("a folder");
     eventually("the server's own clock has stopped", async || {
         assert_eq!(engine.get("/live").await.0, 200);
