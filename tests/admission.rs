@@ -90,16 +90,17 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
     let told = async {
         let told = eventually("/ready says why", async || {
             let (status, body) = engine.get("/ready").await;
-            (status == 503).then_some(body)
+            // The process is too busy as well, and may be so before the thread is.
+            (status == 503 && body.contains("media thread 0: busy ")).then_some(body)
         })
         .await;
-        assert!(told.contains("media thread 0: busy ") && told.contains(", more than 1"), "{told}");
+        assert!(told.contains(", more than 1"), "{told}");
         eventually("a call is refused", async || {
             let refused = Phone::ask(&stream(&engine), "").await.err()?;
             let seconds: u32 = refused.retry_after.as_deref()?.parse().expect("seconds");
             assert!(refused.status == 1013 && (1..=5).contains(&seconds), "{refused:?}");
             let says = |text: &str| refused.body.contains(text);
-            assert!(says(r#""code":"overloaded""#) && says("media thread 0: "), "{refused:?}");
+            assert!(says(r#""code":"overloaded""#) && says(" busy "), "{refused:?}");
             Some(())
         })
         .await;
@@ -146,12 +147,16 @@ async fn five_hundred_connects_at_once_of_one_address_are_its_own_problem() {
         let says_when = answer.contains("\r\nretry-after: 1\r\n");
         assert!(answer.starts_with("http/1.1 429 ") && says_when, "{answer}");
     }
-    // Others, and calls that go on, are taken as if nothing happened.
+    // Others are taken as if nothing happened.
     for _ in 0..5 {
         let answer = open_from("127.0.0.2:0", &engine).await;
         assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-        Phone::dial(&engine.simulator, "/?call_id=running").await.expect("it goes on");
     }
+    // Calls of that address that go on are its own problem, too: they may, once it is calm.
+    eventually("it goes on", async || {
+        Phone::dial(&engine.simulator, "/?call_id=running").await.ok()
+    })
+    .await;
 }
 
 /// The head of the answer to somebody who wants a call, and hangs up at once.

@@ -300,7 +300,7 @@ mod tests {
         let Err(NoPlace::Overloaded(refusing)) = threads.take_place(NOW) else {
             panic!("no thread is open");
         };
-        let told = "media thread 1: busy 106 % of the time with one more call, more than 93";
+        let told = "media thread 1: busy 97 % of the time with one more call, more than 88";
         assert_eq!(refusing.to_string(), told);
         assert_eq!(threads.closed(NOW).len(), 2);
         assert_eq!(calls(&threads), [90, 10]);

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(refused("audio/mpeg"), FormatError::ContentType);
         assert_eq!(refused(""), FormatError::ContentType);
         assert_eq!(refused("audio/l16;rate=fast"), FormatError::Parameter { name: "rate" });
-        assert_eq!(refused("audio/l16;rate=11025"), MediaFormatError::Rate(11_025).into());
+        assert_eq!(refused("audio/l16;rate=12345"), MediaFormatError::Rate(12_345).into());
         assert_eq!(refused("audio/l16;channels=6"), MediaFormatError::Channels(6).into());
         assert_eq!(refused("audio/l16;channels=257"), MediaFormatError::Channels(255).into());
     }

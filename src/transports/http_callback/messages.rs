@@ -253,7 +253,7 @@ mod tests {
         let refused = |body: &str| Start::parse(body.as_bytes()).expect_err("refused").to_string();
         assert!(refused(r#"{"callid":"a"}"#).contains("unknown field `callid`"));
         assert!(refused(r#"{"call_id":"a/b"}"#).contains("letters, digits"));
-        assert!(refused(r#"{"format":{"codec":"pcm16","rate":11025}}"#).contains("11025"));
+        assert!(refused(r#"{"format":{"codec":"pcm16","rate":12345}}"#).contains("12345"));
         assert!(refused(r#"{"format":{"codec":"opus","rate":8000}}"#).contains("opus"));
         assert!(refused(r#"{"content_type":"text/plain"}"#).contains("audio/l16"));
         assert!(refused("[1,").contains("not a call start"));

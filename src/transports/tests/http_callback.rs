@@ -176,7 +176,7 @@ fn what_is_wrong_with_a_post_has_a_status_and_uses_up_no_number() {
             (post("c", 100_000, &[1, 0]), (409, "sequence_too_far_ahead")),
             (post("c", 0, &[0; 70_000]), (413, "body_too_large")),
             (typed("audio/mpeg"), (415, "unsupported_format")),
-            (typed("audio/l16;rate=11025"), (415, "unsupported_format")),
+            (typed("audio/l16;rate=12345"), (415, "unsupported_format")),
             (typed("audio/basic"), (415, "unsupported_format")),
             (typed("audio/wav"), (415, "unsupported_format")),
         ];
@@ -195,7 +195,7 @@ fn what_is_wrong_with_a_start_has_a_status() {
             ("{", (400, "bad_json")),
             (r#"{"call_id":"a b"}"#, (400, "bad_json")),
             (r#"{"call_id":"c"}"#, (409, "already_connected")),
-            (r#"{"format":{"codec":"pcm16","rate":11025}}"#, (415, "unsupported_format")),
+            (r#"{"format":{"codec":"pcm16","rate":12345}}"#, (415, "unsupported_format")),
             (r#"{"playback_url":"http://elsewhere/"}"#, (400, "bad_playback_url")),
         ];
         for (body, expected) in refused {
