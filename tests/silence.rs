@@ -60,7 +60,7 @@ async fn callers_of_a_synthesiser_that_never_speaks_hear_something_and_it_is_tol
 
         let engine = setup.start().await;
         let because = because(&engine).await.unwrap_or_else(|| panic!("{what}: it is ready"));
-        assert!(because.contains("prompts: ") && because.contains(what), "{because}");
+        assert!(because.contains("prompts: "), "{what}: {because}");
         assert!(engine.metric("antiphon_prompts_missing").await > 0.0, "{what}");
 
         let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{AudioProgress, Job};
 use super::repeated::RepeatedFacts;
 use super::timers::{CallTimer, TimerTable};
 use crate::resilience::RestartBudget;
@@ -49,26 +50,6 @@ pub enum CallInput {
     ChildExited { child: ChildKind, generation: Generation, reason: ExitReason },
     /// A fact that only has to be told.
     Noted { fact: CallEventKind },
-}
-
-/// How much caller audio there was so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AudioProgress {
-    /// Position reached in the caller's audio.
-    pub at: MediaTime,
-    /// Bytes received.
-    pub bytes: u64,
-}
-
-/// Work given to a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Job {
-    /// Recognising an utterance.
-    Utterance(UtteranceId),
-    /// Asking a turn.
-    Turn(TurnId),
-    /// Synthesising a sentence.
-    Sentence(SentenceId),
 }
 
 /// What is to be done.

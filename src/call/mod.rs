@@ -6,10 +6,12 @@
 //! down and run again.
 
 mod core;
+mod parts;
 mod repeated;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-pub use self::core::{AudioProgress, CallCore, CallInput, CallOutput, Job};
+pub use self::core::{CallCore, CallInput, CallOutput};
+pub use self::parts::{AudioProgress, Job};
 pub use self::timers::{CallTimer, TimerTable};

@@ -49,7 +49,9 @@ impl TlsFault {
             E::NotValidYet | E::NotValidYetContext { .. } => Self::NotYetValid,
             E::NotValidForNameContext { presented, .. } if presented.is_empty() => Self::NoName,
             E::NotValidForName | E::NotValidForNameContext { .. } => Self::WrongName,
-            E::UnknownIssuer => Self::UnknownIssuer,
+            // The latter: of an issuer who has the name of a trusted one and another key, as a
+            // self-signed certificate that was made anew.
+            E::UnknownIssuer | E::BadSignature => Self::UnknownIssuer,
             E::Revoked => Self::Revoked,
             // What the verifier has no name of its own for, it names by its text only.
             E::Other(other) => match other.to_string().as_str() {

@@ -2,6 +2,7 @@
 //! script and panics planted wherever a child passes by.
 
 mod calls;
+mod ear;
 mod floor;
 mod intake;
 mod requests;

@@ -1,3 +1,5 @@
+//! How texts are cut, language by language.
+
 use proptest::prelude::*;
 use serde::Deserialize;
 
