@@ -8,7 +8,7 @@ use super::super::lead::{ns_of_samples, samples_in_ns};
 use crate::types::{Now, SampleRate};
 
 /// What a caller who is behind may be taken at once. What he was held up for longer than
-/// this is taken at [`Pace::CatchingUp`].
+/// this is taken at `Pace::CatchingUp`.
 pub const CREDIT_MS_MAX: u32 = 10_000;
 
 /// How fast the bucket fills, in percent of real time.

@@ -3,7 +3,7 @@
 //!
 //! Reads 16-bit PCM, µ-law and A-law, one or two channels, at the rates that the
 //! engine converts. What is odd in a file and does no harm is tolerated, see
-//! [`head`]. It opens no file; [`WavStream`] reads files as they come.
+//! `head`. It opens no file; [`WavStream`] reads files as they come.
 
 mod head;
 mod stream;
