@@ -155,7 +155,7 @@ mod tests {
             of(for_name(&[])),
             of(CertificateError::UnknownIssuer),
             of(of_verifier),
-            of(CertificateError::BadSignature),
+            of(CertificateError::BadEncoding),
             TlsFault::from(&Error::HandshakeNotComplete),
         ];
         let names = told.map(TlsFault::as_str);
@@ -172,6 +172,7 @@ mod tests {
                 "tls_handshake",
             ]
         );
+        assert_eq!(of(CertificateError::BadSignature), TlsFault::UnknownIssuer);
         let hints: std::collections::BTreeSet<String> =
             told.iter().map(ToString::to_string).collect();
         assert_eq!(hints.len(), told.len());
