@@ -9,24 +9,38 @@ use metrics::{Gauge, Label};
 
 use super::Telemetry;
 use super::engine::EngineEvent;
-use super::metrics::{Handle, Metric, Metrics};
+use super::metrics::{Handle, Metric, Series};
 use crate::types::CallId;
 
 /// Tells for the governor of one platform: how many requests it lets through and holds
-/// back. Its series are registered with the platform.
+/// back, and what comes of them. Its series are registered with the platform.
 #[derive(Debug)]
 pub struct DialogMeter {
     telemetry: Telemetry,
     provider: &'static str,
     in_flight: Gauge,
     waiting: Gauge,
+    throttles: Series,
+    attempts: Series,
+    retries: Series,
+    permit_wait: Series,
 }
 
 impl DialogMeter {
     pub(super) fn register(telemetry: Telemetry, provider: &'static str) -> Self {
         let [in_flight, waiting] =
             [Metric::DialogInFlight, Metric::DialogWaiting].map(|metric| gauge(metric, provider));
-        Self { telemetry, provider, in_flight, waiting }
+        let series = |metric: Metric| metric.register_of_provider(provider);
+        Self {
+            telemetry,
+            provider,
+            in_flight,
+            waiting,
+            throttles: series(Metric::DialogThrottles),
+            attempts: series(Metric::DialogAttempts),
+            retries: series(Metric::DialogRetries),
+            permit_wait: series(Metric::PermitWait),
+        }
     }
 
     /// How many requests may hold a permit, and how many may wait for one.
@@ -43,13 +57,27 @@ impl DialogMeter {
 
     /// The platform asked for `wait_ms` of rest.
     pub fn throttled(&self, wait_ms: u64) {
+        self.throttles.count(&[]);
         let provider = self.provider.to_owned();
         self.telemetry.engine_event(&EngineEvent::DialogThrottled { provider, wait_ms });
     }
 
     /// A fact about the platform.
     pub fn fact(&self, fact: &DialogFact<'_>) {
-        self.telemetry.dialog_fact(fact);
+        match fact {
+            DialogFact::LeftLine { outcome, waited } => {
+                self.permit_wait.observe(&[outcome.as_str()], *waited);
+            }
+            DialogFact::Attempted(outcome) => self.attempts.count(&[outcome.as_str()]),
+            DialogFact::Retried { call_id, cause, error, attempts_used, wait_ms } => {
+                let provider = self.provider;
+                tracing::warn!(
+                    %call_id, provider, error, attempts_used, wait_ms,
+                    "the dialog platform is asked again"
+                );
+                self.retries.count(&[cause.as_str()]);
+            }
+        }
     }
 }
 
@@ -158,29 +186,5 @@ label! {
         RateLimited = "rate_limited",
         /// 5xx.
         ServerError = "server_error",
-    }
-}
-
-impl DialogFact<'_> {
-    /// Logs what is worth a line.
-    pub(super) fn log(&self) {
-        if let Self::Retried { call_id, error, attempts_used, wait_ms, .. } = self {
-            tracing::warn!(%call_id, error, attempts_used, wait_ms, "the dialog platform is asked again");
-        }
-    }
-
-    /// Counts it.
-    pub(super) fn measure(&self, metrics: &Metrics) {
-        match self {
-            Self::LeftLine { outcome, waited } => {
-                metrics.observe(Metric::PermitWait, &[outcome.as_str()], *waited);
-            }
-            Self::Attempted(outcome) => {
-                metrics.count(Metric::DialogAttempts, &[outcome.as_str()], 1);
-            }
-            Self::Retried { cause, .. } => {
-                metrics.count(Metric::DialogRetries, &[cause.as_str()], 1);
-            }
-        }
     }
 }

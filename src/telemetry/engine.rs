@@ -257,8 +257,8 @@ impl EngineEvent {
         }
     }
 
-    /// Counts the event. Dropped events were counted when they were dropped; a breaker
-    /// counts by its own meter.
+    /// Counts the event. Dropped events were counted when they were dropped; a breaker and
+    /// a dialog platform's governor count by their own meters.
     pub(super) fn measure(&self, metrics: &Metrics) {
         match self {
             Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
@@ -269,6 +269,7 @@ impl EngineEvent {
             | Self::CertificateTaken
             | Self::CertificateRefused { .. }
             | Self::RefusalsLeftOut { .. }
+            | Self::DialogThrottled { .. }
             | Self::BreakerOpened { .. }
             | Self::BreakerClosed { .. }
             | Self::EventsDropped { .. } => {}
@@ -287,7 +288,6 @@ impl EngineEvent {
             Self::PromptsRendered { missing, .. } => {
                 metrics.set(Metric::PromptsMissing, &[], *missing as f64);
             }
-            Self::DialogThrottled { .. } => metrics.count(Metric::DialogThrottles, &[], 1),
             Self::WorkerRestarted { service, .. } => {
                 metrics.count(Metric::WorkerRestarts, &[service.as_str()], 1);
             }

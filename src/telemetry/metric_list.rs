@@ -265,22 +265,22 @@ pub(super) const SPECS: &[Spec] = &[
         Metric::DialogThrottles,
         "antiphon_dialog_throttles_total",
         "Times the dialog platform asked the engine to wait",
-        &[],
+        &[PROVIDER],
     ),
     counter(
         Metric::DialogAttempts,
         "antiphon_dialog_attempts_total",
         "Requests sent to the dialog platform, by what came of them",
-        &[ATTEMPT],
+        &[PROVIDER, ATTEMPT],
     ),
     counter(
         Metric::DialogRetries,
         "antiphon_dialog_retries_total",
         "Attempts that were followed by another one, by why",
-        &[RETRY],
+        &[PROVIDER, RETRY],
     ),
     Spec {
-        labels: &[PERMIT],
+        labels: &[PROVIDER, PERMIT],
         ..histogram(
             Metric::PermitWait,
             "antiphon_dialog_permit_wait_seconds",

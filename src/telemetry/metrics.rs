@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 
-use super::metric_labels::ROUTE;
+use super::metric_labels::{PROVIDER, ROUTE};
 use super::metric_list::SPECS;
 
 /// What a metric measures and how.
@@ -124,11 +124,16 @@ pub(super) struct Metrics {
     routes: Vec<String>,
 }
 
-/// The series of one metric: those of each route, or those there are without.
+/// The series of one metric: those of each route, or those there are without. None where
+/// threads or providers keep their own.
 struct Family(Vec<Series>);
 
-/// One handle per combination of the values of closed labels.
-type Series = Vec<(Vec<&'static str>, Handle)>;
+/// One handle of a metric per combination of the values of closed labels.
+#[derive(Debug)]
+pub(super) struct Series {
+    metric: Metric,
+    handles: Vec<(Vec<&'static str>, Handle)>,
+}
 
 /// The metrics as the calls of one route write them.
 pub(super) struct RouteMetrics<'a> {
@@ -137,6 +142,7 @@ pub(super) struct RouteMetrics<'a> {
     route: usize,
 }
 
+#[derive(Debug)]
 pub(super) enum Handle {
     Counter(Counter),
     Gauge(Gauge),
@@ -182,13 +188,6 @@ impl Metrics {
         }
     }
 
-    /// Records a length of time in a histogram.
-    pub(super) fn observe(&self, metric: Metric, labels: &[&str], length: Duration) {
-        if let Some(Handle::Histogram(histogram)) = self.find(metric, 0, labels) {
-            histogram.record(length.as_secs_f64());
-        }
-    }
-
     /// Sets a gauge.
     pub(super) fn set(&self, metric: Metric, labels: &[&str], value: f64) {
         if let Some(Handle::Gauge(gauge)) = self.find(metric, 0, labels) {
@@ -204,13 +203,34 @@ impl Metrics {
     }
 
     /// The series with these label values, those of the `route`-th route where there are
-    /// such. A value missing from its closed list is a mistake in the list; the tests go
-    /// through all of them.
+    /// such.
     fn find(&self, metric: Metric, route: usize, labels: &[&str]) -> Option<&Handle> {
         let Family(families) = &self.families[metric as usize];
         let place = if metric.spec().is_by_route() { route } else { 0 };
-        let found = families.get(place)?.iter().find(|(values, _)| values == labels);
-        debug_assert!(found.is_some(), "{metric:?} has no series {labels:?}");
+        families.get(place)?.find(labels)
+    }
+}
+
+impl Series {
+    /// Counts one more.
+    pub(super) fn count(&self, labels: &[&str]) {
+        if let Some(Handle::Counter(counter)) = self.find(labels) {
+            counter.increment(1);
+        }
+    }
+
+    /// Records a length of time in a histogram.
+    pub(super) fn observe(&self, labels: &[&str], length: Duration) {
+        if let Some(Handle::Histogram(histogram)) = self.find(labels) {
+            histogram.record(length.as_secs_f64());
+        }
+    }
+
+    /// The one with these label values. A value missing from its closed list is a mistake in
+    /// the list; the tests go through all of them.
+    fn find(&self, labels: &[&str]) -> Option<&Handle> {
+        let found = self.handles.iter().find(|(values, _)| values == labels);
+        debug_assert!(found.is_some(), "{:?} has no series {labels:?}", self.metric);
         found.map(|(_, handle)| handle)
     }
 }
@@ -244,12 +264,22 @@ impl Metric {
             self.spec().handle(labels, recorder)
         })
     }
+
+    /// Registers the series of one provider, one for each value of the other labels.
+    pub(super) fn register_of_provider(self, provider: &'static str) -> Series {
+        metrics::with_recorder(|recorder| {
+            self.spec().describe(recorder);
+            self.spec().series(Some(Label::new(PROVIDER.name, provider)), recorder)
+        })
+    }
 }
 
 impl Family {
     fn register(spec: &Spec, routes: &[String], recorder: &dyn Recorder) -> Self {
         spec.describe(recorder);
-        if spec.is_by_route() {
+        if spec.is_registered_later() {
+            Self(Vec::new())
+        } else if spec.is_by_route() {
             let label = |route: &String| Label::new(ROUTE.name, route.clone());
             Self(routes.iter().map(|route| spec.series(Some(label(route)), recorder)).collect())
         } else {
@@ -282,7 +312,7 @@ impl Spec {
         self.labels.first().is_some_and(|label| label.name == ROUTE.name)
     }
 
-    /// A handle for each combination of label values, all of them with `first`.
+    /// A handle for each combination of closed label values, all of them with `first`.
     fn series(&self, first: Option<Label>, recorder: &dyn Recorder) -> Series {
         let register = |values: Vec<&'static str>| {
             let closed = self.closed_labels().zip(&values);
@@ -290,12 +320,19 @@ impl Spec {
             let handle = self.handle(first.iter().cloned().chain(closed).collect(), recorder);
             (values, handle)
         };
-        self.label_values().into_iter().map(register).collect()
+        let handles = self.label_values().into_iter().map(register).collect();
+        Series { metric: self.metric, handles }
     }
 
-    /// All labels but the route.
+    /// Whether its series are registered by the thread or the provider that writes them.
+    fn is_registered_later(&self) -> bool {
+        let is_open = |label: &LabelSpec| label.values.is_empty() && label.name != ROUTE.name;
+        self.labels.iter().any(is_open)
+    }
+
+    /// All labels of which the values are known.
     fn closed_labels(&self) -> impl Iterator<Item = &'static LabelSpec> {
-        self.labels.iter().skip(usize::from(self.is_by_route()))
+        self.labels.iter().filter(|label| !label.values.is_empty())
     }
 
     /// Every combination of label values; one empty one without labels.

@@ -226,12 +226,6 @@ impl Telemetry {
         }
     }
 
-    /// Tells one fact about a dialog platform.
-    pub fn dialog_fact(&self, fact: &DialogFact<'_>) {
-        fact.log();
-        fact.measure(&self.metrics);
-    }
-
     /// What the governor of the platform `provider` tells, to be kept by it.
     #[must_use]
     pub fn dialog_meter(&self, provider: &'static str) -> DialogMeter {

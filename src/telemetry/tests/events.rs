@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::samples::{
     NAME, NUMBER, SPOKEN, call_events, dialog_facts, engine_events, event, label_events, scope,
 };
-use super::support::{Folder, LogLines, lines, settings, telemetry};
+use super::support::{Folder, LogLines, lines, settings, telemetry, telemetry_with};
 use crate::telemetry::metric_list::SPECS;
 use crate::telemetry::metrics::{Kind, LabelSpec};
 use crate::telemetry::{EventWriter, LockedFile, Prometheus, Service};
@@ -21,7 +21,9 @@ fn call_id() -> String {
 /// Tells everything once; returns the log, the scrape and the file's text.
 fn tell_everything() -> (String, String, String) {
     let folder = Folder::new();
-    let (telemetry, queue, prometheus) = telemetry(1_000, 50);
+    let (recorder, prometheus) = Prometheus::recorder().expect("buckets for every histogram");
+    let (telemetry, queue) = telemetry_with(&recorder, 1_000, 50);
+    let platform = metrics::with_local_recorder(&recorder, || telemetry.dialog_meter("p"));
     let log = logged(|| {
         let (scope, mut sequence) = (scope(), 0);
         for kind in call_events().into_iter().chain(label_events()) {
@@ -29,7 +31,7 @@ fn tell_everything() -> (String, String, String) {
             telemetry.call_event(&scope, &event(sequence, kind));
         }
         engine_events().iter().for_each(|event| telemetry.engine_event(event));
-        dialog_facts(&scope.call_id).iter().for_each(|fact| telemetry.dialog_fact(fact));
+        dialog_facts(&scope.call_id).iter().for_each(|fact| platform.fact(fact));
     });
     queue.drain(&mut EventWriter::<LockedFile>::new(settings(folder.file())));
     (log, prometheus.render(), fs::read_to_string(folder.file()).expect("the event file"))
@@ -183,6 +185,31 @@ fn a_breaker_tells_how_it_stands_and_its_outage_once() {
     let types: Vec<&Value> = told.iter().map(|line| &line["event_type"]).collect();
     assert_eq!(types, ["breaker_opened", "breaker_closed"]);
     assert_eq!((&told[0]["failures"], &told[1]["away_ms"]), (&json!(5), &json!(10_120)));
+}
+
+#[test]
+fn what_comes_of_requests_to_a_platform_is_counted_under_its_name() {
+    let (recorder, prometheus) = Prometheus::recorder().expect("buckets for every histogram");
+    let (telemetry, _queue) = telemetry_with(&recorder, 10, 10);
+    let [one, _other] = ["one", "other"].map(|provider| {
+        metrics::with_local_recorder(&recorder, || telemetry.dialog_meter(provider))
+    });
+    dialog_facts(&scope().call_id).iter().for_each(|fact| one.fact(fact));
+    one.throttled(1_000);
+    let scrape = prometheus.render();
+    for (provider, times) in [("one", 1), ("other", 0)] {
+        for (name, more) in [
+            ("throttles_total", ""),
+            ("attempts_total", ",outcome=\"malformed\""),
+            ("retries_total", ",cause=\"rate_limited\""),
+        ] {
+            let series = format!("antiphon_dialog_{name}{{provider=\"{provider}\"{more}}} {times}");
+            assert!(scrape.contains(&series), "{series} is not in:\n{scrape}");
+        }
+    }
+    let waited =
+        "antiphon_dialog_permit_wait_seconds_count{provider=\"one\",outcome=\"granted\"} 1";
+    assert!(scrape.contains(waited), "{waited} is not in:\n{scrape}");
 }
 
 #[test]

@@ -55,13 +55,22 @@ pub(super) fn settings(path: PathBuf) -> EventFileSettings {
 
 /// Telemetry that always tells the same time, with metrics of its own.
 pub(super) fn telemetry(queue_max: usize, batch_max: usize) -> (Telemetry, EventQueue, Prometheus) {
-    let clock: WallClock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
     let (recorder, prometheus) = Prometheus::recorder().expect("buckets for every histogram");
-    let (telemetry, queue) = metrics::with_local_recorder(&recorder, || {
+    let (telemetry, queue) = telemetry_with(&recorder, queue_max, batch_max);
+    (telemetry, queue, prometheus)
+}
+
+/// The same, with metrics in `recorder`.
+pub(super) fn telemetry_with(
+    recorder: &dyn metrics::Recorder,
+    queue_max: usize,
+    batch_max: usize,
+) -> (Telemetry, EventQueue) {
+    let clock: WallClock = Arc::new(|| UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+    metrics::with_local_recorder(recorder, || {
         let routes = vec!["default".to_owned(), "hotel".to_owned()];
         Telemetry::with_clock(QueueLimits { queue_max, batch_max }, routes, clock)
-    });
-    (telemetry, queue, prometheus)
+    })
 }
 
 /// The lines of an event file, each parsed.
