@@ -88,11 +88,30 @@ fn another_rate_is_converted_at_its_right_pitch_and_may_change_from_file_to_file
     assert!(heard(&two.concat()).unwrap().len().abs_diff(16_000) <= 2);
 }
 
+/// A file of floats, with so many bytes more in it.
+fn floats(samples: &[i16], more: usize) -> Vec<u8> {
+    let mut file = file(&[]);
+    file[20..22].copy_from_slice(&3_u16.to_le_bytes());
+    file[34..36].copy_from_slice(&32_u16.to_le_bytes());
+    file[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+    file.extend(samples.iter().flat_map(|it| (f32::from(*it) / 32_768.0).to_le_bytes()));
+    file.extend(vec![9; more]);
+    file
+}
+
+#[test]
+fn floats_are_heard_wherever_they_are_cut_and_may_be_followed_by_other_files() {
+    let body = [floats(&[1, -2, 300], 3), floats(&[4], 0), file(&[5]), floats(&[6], 1)].concat();
+    for cut in [1, 2, 3, 7, 1_000] {
+        assert_eq!(heard_in_parts(body.chunks(cut)), Ok(vec![1, -2, 300, 4, 5, 6]), "{cut}");
+    }
+}
+
 #[test]
 fn a_further_file_that_cannot_be_read_fails_and_one_that_is_only_begun_does_not() {
-    let mut float = file(&[1]);
-    float[20..22].copy_from_slice(&3_u16.to_le_bytes());
-    let broken = heard(&[file(&[1]), float].concat());
+    let mut unread = file(&[1]);
+    unread[20..22].copy_from_slice(&3_u16.to_le_bytes());
+    let broken = heard(&[file(&[1]), unread].concat());
     assert_eq!(broken, Err(WavError::Codec { tag: 3, bits: 16 }));
     assert_eq!(heard(&[&file(&[1])[..], b"RIFF....WAVEfmt "].concat()), Ok(vec![1]));
     assert_eq!(heard(b"RIFF....WAVE"), Err(WavError::NoFormat));

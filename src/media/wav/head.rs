@@ -5,9 +5,11 @@
 //! know the size and leaves 0 or the largest number; then the audio goes on to the end.
 
 use super::WavError;
+use super::wide::Width;
 use crate::types::{Codec, MediaFormat};
 
 pub(super) const TAG_PCM: u16 = 1;
+pub(super) const TAG_FLOAT: u16 = 3;
 pub(super) const TAG_ALAW: u16 = 6;
 pub(super) const TAG_MULAW: u16 = 7;
 /// The real tag stands at the beginning of the sub-format then.
@@ -21,12 +23,21 @@ const CHUNK_HEADER_BYTES: usize = 8;
 const KNOWN_IDS: [&[u8; 4]; 10] =
     [b"data", b"fmt ", b"LIST", b"fact", b"JUNK", b"bext", b"cue ", b"id3 ", b"ID3 ", b"PEAK"];
 
+/// How the audio of a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WavFormat {
+    /// What it is, once its samples are narrow.
+    pub(super) media: MediaFormat,
+    /// How wide they are, where that is not what `media` says.
+    pub(super) width: Option<Width>,
+}
+
 /// How far the head of a file is there.
 pub(super) enum Head {
     /// More must come before it can be told.
     Unfinished,
     /// The audio begins at a place and has no more bytes than that.
-    Samples { format: MediaFormat, at: usize, bytes_max: usize },
+    Samples { format: WavFormat, at: usize, bytes_max: usize },
 }
 
 /// Reads the head of a file, of which `bytes` are the beginning, or all when `is_all`.
@@ -85,7 +96,7 @@ pub(super) fn sign(bytes: &[u8]) -> Sign {
     }
 }
 
-fn samples(format: Option<MediaFormat>, at: usize, bytes_max: usize) -> Result<Head, WavError> {
+fn samples(format: Option<WavFormat>, at: usize, bytes_max: usize) -> Result<Head, WavError> {
     let format = format.ok_or(WavError::NoFormat)?;
     Ok(Head::Samples { format, at, bytes_max })
 }
@@ -115,19 +126,21 @@ fn known_id(bytes: &[u8], at: usize) -> Option<bool> {
     Some(KNOWN_IDS.contains(&id))
 }
 
-fn parse_format(body: &[u8]) -> Result<MediaFormat, WavError> {
+fn parse_format(body: &[u8]) -> Result<WavFormat, WavError> {
     let field = |at| u16_at(body, at).ok_or(WavError::NoFormat);
     let (tag, channels, bits) = (field(0)?, field(2)?, field(14)?);
     let rate_hz = u32_at(body, 4).ok_or(WavError::NoFormat)?;
     let tag = if tag == TAG_EXTENSIBLE { field(24)? } else { tag };
+    let width = Width::of(tag, bits);
     let codec = match (tag, bits) {
         (TAG_PCM, 16) => Codec::Pcm16,
         (TAG_MULAW, 8) => Codec::Mulaw,
         (TAG_ALAW, 8) => Codec::Alaw,
+        _ if width.is_some() => Codec::Pcm16,
         _ => return Err(WavError::Codec { tag, bits }),
     };
     let channels = u8::try_from(channels).unwrap_or(u8::MAX);
-    Ok(MediaFormat::new(codec, rate_hz, channels)?)
+    Ok(WavFormat { media: MediaFormat::new(codec, rate_hz, channels)?, width })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

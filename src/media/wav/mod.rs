@@ -1,16 +1,21 @@
 //! WAV files as byte slices: read what callers, recorders and synthesisers write, write
 //! PCM16.
 //!
-//! Reads 16-bit PCM, µ-law and A-law, one or two channels, at the rates that the
-//! engine converts. What is odd in a file and does no harm is tolerated, see
-//! `head`. It opens no file; [`WavStream`] reads files as they come.
+//! Reads PCM of 8, 16, 24 and 32 bits, floats of 32 and 64, µ-law and A-law, one or two
+//! channels, at the rates that the engine converts. What is wider than 16 bits is rounded.
+//! What is odd in a file and does no harm is tolerated, see `head`. It opens no file;
+//! [`WavStream`] reads files as they come.
 
 mod head;
 mod stream;
+mod wide;
 
 pub use stream::WavStream;
 
+use std::borrow::Cow;
+
 use self::head::{Head, TAG_PCM};
+use self::wide::Narrower;
 use super::decoder::Decoder;
 use crate::types::{MediaFormat, MediaFormatError, SampleRate};
 
@@ -44,7 +49,10 @@ pub enum WavError {
     #[error("the WAV file holds no audio: no data chunk")]
     NoData,
     /// Written in a way that is not read.
-    #[error("WAV format {tag} with {bits} bits is not supported: use 16-bit PCM, µ-law or A-law")]
+    #[error(
+        "WAV format {tag} with {bits} bits is not supported: use PCM of 8, 16, 24 or 32 bits, \
+         floats of 32 or 64, µ-law or A-law"
+    )]
     Codec {
         /// The format tag.
         tag: u16,
@@ -59,15 +67,19 @@ pub enum WavError {
 /// Reads a file. A sample cut by its end is left out.
 pub fn read(file: &[u8]) -> Result<Wav, WavError> {
     let (format, data) = locate(file)?;
-    Ok(decode(format, data))
+    Ok(decode(format, &data))
 }
 
-/// Finds the audio in a file: its format and its bytes as they are written.
-pub fn locate(file: &[u8]) -> Result<(MediaFormat, &[u8]), WavError> {
+/// Finds the audio in a file: its format, and its bytes as they are written in that.
+pub fn locate(file: &[u8]) -> Result<(MediaFormat, Cow<'_, [u8]>), WavError> {
     match head::read(file, true)? {
         Head::Samples { format, at, bytes_max } => {
             let data = &file[at..];
-            Ok((format, &data[..bytes_max.min(data.len())]))
+            let data = &data[..bytes_max.min(data.len())];
+            let Some(width) = format.width else { return Ok((format.media, data.into())) };
+            let mut narrow = Vec::new();
+            Narrower::new(width).read(data, &mut narrow);
+            Ok((format.media, narrow.into()))
         }
         Head::Unfinished => Err(WavError::NotWav),
     }
@@ -137,7 +149,7 @@ impl std::fmt::Debug for Wav {
 
 #[cfg(test)]
 mod tests {
-    use super::head::{TAG_ALAW, TAG_EXTENSIBLE, TAG_MULAW};
+    use super::head::{TAG_ALAW, TAG_EXTENSIBLE, TAG_FLOAT, TAG_MULAW};
     use super::*;
     use proptest::prelude::*;
 
@@ -199,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn other_widths_than_16_bits_are_read_by_channel_and_a_cut_sample_is_left_out() {
+        let data = |body: &[u8]| chunk(b"data", body.len() as u32, body);
+        let wide = file(&[fmt(TAG_PCM, 2, 48_000, 24), data(&[0, 1, 0, 0, 254, 255, 9])]);
+        assert_eq!(channels(&wide), Ok(vec![vec![1], vec![-2]]));
+        let floats = [0.5_f32, -0.25].map(f32::to_le_bytes).concat();
+        let float = file(&[fmt(TAG_FLOAT, 1, 24_000, 32), data(&floats)]);
+        assert_eq!(channels(&float), Ok(vec![vec![16_384, -8_192]]));
+        let (format, samples) = locate(&float).unwrap();
+        assert_eq!(format, MediaFormat::pcm16(rate(24_000)));
+        assert_eq!(*samples, [0, 64, 0, 224]);
+    }
+
+    #[test]
     fn other_chunks_are_skipped_with_their_padding() {
         let list = chunk(b"LIST", 3, b"abc\0");
         let data = chunk(b"data", 2, &[7, 0]);
@@ -238,8 +263,8 @@ mod tests {
         assert_eq!(refused(std::slice::from_ref(&data)), WavError::NoFormat);
         assert_eq!(refused(&[chunk(b"fmt ", 4, &[1, 0, 1, 0])]), WavError::NoFormat);
         assert_eq!(refused(&[fmt(TAG_PCM, 1, 16_000, 16)]), WavError::NoData);
-        let float = refused(&[fmt(3, 1, 16_000, 32), data.clone()]);
-        assert_eq!(float, WavError::Codec { tag: 3, bits: 32 });
+        let adpcm = refused(&[fmt(17, 1, 16_000, 4), data.clone()]);
+        assert_eq!(adpcm, WavError::Codec { tag: 17, bits: 4 });
         let rate = refused(&[fmt(TAG_PCM, 1, 12_345, 16), data.clone()]);
         assert_eq!(rate, WavError::Format(MediaFormatError::Rate(12_345)));
         let surround = refused(&[fmt(TAG_PCM, 258, 16_000, 16), data]);

@@ -5,10 +5,10 @@
 //! a writer that streams does not know. What stands behind the audio of a file is skipped,
 //! and half a sample at its end is left out.
 
-use super::head::{self, Head, Sign};
+use super::head::{self, Head, Sign, WavFormat};
+use super::wide::Narrower;
 use super::{Decoder, WavError};
 use crate::media::Resampler;
-use crate::types::MediaFormat;
 
 /// Longest head of a file.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -36,9 +36,11 @@ enum Place {
 
 #[derive(Debug)]
 struct Sound {
-    format: MediaFormat,
+    format: WavFormat,
+    narrower: Option<Narrower>,
     decoder: Decoder,
     resampler: Resampler,
+    narrow: Vec<u8>,
     decoded: Vec<i16>,
 }
 
@@ -124,25 +126,46 @@ impl WavStream {
     }
 
     /// The sound of the next file: the same one goes on without a seam.
-    fn begin(&mut self, format: MediaFormat, samples: &mut Vec<i16>) {
-        let decoder = Decoder::new(format);
+    fn begin(&mut self, format: WavFormat, samples: &mut Vec<i16>) {
         match &mut self.sound {
-            Some(sound) if sound.format == format => sound.decoder = decoder,
+            Some(sound) if sound.format == format => sound.begin_file(),
             sound => {
                 if let Some(before) = sound {
                     before.resampler.flush(samples);
                 }
-                let resampler = Resampler::to_inner(format.rate);
-                *sound = Some(Sound { format, decoder, resampler, decoded: Vec::new() });
+                *sound = Some(Sound::new(format));
             }
         }
     }
 }
 
 impl Sound {
+    fn new(format: WavFormat) -> Self {
+        Self {
+            format,
+            narrower: format.width.map(Narrower::new),
+            decoder: Decoder::new(format.media),
+            resampler: Resampler::to_inner(format.media.rate),
+            narrow: Vec::new(),
+            decoded: Vec::new(),
+        }
+    }
+
+    /// Half a sample at the end of the file before is left out.
+    fn begin_file(&mut self) {
+        self.narrower = self.format.width.map(Narrower::new);
+        self.decoder = Decoder::new(self.format.media);
+    }
+
     fn hear(&mut self, bytes: &[u8], samples: &mut Vec<i16>) {
         self.decoded.clear();
-        self.decoder.decode_stream(bytes, &mut self.decoded);
+        if let Some(narrower) = &mut self.narrower {
+            self.narrow.clear();
+            narrower.read(bytes, &mut self.narrow);
+            self.decoder.decode_stream(&self.narrow, &mut self.decoded);
+        } else {
+            self.decoder.decode_stream(bytes, &mut self.decoded);
+        }
         self.resampler.process(&self.decoded, samples);
     }
 }

@@ -177,11 +177,11 @@ fn a_coding_a_size_a_rate_and_channels_that_are_not_read_are_refused() {
         let error = heard(media_type, &raw(&tone(16_000, 500))).unwrap_err().to_string();
         assert!(error.contains(reason), "{media_type}: {error}");
     }
-    let mut float = wav(16_000, 500);
-    float[20..22].copy_from_slice(&3_u16.to_le_bytes());
-    float[34..36].copy_from_slice(&32_u16.to_le_bytes());
-    let error = heard("audio/wav", &float).unwrap_err().to_string();
-    assert!(error.contains("WAV format 3 with 32 bits"), "{error}");
+    let mut adpcm = wav(16_000, 500);
+    adpcm[20..22].copy_from_slice(&17_u16.to_le_bytes());
+    adpcm[34..36].copy_from_slice(&4_u16.to_le_bytes());
+    let error = heard("audio/wav", &adpcm).unwrap_err().to_string();
+    assert!(error.contains("WAV format 17 with 4 bits"), "{error}");
 }
 
 #[test]

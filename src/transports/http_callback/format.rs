@@ -1,7 +1,9 @@
 //! Content types of audio bodies and what they mean. Pure. It names formats and
-//! checks bodies against them; it converts nothing.
+//! checks bodies against them; it converts nothing but the width of a WAV file's samples.
 
 use std::borrow::Cow;
+
+use actix_web::web::Bytes;
 
 use crate::media::wav::{self, WavError};
 use crate::types::{Codec, MediaFormat, MediaFormatError};
@@ -100,20 +102,22 @@ impl BodyFormat {
     }
 
     /// The samples in `body`, which belongs to a call in format `call`.
-    pub(super) fn samples(self, body: &[u8], call: MediaFormat) -> Result<&[u8], FormatError> {
+    pub(super) fn samples(self, body: &Bytes, call: MediaFormat) -> Result<Bytes, FormatError> {
         let (format, samples) = match self {
-            Self::OfCall => return Ok(body),
-            Self::Samples(format) => (format, body),
+            Self::OfCall => return Ok(body.clone()),
+            Self::Samples(format) => (format, Cow::from(&body[..])),
             Self::Wav => wav::locate(body)?,
         };
-        if format == call {
-            Ok(samples)
-        } else {
-            Err(FormatError::NotOfCall {
+        if format != call {
+            return Err(FormatError::NotOfCall {
                 body: content_type(format).into_owned(),
                 call: content_type(call).into_owned(),
-            })
+            });
         }
+        Ok(match samples {
+            Cow::Borrowed(samples) => body.slice_ref(samples),
+            Cow::Owned(samples) => samples.into(),
+        })
     }
 }
 
@@ -183,21 +187,36 @@ mod tests {
     #[test]
     fn every_body_of_a_call_has_the_format_of_the_call() {
         let call = MediaFormat::new(Codec::Pcm16, 8_000, 1).expect("supported");
-        assert_eq!(BodyFormat::OfCall.samples(b"ab", call), Ok(&b"ab"[..]));
-        assert_eq!(samples(Codec::Pcm16, 8_000, 1).samples(b"ab", call), Ok(&b"ab"[..]));
-        let error = samples(Codec::Mulaw, 8_000, 1).samples(b"ab", call).expect_err("differs");
+        let body = Bytes::from_static(b"ab");
+        assert_eq!(BodyFormat::OfCall.samples(&body, call), Ok(body.clone()));
+        assert_eq!(samples(Codec::Pcm16, 8_000, 1).samples(&body, call), Ok(body.clone()));
+        let error = samples(Codec::Mulaw, 8_000, 1).samples(&body, call).expect_err("differs");
         assert!(error.to_string().contains("audio/l16;rate=8000;channels=1"), "{error}");
     }
 
     #[test]
     fn a_wav_body_names_its_format_itself() {
         let rate = crate::types::SampleRate::new(8_000).expect("supported");
-        let file = wav::write_mono(rate, &[1, -1]);
+        let file = Bytes::from(wav::write_mono(rate, &[1, -1]));
         let format = BodyFormat::Wav.format_of_new_call(&file).expect("valid");
         assert_eq!(format, MediaFormat::pcm16(rate));
-        assert_eq!(BodyFormat::Wav.samples(&file, format), Ok(&[1, 0, 0xff, 0xff][..]));
-        let error = BodyFormat::Wav.samples(b"no file", format).expect_err("no WAV");
-        assert_eq!(error, FormatError::Wav(WavError::NotWav));
+        let samples = Bytes::from_static(&[1, 0, 0xff, 0xff]);
+        assert_eq!(BodyFormat::Wav.samples(&file, format), Ok(samples));
+        let error = BodyFormat::Wav.samples(&Bytes::from_static(b"no file"), format);
+        assert_eq!(error, Err(FormatError::Wav(WavError::NotWav)));
+    }
+
+    #[test]
+    fn a_wav_body_of_wider_samples_belongs_to_a_call_of_16_bits() {
+        let rate = crate::types::SampleRate::new(8_000).expect("supported");
+        let mut file = wav::write_mono(rate, &[]);
+        file[34..36].copy_from_slice(&24_u16.to_le_bytes());
+        file.extend([0, 1, 0, 0, 255, 255]);
+        let file = Bytes::from(file);
+        let format = BodyFormat::Wav.format_of_new_call(&file).expect("valid");
+        assert_eq!(format, MediaFormat::pcm16(rate));
+        let samples = Bytes::from_static(&[1, 0, 0xff, 0xff]);
+        assert_eq!(BodyFormat::Wav.samples(&file, format), Ok(samples));
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Chunk {
             Some(call) => call.request().format_in,
             None => head.format.format_of_new_call(&body)?,
         };
-        let samples = body.slice_ref(head.format.samples(&body, format)?);
+        let samples = head.format.samples(&body, format)?;
         check_whole(&samples, format)
             .map_err(|error| Refusal::bad_request("odd_byte_count", error))?;
         Ok(Self { head, format, samples })
