@@ -1,5 +1,6 @@
 //! A synthesiser that does not speak, in each of the ways that matter to a whole engine: its
-//! callers hear something all the same, and everybody who should know is told.
+//! callers hear something all the same, and everybody who should know is told. And what a
+//! check finds before there are callers.
 
 mod support;
 
@@ -79,4 +80,41 @@ async fn callers_of_a_synthesiser_that_never_speaks_hear_something_and_it_is_tol
         .await;
         assert_eq!(engine.metric("antiphon_turns_unheard_total").await, 1.0, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_deep_check_finds_what_calls_would_find_where_a_check_without_effect_cannot() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox);
+    let ended = setup.run(&["check", "--deep"]).await;
+    ended.assert_code(0);
+    for row in [
+        "ok route default tts generic-http: speaks:",
+        "ok route default stt fixed: recognises",
+        "ok route default dialog cognigy-dialogs: answers",
+    ] {
+        let words = row.split(' ').collect::<Vec<_>>();
+        let is_it = |line: &str| line.split_whitespace().take(words.len()).eq(words.clone());
+        assert!(ended.printed.lines().any(is_it), "no {row}: {}", ended.printed);
+    }
+
+    // A web server that knows nothing of dialogs is there, and that is all.
+    let page = always(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<h1>Welcome</h1",
+    )
+    .await;
+    let endpoint = format!("{page}/{}", "c0ffee00".repeat(8));
+    let setup =
+        setup.key("ROUTE__DIALOG", "cognigy-rest").variable("COGNIGY_ENDPOINT_URL", &endpoint);
+    let shallow = setup.run(&["check"]).await;
+    shallow.assert_code(0);
+    assert!(shallow.printed.contains("not verified until the first one"), "{}", shallow.printed);
+    let deep = setup.run(&["check", "--deep"]).await;
+    deep.assert_code(1);
+    let failed: Vec<&str> = deep.printed.lines().filter(|line| line.starts_with("fail")).collect();
+    assert!(
+        matches!(&failed[..], [line] if line.contains("route default dialog")),
+        "{}",
+        deep.printed
+    );
 }

@@ -1,14 +1,16 @@
 //! `antiphon check`: whether the engine could work here, line by line, with what
-//! to do. It starts nothing and runs no dialog turn.
+//! to do. It starts nothing, and runs no dialog turn unless it is told to.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
+
 use super::error::CliError;
 use super::print;
 use crate::config::{Config, ServerSettings};
-use crate::server::{certificate_files, check_providers};
+use crate::server::{ask_providers, certificate_files, check_providers};
 use crate::services::{Health, Providers, process_environment};
 use crate::telemetry::{EventFileError, check_event_file};
 
@@ -16,9 +18,22 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   antiphon check
   antiphon check --config other.toml && antiphon serve --config other.toml
+  antiphon check --deep
 
 ok: it works. warn: it may come up by itself; calls would fail now. fail: it will not.
-The exit status is 0 unless something fails.";
+The exit status is 0 unless something fails.
+
+--deep costs, for each route, what one short call costs: one sentence of the synthesiser,
+one utterance of the recogniser, and one session of one turn of the dialog platform.";
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Ask the providers of every route what calls ask of them as well: a sentence, an utterance
+    /// and a turn. Each route costs one session of the dialog platform.
+    #[arg(long)]
+    deep: bool,
+}
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +75,10 @@ impl Finding {
 }
 
 /// Checks everything that the configuration names.
-pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError> {
+pub(super) async fn run(
+    args: &CheckArgs,
+    config: Result<Config, CliError>,
+) -> Result<(), CliError> {
     let config = match config {
         Ok(config) => config,
         Err(error) => {
@@ -73,7 +91,7 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
     findings.push(port("server.simulator", config.server.simulator));
     findings.extend(certificate(&config.server));
     findings.push(event_file(&config.events.path));
-    findings.extend(providers(&config).await);
+    findings.extend(providers(&config, args.deep).await);
     for finding in &findings {
         print(&finding.line());
     }
@@ -87,8 +105,9 @@ pub(super) async fn run(config: Result<Config, CliError>) -> Result<(), CliError
     Ok(())
 }
 
-/// Every provider that a route names: whether it can be built, and how it is.
-async fn providers(config: &Config) -> Vec<Finding> {
+/// Every provider that a route names: whether it can be built, how it is, and what becomes
+/// of what calls ask of it.
+async fn providers(config: &Config, is_deep: bool) -> Vec<Finding> {
     let routes = config.routes();
     let (built, unbuilt) =
         Providers::build_each(config, routes.all().map(Arc::as_ref), &process_environment, None);
@@ -97,7 +116,15 @@ async fn providers(config: &Config) -> Vec<Finding> {
     let checked = check_providers(&built).await.into_iter().map(|found| {
         Finding::of_health(format!("{} {}", found.service.as_str(), found.provider), found.health)
     });
-    unbuilt.chain(checked).collect()
+    let mut findings: Vec<Finding> = unbuilt.chain(checked).collect();
+    for route in routes.all().filter(|_| is_deep) {
+        findings.extend(ask_providers(&built, route).await.into_iter().map(|found| {
+            let what = format!("route {} {}", route.name, found.service.as_str());
+            let row = Finding::of_health(what, found.health);
+            Finding { text: format!("{}: {}", found.provider, row.text), ..row }
+        }));
+    }
+    findings
 }
 
 fn port(key: &str, addr: SocketAddr) -> Finding {

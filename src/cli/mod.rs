@@ -74,7 +74,7 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Tell whether the engine could work: configuration, keys, speech, providers.
     #[command(after_help = check::EXAMPLES)]
-    Check,
+    Check(check::CheckArgs),
     /// Print where somebody speaks in a recording, as the engine would cut it.
     #[command(after_help = vad::EXAMPLES)]
     Vad(vad::VadArgs),
@@ -105,7 +105,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sandbox(args) => block_on(sandbox::run(args)),
         Command::Vad(args) => load_config(cli).and_then(|config| vad::run(args, &config)),
         Command::SpeechWorker(args) => speech_worker::run(args),
-        Command::Check => block_on(check::run(load_config(cli))),
+        Command::Check(args) => block_on(check::run(args, load_config(cli))),
         Command::Config => load_config(cli).map(|config| print(&config::effective_toml(&config))),
     };
     outcome.map_or_else(|error| error.tell(), |()| ExitCode::SUCCESS)

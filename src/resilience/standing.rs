@@ -22,6 +22,7 @@ pub struct Standing {
     trials: u32,
     trial_at: Option<Now>,
     worked_at: Option<Now>,
+    failed_at: Option<Now>,
 }
 
 impl Standing {
@@ -33,6 +34,7 @@ impl Standing {
     /// A request was not.
     pub fn failed(&mut self, now: Now) {
         self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
         if self.trial_at.is_none() {
             self.plan_trial(now);
         }
@@ -48,6 +50,12 @@ impl Standing {
     #[must_use]
     pub fn worked_within(&self, now: Now, ms: u64) -> bool {
         self.failures == 0 && self.worked_at.is_some_and(|at| now.ms_since(at) <= ms)
+    }
+
+    /// Whether a request failed within the last `ms`, and none was carried out since.
+    #[must_use]
+    pub fn failed_within(&self, now: Now, ms: u64) -> bool {
+        self.failed_at.is_some_and(|at| now.ms_since(at) <= ms)
     }
 
     /// Whether a request of the engine's own is to be made now. It is planned anew then.
@@ -117,5 +125,16 @@ mod tests {
         assert!(!standing.worked_within(at(6_001), 5_000));
         standing.failed(at(2_000));
         assert!(!standing.worked_within(at(2_000), 5_000));
+    }
+
+    #[test]
+    fn what_failed_a_moment_ago_fails_until_something_works() {
+        let mut standing = Standing::default();
+        assert!(!standing.failed_within(at(0), 5_000), "nothing is known");
+        standing.failed(at(1_000));
+        assert!(standing.failed_within(at(6_000), 5_000));
+        assert!(!standing.failed_within(at(6_001), 5_000));
+        standing.worked(at(2_000));
+        assert!(!standing.failed_within(at(2_000), 5_000));
     }
 }

@@ -10,6 +10,7 @@
 //! sent again that may have run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
@@ -36,6 +37,8 @@ pub(super) struct CognigyRest {
     endpoint: Private<Url>,
     pointers: Pointers,
     attempts: DialogAttempts,
+    /// It has answered a turn.
+    is_known: AtomicBool,
 }
 
 /// Where in `data` a flow says what it understood; JSON pointers, empty for nowhere.
@@ -91,6 +94,7 @@ impl CognigyRest {
                 confidence: settings.confidence_pointer.clone(),
             },
             attempts: DialogAttempts::new(governor, breaker, limits, jitter),
+            is_known: AtomicBool::new(false),
         })
     }
 
@@ -101,7 +105,8 @@ impl CognigyRest {
             text: request.text.expose(),
             data: Map::new(),
         });
-        self.attempts
+        let reply = self
+            .attempts
             .run(&request, async |ms_max| {
                 let post = self
                     .client
@@ -112,22 +117,37 @@ impl CognigyRest {
                 let answer = http::exchange(post, http::JSON_BYTES_MAX, ms_max).await?;
                 read_reply(&answer.json()?, &self.pointers, &request.session)
             })
-            .await
+            .await;
+        self.is_known.fetch_or(reply.is_ok(), Ordering::Relaxed);
+        reply
     }
 
-    /// Asks the host, not the endpoint: a request there would be a turn. It shows that
-    /// a connection, TLS included, can be made; whether the endpoint exists shows only
-    /// with the first turn.
+    /// Asks for the endpoint's head: whatever is posted there would be a turn. It shows that
+    /// a connection, TLS included, can be made, and that nobody sends it elsewhere. The
+    /// contract does not say how an endpoint answers; whether it takes turns shows only with
+    /// the first one.
     async fn check_connection(&self) -> Health {
         let origin = self.endpoint.expose().origin().ascii_serialization();
-        match http::probe(self.client.head(&origin)).await {
+        let unavailable = |found: &str| {
+            Health::Unavailable(format!(
+                "the dialog platform at {origin} {found}: check {ENDPOINT_URL} and the network"
+            ))
+        };
+        match http::probe(self.client.head(self.endpoint.expose().clone())).await {
+            Ok((status @ 300..=399, _)) => {
+                unavailable(&format!("leads elsewhere (status {status}), which is not followed"))
+            }
+            Ok((status @ 502..=504, _)) => {
+                unavailable(&format!("is not there behind its gateway (status {status})"))
+            }
+            Ok(_) if self.is_known.load(Ordering::Relaxed) => {
+                Health::Ready(format!("{origin} answers turns"))
+            }
             Ok(_) => Health::Ready(format!(
-                "{origin} answers; whether it accepts the endpoint URL shows with the first turn"
+                "{origin} answers; whether it takes turns at the endpoint URL is not verified \
+                 until the first one (antiphon check --deep sends one)"
             )),
-            Err(error) => Health::Unavailable(format!(
-                "the dialog platform at {origin} is not reachable ({error}): check \
-                 {ENDPOINT_URL} and the network"
-            )),
+            Err(error) => unavailable(&format!("is not reachable ({error})")),
         }
     }
 }

@@ -119,11 +119,13 @@ pub(super) fn address(setting: &'static str, text: &str) -> Result<Url, HttpSetu
     Ok(url)
 }
 
-/// `base` with `path` (which begins with a slash) appended.
+/// `base` with `path` (which begins with a slash) appended, unless it ends with that
+/// already: some documents give the whole address.
 pub(super) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    let path = format!("{}{path}", base.path().trim_end_matches('/'));
-    url.set_path(&path);
+    let above = base.path().trim_end_matches('/');
+    let above = above.strip_suffix(path).unwrap_or(above);
+    url.set_path(&format!("{above}{path}"));
     url
 }
 
@@ -458,6 +460,7 @@ mod tests {
         let joined = |base| below(&address("s", base).unwrap(), "/bots").to_string();
         assert_eq!(joined("http://host/api/v2/"), "http://host/api/v2/bots");
         assert_eq!(joined("http://host"), "http://host/bots");
+        assert_eq!(joined("http://host/api/bots/"), "http://host/api/bots");
     }
 
     #[test]
@@ -468,6 +471,7 @@ mod tests {
         }
         assert_eq!(joined("http://host/api/v1"), "http://host/api/v1/listen");
         assert_eq!(joined("http://host/apiv1"), "http://host/apiv1/v1/listen");
+        assert_eq!(joined("http://host/api/v1/listen"), "http://host/api/v1/listen");
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl TraceExport {
         const SETTING: &str = "telemetry.otlp.endpoint";
         let base = http::address(SETTING, endpoint)?;
         let client = http::client(SETTING, &base)?;
-        let traces = http::below(&base, "/v1/traces");
+        let traces = http::below_v1(&base, "/traces");
         let (stop, stopped) = oneshot::channel();
         let collector = HttpCollector { client, traces };
         let exporter = Exporter { collector, queue, works: true };

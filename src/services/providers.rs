@@ -21,7 +21,7 @@ use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::speech::{WorkerStt, WorkerTts};
 use super::tone::ToneTts;
-use super::watched::{WatchedStt, WatchedTts};
+use super::watched::{WatchedDialog, WatchedStt, WatchedTts};
 use super::{DialogBackend, SpeechToText, TextToSpeech};
 use crate::config::{BreakerSettings, Config, DialogSettings, SttSettings, TtsSettings};
 use crate::telemetry::{Service, Telemetry};
@@ -86,6 +86,8 @@ impl Providers {
         let (mut built, mut unbuilt) = (Self::default(), Vec::new());
         for name in names.dialog {
             let backend = dialog_backend(name, &config.dialog, environment, breakers);
+            let backend = backend
+                .map(|backend| Arc::new(WatchedDialog::new(backend)) as Arc<dyn DialogBackend>);
             place(&mut built.dialog, &mut unbuilt, name, backend);
         }
         for name in names.stt {

@@ -1,8 +1,11 @@
-//! Recognisers and synthesisers as calls ask them: what becomes of each request is kept, and
-//! says more than any check whether the next caller would be served.
+//! Providers as calls ask them: what becomes of each request is kept, and says more than any
+//! check whether the next caller would be served.
 //!
 //! All of them pass through here, whatever they are. So does every transcript, which loses
 //! what is no word, and every sentence, which fails when it is nothing but silence.
+//!
+//! Where requests fail and nobody calls, recognisers and synthesisers are asked for something
+//! now and then. Dialog platforms are not: a turn has effects.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,12 +15,18 @@ use tokio::time::Instant;
 
 use super::growing_speech::{is_audible, silent};
 use super::{
-    Health, ServiceFuture, Speech, SpeechToText, SttRequest, TextToSpeech, TtsRequest, words,
+    DialogBackend, Health, ServiceFuture, Speech, SpeechToText, SttRequest, TextToSpeech,
+    TtsRequest, words,
 };
 use crate::resilience::Standing;
-use crate::types::{CallId, INNER_RATE, Now, SpeechAudio, SttFailure, Transcript, TtsFailure};
+use crate::types::{
+    CallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE, Now, SpeechAudio, SttFailure,
+    Transcript, TtsFailure,
+};
 
-/// A request that was carried out so lately is better than any check.
+/// A request that was carried out so lately is better than any check. So is one that failed,
+/// where none is made just to find out: whoever sends no callers to an engine that is not
+/// ready would wait for ever for the next one.
 const FRESH_MS: u64 = 15_000;
 /// Longest time for a request of the engine's own.
 const TRIAL_MS_MAX: u32 = 10_000;
@@ -32,6 +41,8 @@ const TRIAL_SPEECH_MS: u32 = 500;
 struct Record {
     kept: Mutex<Kept>,
     started: Instant,
+    /// Requests are made just to find out.
+    has_trials: bool,
 }
 
 #[derive(Default)]
@@ -42,8 +53,8 @@ struct Kept {
 }
 
 impl Record {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), started: Instant::now() })
+    fn new(has_trials: bool) -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), started: Instant::now(), has_trials })
     }
 
     fn note<E: ToString>(&self, outcome: Result<(), &E>) {
@@ -74,12 +85,19 @@ impl Record {
     }
 
     fn failing(&self) -> Option<Health> {
+        let now = self.now();
         let kept = self.kept.lock();
         let failures = kept.standing.failing()?;
+        let hope = if self.has_trials {
+            "it is ready as soon as one does not, and is asked for that from time to time"
+        } else if kept.standing.failed_within(now, FRESH_MS) {
+            "it is ready as soon as one does not, or when none was made for a while"
+        } else {
+            return None;
+        };
+        let failure = &kept.failure;
         Some(Health::Unavailable(format!(
-            "the last {failures} requests failed ({}); it is ready as soon as one does not, and \
-             is asked for that from time to time",
-            kept.failure
+            "the last {failures} requests failed ({failure}); {hope}"
         )))
     }
 
@@ -98,6 +116,32 @@ impl Record {
     }
 }
 
+/// A dialog platform that is watched.
+pub(super) struct WatchedDialog {
+    backend: Arc<dyn DialogBackend>,
+    record: Arc<Record>,
+}
+
+impl WatchedDialog {
+    pub(super) fn new(backend: Arc<dyn DialogBackend>) -> Self {
+        Self { backend, record: Record::new(false) }
+    }
+}
+
+impl DialogBackend for WatchedDialog {
+    fn ask(&self, request: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
+        Box::pin(async move {
+            let outcome = self.backend.ask(request).await;
+            self.record.note(outcome.as_ref().map(drop));
+            outcome
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(self.record.overrule(self.backend.check()))
+    }
+}
+
 /// A recogniser that is watched.
 pub(super) struct WatchedStt {
     recogniser: Arc<dyn SpeechToText>,
@@ -106,7 +150,7 @@ pub(super) struct WatchedStt {
 
 impl WatchedStt {
     pub(super) fn new(recogniser: Arc<dyn SpeechToText>) -> Self {
-        Self { recogniser, record: Record::new() }
+        Self { recogniser, record: Record::new(true) }
     }
 }
 
@@ -168,7 +212,7 @@ pub(super) struct WatchedTts {
 impl WatchedTts {
     pub(super) fn new(synthesiser: Arc<dyn TextToSpeech>) -> Self {
         let asked_for = Mutex::new((String::new(), "en-US".to_owned()));
-        Self { synthesiser, record: Record::new(), asked_for }
+        Self { synthesiser, record: Record::new(true), asked_for }
     }
 
     fn trial_sentence(&self) -> TtsRequest {

@@ -101,18 +101,35 @@ async fn an_endpoint_that_nobody_serves_is_unreachable_after_three_attempts() {
 }
 
 #[tokio::test]
-async fn the_check_makes_a_connection_and_sends_neither_turn_nor_token() {
-    let server = ScriptedServer::start(vec![Step::status(404)]);
-    let Health::Ready(found) = backend(&server).check().await else { panic!("not ready") };
+async fn the_check_sends_no_turn_and_says_what_it_cannot_know_until_a_turn_was_answered() {
+    let server = ScriptedServer::start(vec![Step::status(404), hello(), Step::status(404)]);
+    let backend = backend(&server);
+    let Health::Ready(found) = backend.check().await else { panic!("not ready") };
     let seen = server.seen();
     assert_eq!(seen.len(), 1);
-    assert_eq!(seen[0].target(), "HEAD /");
-    assert!(!seen[0].head.contains(TOKEN) && !found.contains(TOKEN));
+    assert_eq!(seen[0].target(), format!("HEAD /{TOKEN}"));
+    assert!(
+        found.contains("not verified until the first one") && !found.contains(TOKEN),
+        "{found}"
+    );
+    backend.ask(turn("call-1")).await.unwrap();
+    let Health::Ready(found) = backend.check().await else { panic!("not ready") };
+    assert!(found.ends_with("answers turns"), "{found}");
 
     let port = ReservedPort::new();
     let health = backend_at(port.addr, 10_000).check().await;
     let Health::Unavailable(text) = health else { panic!("{health:?}") };
     assert!(!text.contains(TOKEN), "{text}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_leads_elsewhere_or_is_gone_behind_its_gateway_is_not_ready() {
+    for status in [301, 308, 502, 503, 504] {
+        let server = ScriptedServer::start(vec![Step::status(status)]);
+        let health = backend(&server).check().await;
+        let Health::Unavailable(text) = health else { panic!("{status}: {health:?}") };
+        assert!(text.contains(&format!("status {status}")) && !text.contains(TOKEN), "{text}");
+    }
 }
 
 #[test]

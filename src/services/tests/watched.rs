@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::*;
+use crate::services::fixed::saying;
+use crate::services::tests::turn;
 
 /// Answers its requests one by one as the script says, the last one again and again; its
 /// check always says the same.
@@ -41,6 +43,16 @@ impl SpeechToText for Scripted<Result<Transcript, SttFailure>> {
 
 impl TextToSpeech for Scripted<Result<SpeechAudio, TtsFailure>> {
     fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(std::future::ready(self.answer()))
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::ready(self.checked.clone()))
+    }
+}
+
+impl DialogBackend for Scripted<Result<DialogReply, DialogFailure>> {
+    fn ask(&self, _: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
         Box::pin(std::future::ready(self.answer()))
     }
 
@@ -117,6 +129,42 @@ async fn a_call_that_was_served_overrules_a_check_that_fails_for_a_while() {
     let watched = WatchedStt::new(Scripted::new(&unreachable, [heard("yes")]));
     assert_eq!(watched.check().await, unreachable);
     assert_eq!(watched.transcribe(trial_utterance()).await, heard("yes"));
+    assert!(matches!(watched.check().await, Health::Ready(_)));
+    sleep(Duration::from_millis(FRESH_MS + 1)).await;
+    assert_eq!(watched.check().await, unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_that_fail_overrule_a_check_of_the_dialog_platform_and_are_never_made_to_find_out() {
+    let gone = DialogFailure::Status { status: 404 };
+    let scripted = Scripted::new(&ready(), [Err(gone.clone())]);
+    let watched = WatchedDialog::new(Arc::clone(&scripted) as Arc<dyn DialogBackend>);
+    assert_eq!(watched.check().await, ready());
+    assert_eq!(watched.ask(turn("a")).await, Err(gone));
+    assert_eq!(watched.check().await, ready(), "one failure is doubt");
+    let _failed = watched.ask(turn("a")).await;
+    let Health::Unavailable(found) = watched.check().await else { panic!("it is not ready") };
+    assert!(found.contains("status 404"), "{found}");
+    sleep(Duration::from_millis(FRESH_MS)).await;
+    assert_ne!(watched.check().await, ready());
+    // Otherwise nobody would ever ask again.
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(watched.check().await, ready());
+    let _failed = watched.ask(turn("a")).await;
+    assert_ne!(watched.check().await, ready(), "it fails as before");
+    assert_eq!(*scripted.asked.lock(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_was_answered_overrules_a_check_that_fails_and_turns_that_failed() {
+    let unreachable = Health::Unavailable("no such host".to_owned());
+    let answers =
+        [Err(DialogFailure::Timeout), Err(DialogFailure::Timeout), Ok(saying("Hm.".into()))];
+    let watched = WatchedDialog::new(Scripted::new(&unreachable, answers));
+    assert_eq!(watched.check().await, unreachable);
+    for _ in 0..3 {
+        let _outcome = watched.ask(turn("a")).await;
+    }
     assert!(matches!(watched.check().await, Health::Ready(_)));
     sleep(Duration::from_millis(FRESH_MS + 1)).await;
     assert_eq!(watched.check().await, unreachable);
