@@ -194,7 +194,11 @@ fn transcript() -> Transcript {
 
 fn reply() -> DialogReply {
     DialogReply {
-        outputs: vec![ReplyOutput { text: "Ten meters it is.".into(), interruptible: None }],
+        outputs: vec![ReplyOutput {
+            text: "Ten meters it is.".into(),
+            markup: None,
+            interruptible: None,
+        }],
         intent: Some("go".to_owned()),
         confidence: Some(0.9),
         next_state: None,

@@ -58,7 +58,7 @@ fn answer(text: &str) -> usize {
     };
     let heard = Ok(Transcript::Final { text: "hello".into(), confidence: None });
     let reply = DialogReply {
-        outputs: vec![ReplyOutput { text: text.into(), interruptible: None }],
+        outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
         intent: None,
         confidence: None,
         next_state: None,

@@ -257,7 +257,9 @@ impl CallSupervisor {
             CallOutput::StopChild { child } => self.children.stop(child),
             CallOutput::Transcribe { utterance } => self.transcribe(utterance),
             CallOutput::Ask { turn, text, session } => self.ask(turn, text, session),
-            CallOutput::Speak { sentence, text, intent } => self.speak(sentence, text, intent),
+            CallOutput::Speak { sentence, text, ssml, intent } => {
+                self.speak(sentence, text, ssml, intent);
+            }
             CallOutput::StopSpeaking { epoch } => {
                 self.keep.speaking.stop(epoch);
                 self.children.nudge(ChildKind::Tts);
@@ -305,10 +307,17 @@ impl CallSupervisor {
         self.children.nudge(ChildKind::Dialog);
     }
 
-    fn speak(&mut self, sentence: SentenceId, text: CallerText, intent: Option<String>) {
+    fn speak(
+        &mut self,
+        sentence: SentenceId,
+        text: CallerText,
+        ssml: Option<CallerText>,
+        intent: Option<String>,
+    ) {
         let route = &self.spec.route;
         let tts = TtsRequest {
             text,
+            ssml,
             voice: route.voice.clone(),
             language: route.language.clone(),
             answer_ms_max: route.turns.tts_ms_max,

@@ -64,8 +64,13 @@ pub enum CallOutput {
     Transcribe { utterance: UtteranceId },
     /// Ask the dialog platform.
     Ask { turn: TurnId, text: CallerText, session: SessionData },
-    /// Synthesise and play after what is queued.
-    Speak { sentence: SentenceId, text: CallerText, intent: Option<String> },
+    /// Synthesise and play after what is queued: the text, or the same as SSML.
+    Speak {
+        sentence: SentenceId,
+        text: CallerText,
+        ssml: Option<CallerText>,
+        intent: Option<String>,
+    },
     /// Fall silent at once and report how far each sentence got. Those that are queued are
     /// kept and begin anew.
     StopSpeaking { epoch: Epoch },
@@ -373,10 +378,10 @@ impl CallCore {
                 self.timers.set(CallTimer::DialogDeadline(turn), due(turns.dialog_ms_max));
                 CallOutput::Ask { turn, text, session }
             }
-            TurnOutput::Speak { sentence, text, intent } => {
+            TurnOutput::Speak { sentence, text, ssml, intent } => {
                 let wait_ms = self.sentence_ms_max();
                 self.timers.set(CallTimer::SentenceDeadline(sentence), due(wait_ms));
-                CallOutput::Speak { sentence, text, intent }
+                CallOutput::Speak { sentence, text, ssml, intent }
             }
             TurnOutput::StopSpeaking { epoch } => CallOutput::StopSpeaking { epoch },
             TurnOutput::Drop { sentence } => {

@@ -242,7 +242,7 @@ fn who_falls_silent_just_where_an_utterance_is_cut_holds_it_back_for_a_moment() 
 
 fn reply(text: &str, end_call: bool) -> DialogReply {
     DialogReply {
-        outputs: vec![ReplyOutput { text: text.into(), interruptible: None }],
+        outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
         intent: None,
         confidence: None,
         next_state: None,

@@ -74,6 +74,7 @@ pub(super) fn for_sandbox(synthesiser: Arc<dyn TextToSpeech>) -> Synthesiser {
 fn request(text: &str, voice: &str) -> TtsRequest {
     TtsRequest {
         text: CallerText::from(text),
+        ssml: None,
         voice: voice.to_owned(),
         language: "en-US".to_owned(),
         answer_ms_max: SPEAK_MS_MAX,

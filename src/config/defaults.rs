@@ -175,6 +175,7 @@ impl Default for GenericHttpSettings {
         Self {
             endpoint: "http://127.0.0.1:8090".to_owned(),
             api_key_file: PathBuf::new(),
+            ssml: false,
             timeout_ms: 8_000,
         }
     }

@@ -111,6 +111,7 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("tts.flite.waiting_max", WAITING),
     ("tts.generic-http.endpoint", Url { may_be_empty: false }),
     ("tts.generic-http.api_key_file", Path { may_be_empty: true }),
+    ("tts.generic-http.ssml", Flag),
     ("tts.generic-http.timeout_ms", REQUEST_MS),
     ("tts.tone.frequency_hz", Whole { min: 50, max: 7_000 }),
     ("tts.tone.amplitude", Whole { min: 1, max: 32_767 }),

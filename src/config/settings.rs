@@ -326,6 +326,8 @@ pub struct GenericHttpSettings {
     pub endpoint: String,
     /// File that holds the key. Empty: `ANTIPHON_TTS_API_KEY`.
     pub api_key_file: PathBuf,
+    /// Whether it takes SSML.
+    pub ssml: bool,
     /// Longest time for one request.
     pub timeout_ms: u32,
 }

@@ -60,12 +60,30 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 #[serde(rename_all = "camelCase")]
 struct SynthesizeOrder {
     text: String,
+    /// `ssml` or `text`, which is what it is where nothing is said.
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
     voice: String,
     sample_rate_hertz: u32,
     audio_encoding: String,
 }
 
 impl SynthesizeOrder {
+    /// What is spoken: the words, whatever stands around them.
+    fn words(&self) -> String {
+        if self.kind.as_deref() != Some("ssml") {
+            return self.text.clone();
+        }
+        let behind_tags = self
+            .text
+            .split('<')
+            .map(|part| part.split_once('>').map_or(part, |(_, behind)| behind));
+        let words = behind_tags.collect::<Vec<_>>().join(" ");
+        [("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")]
+            .iter()
+            .fold(words, |words, (entity, character)| words.replace(entity, character))
+    }
+
     fn check(&self) -> Result<(), Problem> {
         if self.text.trim().is_empty() || self.text.chars().count() > TEXT_CHARS_MAX {
             return Err(Problem::bad_request(format!(
@@ -92,8 +110,8 @@ async fn synthesize(
         let order: SynthesizeOrder = read_json(body)?;
         order.check()?;
         let samples = match &stand.synthesiser {
-            None => tones(&order.text),
-            Some(speak) => speak(SpeechOrder { text: order.text, voice: order.voice })
+            None => tones(&order.words()),
+            Some(speak) => speak(SpeechOrder { text: order.words(), voice: order.voice })
                 .await
                 .map_err(|reason| Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason))?,
         };
@@ -164,6 +182,21 @@ fn tone(word: &str) -> impl Iterator<Item = i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_ssml_the_words_are_spoken() {
+        let order = |kind: &str, text: &str| SynthesizeOrder {
+            text: text.to_owned(),
+            kind: Some(kind.to_owned()),
+            voice: String::new(),
+            sample_rate_hertz: RATE_HZ,
+            audio_encoding: ENCODING.to_owned(),
+        };
+        let words =
+            |kind, text| order(kind, text).words().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words("ssml", "<speak>5 &lt; 7<break/> now</speak>"), "5 < 7 now");
+        assert_eq!(words("text", "5 <b> 7"), "5 <b> 7");
+    }
 
     #[test]
     fn a_text_always_sounds_the_same_and_like_no_other() {

@@ -73,6 +73,7 @@ impl Trial<'_> {
         let sentence = all_sentences(&prompts.fallback.text, language).first().copied();
         TtsRequest {
             text: sentence.unwrap_or(WORDS).into(),
+            ssml: None,
             voice: voice.clone(),
             language: language.clone(),
             answer_ms_max: turns.tts_ms_max,

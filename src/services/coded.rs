@@ -81,6 +81,7 @@ mod tests {
     async fn spoken(text: &str) -> Vec<i16> {
         let request = TtsRequest {
             text: text.into(),
+            ssml: None,
             voice: String::new(),
             language: "en-US".to_owned(),
             answer_ms_max: 1_000,

@@ -11,13 +11,15 @@
 //! `{"endCall": true}` or the hang-up of a voice node
 //! (`_cognigy._voiceGateway2.json.hangup`, also spelt `_voice-gateway2`); what it says
 //! is said first. Every other command of a voice node is told as one that cannot be done
-//! here. `{"interruptible": false}` in `data` says that the caller may not interrupt this
-//! output, `true` that the caller may.
+//! here.
+//!
+//! `{"interruptible": false}` in `data` says that the caller may not interrupt this output,
+//! `true` that the caller may.
 
 use serde_json::{Map, Value};
 
-use super::ssml;
-use crate::types::{CallerText, ReplyFlaw, ReplyOutput};
+use super::ssml::{self, Spoken};
+use crate::types::{CallerText, Private, ReplyFlaw, ReplyOutput};
 
 /// Longest intent, state or action name that is kept; longer ones are cut. They reach the
 /// event file and the carrier.
@@ -62,12 +64,12 @@ pub(super) fn read_outputs(outputs: &[Value]) -> FlowOutputs {
             text => (text, &Value::Null),
         };
         read.heed(data);
-        let Some(words) = words(text, data) else { continue };
-        if read.spoken.len() < OUTPUTS_MAX {
-            let interruptible = data["interruptible"].as_bool();
-            read.spoken.push(ReplyOutput { text: CallerText::new(words), interruptible });
-        } else {
-            unsaid_chars += words.chars().count() as u64;
+        for output in said(text, data) {
+            if read.spoken.len() < OUTPUTS_MAX {
+                read.spoken.push(output);
+            } else {
+                unsaid_chars += output.text.expose().chars().count() as u64;
+            }
         }
     }
     if unsaid_chars > 0 {
@@ -111,15 +113,28 @@ impl FlowOutputs {
     }
 }
 
-/// What an output says: its own text, or that of its template.
-fn words(text: &Value, data: &Value) -> Option<String> {
+/// What an output says.
+fn said(text: &Value, data: &Value) -> Option<ReplyOutput> {
+    words(text, data).map(|words| output(words, data["interruptible"].as_bool()))
+}
+
+fn output(spoken: Spoken, interruptible: Option<bool>) -> ReplyOutput {
+    ReplyOutput {
+        text: CallerText::new(spoken.plain),
+        markup: spoken.markup.map(Private::new),
+        interruptible,
+    }
+}
+
+/// What an output itself says: its own text, or that of its template.
+fn words(text: &Value, data: &Value) -> Option<Spoken> {
     spoken(text).or_else(|| {
         let templates = data.pointer(TEMPLATES)?.as_object()?;
         templates.values().find_map(template_words)
     })
 }
 
-fn template_words(template: &Value) -> Option<String> {
+fn template_words(template: &Value) -> Option<Spoken> {
     match template {
         Value::Object(template) => {
             TEMPLATE_TEXTS.iter().find_map(|key| spoken(field(template, key)))
@@ -128,14 +143,14 @@ fn template_words(template: &Value) -> Option<String> {
     }
 }
 
-/// A text or a number, without markup; `None` when there are no words in it.
-fn spoken(text: &Value) -> Option<String> {
-    let words = match text {
-        Value::String(text) => ssml::plain_text(text),
-        Value::Number(number) => number.to_string(),
+/// A text or a number; `None` when there are no words in it.
+fn spoken(text: &Value) -> Option<Spoken> {
+    let spoken = match text {
+        Value::String(text) => ssml::read(text),
+        Value::Number(number) => ssml::read(&number.to_string()),
         _ => return None,
     };
-    (!words.trim().is_empty()).then_some(words)
+    (!spoken.plain.trim().is_empty()).then_some(spoken)
 }
 
 fn field<'a>(object: &'a Map<String, Value>, key: &str) -> &'a Value {
@@ -215,6 +230,13 @@ mod tests {
         }
         assert_eq!(words(template(json!({"_gallery": {"items": [{"title": "x"}]}}))), [""; 0]);
         assert_eq!(words(template(json!("nonsense"))), [""; 0]);
+    }
+
+    #[test]
+    fn markup_is_kept_beside_the_words() {
+        let read = outputs(json!([{"text": "Hold<break/> on."}, {"text": "<speak>Hm.</speak>"}]));
+        let is_marked: Vec<bool> = read.spoken.iter().map(|it| it.markup.is_some()).collect();
+        assert_eq!(is_marked, [true, false]);
     }
 
     #[test]

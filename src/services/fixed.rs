@@ -60,7 +60,7 @@ impl DialogBackend for FixedDialog {
 /// A reply of nothing but `text`.
 pub(super) fn saying(text: CallerText) -> DialogReply {
     DialogReply {
-        outputs: vec![ReplyOutput { text, interruptible: None }],
+        outputs: vec![ReplyOutput { text, markup: None, interruptible: None }],
         intent: None,
         confidence: None,
         next_state: None,

@@ -1,7 +1,8 @@
 //! A synthesiser behind `POST {endpoint}/tts/synthesize` with a bearer key.
 //!
 //! The answer is speech as [`super::speech_body`] reads it, and heard while it comes. One
-//! request for a sentence; dropping the answer stops it.
+//! request for a sentence; dropping the answer stops it. Where the server takes SSML, `type`
+//! says whether `text` is that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use super::repeatable::Clients;
 use super::speech_body::{SpeechBody, SpeechBodyError};
 use super::{Health, ServiceFuture, Speech, SpeechSource, TextToSpeech, TtsRequest};
 use crate::config::GenericHttpSettings;
-use crate::types::{INNER_RATE, Secret, SpeechAudio, TtsFailure};
+use crate::types::{CallerText, INNER_RATE, Secret, SpeechAudio, TtsFailure};
 
 const ENDPOINT: &str = "tts.generic-http.endpoint";
 /// The voice of routes that name none.
@@ -32,6 +33,7 @@ pub(super) struct GenericTts {
     synthesize: Url,
     key: Secret,
     key_place: String,
+    takes_ssml: bool,
     timeout_ms: u32,
     breaker: Arc<ProviderBreaker>,
     /// Something was spoken there, or would have been.
@@ -42,6 +44,8 @@ pub(super) struct GenericTts {
 #[serde(rename_all = "camelCase")]
 struct SentenceBody<'a> {
     text: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     voice: &'a str,
     sample_rate_hertz: u32,
     audio_encoding: &'static str,
@@ -66,6 +70,7 @@ impl GenericTts {
             synthesize: http::below(&endpoint, "/tts/synthesize"),
             key: source.read(environment)?,
             key_place: source.place(),
+            takes_ssml: settings.ssml,
             timeout_ms: settings.timeout_ms,
             breaker,
             is_known: Arc::default(),
@@ -77,12 +82,8 @@ impl GenericTts {
     async fn begin(&self, request: TtsRequest) -> Result<Speech, TtsFailure> {
         let ms_max = self.timeout_ms.min(request.answer_ms_max);
         let pass = self.breaker.admit(ms_max)?;
-        let text = request.text.expose();
         http::within(ms_max, async {
-            let post = |client: &Client| {
-                http::traced(self.post(client, text, &request.voice), request.trace)
-            };
-            let incoming = match self.clients.open(post, AUDIO_BYTES_MAX).await {
+            let incoming = match self.open(&request).await {
                 Ok(incoming) => incoming,
                 Err(error) => {
                     pass.judge(&Err::<(), _>(error.clone()));
@@ -94,9 +95,40 @@ impl GenericTts {
         .await
     }
 
-    fn post(&self, client: &Client, text: &str, voice: &str) -> RequestBuilder {
+    /// Has the sentence spoken with its markup where that is taken, and otherwise, or when it
+    /// is not this time, without: plain words are better than none.
+    async fn open(&self, request: &TtsRequest) -> Result<Incoming, ExchangeError> {
+        let ask = async |text: &CallerText, kind| {
+            let post = |client: &Client| {
+                let post = self.post(client, text.expose(), kind, &request.voice);
+                http::traced(post, request.trace)
+            };
+            self.clients.open(post, AUDIO_BYTES_MAX).await
+        };
+        if !self.takes_ssml {
+            return ask(&request.text, None).await;
+        }
+        if let Some(ssml) = &request.ssml {
+            match ask(ssml, Some("ssml")).await {
+                Err(ExchangeError::Status { status: 400 | 413 | 422, .. }) => {
+                    tracing::warn!("a synthesiser refused SSML; the words are spoken without");
+                }
+                opened => return opened,
+            }
+        }
+        ask(&request.text, Some("text")).await
+    }
+
+    fn post(
+        &self,
+        client: &Client,
+        text: &str,
+        kind: Option<&'static str>,
+        voice: &str,
+    ) -> RequestBuilder {
         let body = http::json_body(&SentenceBody {
             text,
+            kind,
             voice: if voice.is_empty() { VOICE } else { voice },
             sample_rate_hertz: INNER_RATE.hz(),
             audio_encoding: "LINEAR16",
@@ -118,7 +150,7 @@ impl GenericTts {
         if self.is_known.load(Ordering::Relaxed) {
             return Health::Ready(format!("{} answers", self.synthesize));
         }
-        let post = |client: &Client| self.post(client, "", "");
+        let post = |client: &Client| self.post(client, "", None, "");
         let opened = http::within(http::CHECK_MS_MAX, self.clients.open(post, AUDIO_BYTES_MAX));
         match opened.await {
             Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {

@@ -127,6 +127,8 @@ pub struct SttRequest {
 pub struct TtsRequest {
     /// The words.
     pub text: CallerText,
+    /// The same as an SSML document, where there is markup: for a provider that takes it.
+    pub ssml: Option<CallerText>,
     /// The provider's name of the voice.
     pub voice: String,
     /// BCP 47 tag, for example `en-US`.

@@ -215,6 +215,7 @@ impl Key {
     fn request(&self) -> TtsRequest {
         TtsRequest {
             text: self.text.as_str().into(),
+            ssml: None,
             voice: self.voice.clone(),
             language: self.language.clone(),
             answer_ms_max: RENDER_MS_MAX,

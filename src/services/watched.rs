@@ -218,7 +218,7 @@ impl WatchedTts {
     fn trial_sentence(&self) -> TtsRequest {
         let (voice, language) = self.asked_for.lock().clone();
         let text = TRIAL_WORDS.into();
-        TtsRequest { text, voice, language, answer_ms_max: TRIAL_MS_MAX, trace: None }
+        TtsRequest { text, ssml: None, voice, language, answer_ms_max: TRIAL_MS_MAX, trace: None }
     }
 }
 

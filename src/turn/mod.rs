@@ -6,6 +6,7 @@
 
 mod conversation;
 mod listener_words;
+mod marked;
 mod sentences;
 mod speech;
 

@@ -69,6 +69,9 @@ pub(super) struct Sentence {
     pub id: SentenceId,
     pub turn: Option<TurnId>,
     pub text: CallerText,
+    /// The same with its markup, a document, where it has any.
+    #[serde(default)]
+    pub ssml: Option<CallerText>,
     pub intent: Option<String>,
     pub interruptible: bool,
     pub purpose: Purpose,

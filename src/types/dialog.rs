@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CallId, SessionId, TurnId, UserId};
+use super::markup::Markup;
 use super::private::{CallerText, Private};
 use super::trace::TraceParent;
 
@@ -110,6 +111,9 @@ impl ReplyFlaw {
 pub struct ReplyOutput {
     /// The words; one or more sentences.
     pub text: CallerText,
+    /// How they are to be said, for synthesisers that can.
+    #[serde(default)]
+    pub markup: Option<Private<Markup>>,
     /// Whether the caller may interrupt it. `None`: as the route says.
     pub interruptible: Option<bool>,
 }

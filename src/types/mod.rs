@@ -9,6 +9,7 @@ mod dialog;
 mod events;
 mod failure;
 mod ids;
+mod markup;
 mod private;
 mod retry;
 mod route;
@@ -30,6 +31,7 @@ pub use ids::{
     CallId, CallIdError, CallKey, CarrierCallId, CarrierCallIdError, Epoch, Generation, LegId,
     SentenceId, SessionId, TurnId, UserId, UtteranceId,
 };
+pub use markup::{Mark, MarkKind, Markup, is_xml_character, push_xml_text};
 pub use private::{CallerText, Private, Secret};
 pub use retry::RetryOn;
 pub use route::{

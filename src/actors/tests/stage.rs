@@ -224,7 +224,7 @@ impl DialogBackend for Services {
             tokio::time::sleep(Duration::from_millis(self.script.dialog_ms)).await;
             let said = (self.script.reply)(&text)?;
             Ok(DialogReply {
-                outputs: vec![ReplyOutput { text: said.into(), interruptible: None }],
+                outputs: vec![ReplyOutput { text: said.into(), markup: None, interruptible: None }],
                 intent: Some(format!("intent_{text}")),
                 confidence: None,
                 next_state: None,

@@ -202,6 +202,7 @@ pub(super) fn synthesiser_at(endpoint: String, timeout_ms: u32) -> GenericTts {
 pub(super) fn sentence() -> TtsRequest {
     TtsRequest {
         text: "Breakfast is at seven.".into(),
+        ssml: None,
         voice: String::new(),
         language: "en-US".to_owned(),
         answer_ms_max: 10_000,
@@ -233,6 +234,35 @@ async fn a_sentence_is_posted_as_the_contract_says_with_a_default_voice() {
             "audioEncoding": "LINEAR16",
         })
     );
+}
+
+/// What a synthesiser is asked for, each time as its kind and its text, that speaks a sentence
+/// with markup and answers so.
+async fn asked_with_markup(ssml: bool, steps: Vec<Step>) -> Vec<(Value, Value)> {
+    let server = ScriptedServer::start(steps);
+    let endpoint = server.url("");
+    let settings = GenericHttpSettings { endpoint, ssml, ..GenericHttpSettings::default() };
+    let synthesiser = GenericTts::new(&settings, &with_key, breaker()).unwrap();
+    let document = "<speak>Breakfast is at <emphasis>seven</emphasis>.</speak>";
+    for ssml in [Some(document.into()), None] {
+        synthesiser.synthesize(TtsRequest { ssml, ..sentence() }).await.unwrap();
+    }
+    let asked = |seen: &Seen| (seen.json()["type"].clone(), seen.json()["text"].clone());
+    server.seen().iter().map(asked).collect()
+}
+
+#[tokio::test]
+async fn markup_is_sent_to_a_synthesiser_that_takes_it_and_plain_words_to_every_other() {
+    let sound = || Step::typed("audio/l16", [0, 16]);
+    let text = "Breakfast is at seven.";
+    let ssml = "<speak>Breakfast is at <emphasis>seven</emphasis>.</speak>";
+    let plain = (Value::Null, json!(text));
+    assert_eq!(asked_with_markup(false, vec![sound()]).await, [plain.clone(), plain]);
+    let (marked, words) = ((json!("ssml"), json!(ssml)), (json!("text"), json!(text)));
+    let asked = asked_with_markup(true, vec![sound()]).await;
+    assert_eq!(asked, [marked.clone(), words.clone()]);
+    let asked = asked_with_markup(true, vec![Step::status(400), sound()]).await;
+    assert_eq!(asked, [marked, words.clone(), words], "words without markup are better than none");
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{Conversation, Stage, Turn, TurnOutput};
+use crate::turn::marked::{Piece, pieces};
 use crate::turn::speech::{Passage, Sentence};
-use crate::turn::{CutShort, Purpose, sentences};
+use crate::turn::{CutShort, Purpose};
 use crate::types::{CallEventKind, EndCause, Now, Prompt, SentenceId, TtsFailure, TurnId};
 
 impl Conversation {
@@ -34,15 +35,15 @@ impl Conversation {
     pub(super) fn say_prompt(&mut self, prompt: &Prompt, turn: Option<TurnId>, purpose: Purpose) {
         let interruptible = prompt.interruptible.unwrap_or(self.route.turns.interruptible);
         let route = Arc::clone(&self.route);
-        for text in sentences(&prompt.text, &route.language) {
+        for piece in pieces(&prompt.text, None, &route.language) {
             let intent = purpose.as_intent().map(str::to_owned);
-            self.say(text, turn, intent, interruptible, purpose);
+            self.say(piece, turn, intent, interruptible, purpose);
         }
     }
 
     pub(super) fn say(
         &mut self,
-        text: &str,
+        piece: Piece<'_>,
         turn: Option<TurnId>,
         intent: Option<String>,
         interruptible: bool,
@@ -52,7 +53,8 @@ impl Conversation {
         let sentence = Sentence {
             id: self.sentence_last,
             turn,
-            text: text.into(),
+            text: piece.text.into(),
+            ssml: piece.ssml,
             intent,
             interruptible,
             purpose,
@@ -70,6 +72,7 @@ impl Conversation {
         self.outputs.push_back(TurnOutput::Speak {
             sentence: sentence.id,
             text: sentence.text.clone(),
+            ssml: sentence.ssml.clone(),
             intent: sentence.intent.clone(),
         });
         self.speech.push(sentence);

@@ -94,8 +94,13 @@ pub enum TurnOutput {
     Discard { utterance: UtteranceId },
     /// Ask the dialog platform.
     Ask { turn: TurnId, text: CallerText, session: SessionData },
-    /// Synthesise and play after what is queued.
-    Speak { sentence: SentenceId, text: CallerText, intent: Option<String> },
+    /// Synthesise and play after what is queued: the text, or the same as SSML.
+    Speak {
+        sentence: SentenceId,
+        text: CallerText,
+        ssml: Option<CallerText>,
+        intent: Option<String>,
+    },
     /// Fall silent at once and report how far each sentence got. Those that are queued are
     /// kept and begin anew.
     StopSpeaking { epoch: Epoch },

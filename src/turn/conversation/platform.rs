@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use super::{Conversation, Stage, Turn};
+use crate::turn::marked::pieces;
 use crate::turn::{Purpose, sentences};
 use crate::types::{
-    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, ReplyFlaw, ReplyOutput,
-    TurnId, TurnTimings,
+    CallEventKind, CallerText, DialogFailure, DialogReply, EndCause, Now, Private, ReplyFlaw,
+    ReplyOutput, TurnId, TurnTimings,
 };
 
 /// Most sentences that wait to be heard. What a reply holds beyond that is not said.
@@ -89,8 +90,9 @@ impl Conversation {
         }
         for output in &reply.outputs {
             let interruptible = output.interruptible.unwrap_or(self.route.turns.interruptible);
-            for text in sentences(output.text.expose(), &route.language) {
-                self.say(text, Some(turn), reply.intent.clone(), interruptible, Purpose::Reply);
+            let markup = output.markup.as_ref().map(Private::expose);
+            for piece in pieces(output.text.expose(), markup, &route.language) {
+                self.say(piece, Some(turn), reply.intent.clone(), interruptible, Purpose::Reply);
             }
         }
         if reply.end_call {

@@ -72,7 +72,7 @@ fn what_may_not_be_interrupted_begins_all_the_same_and_who_spoke_before_it_is_he
     story.all([TurnInput::SpeechStarted, TurnInput::SpeechSustained]);
     let mut reply = says("Listen.");
     reply.outputs[0].interruptible = Some(false);
-    reply.outputs.push(ReplyOutput { text: "Well?".into(), interruptible: None });
+    reply.outputs.push(ReplyOutput { text: "Well?".into(), markup: None, interruptible: None });
     assert_eq!(story.then(replied(1, reply)), ["speak 1 Listen.", "speak 2 Well?", "hold from 2"]);
     assert_eq!(story.then(started(1)), NOTHING);
     assert_eq!(story.then(utterance(2)), ["transcribe 2", "go on"]);

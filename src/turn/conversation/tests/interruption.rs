@@ -167,7 +167,7 @@ fn speech_over_a_sentence_that_may_not_be_interrupted_interrupts_the_next_one() 
     let mut story = Story::begin();
     let mut reply = says("Listen.");
     reply.outputs[0].interruptible = Some(false);
-    reply.outputs.push(ReplyOutput { text: "Or not.".into(), interruptible: None });
+    reply.outputs.push(ReplyOutput { text: "Or not.".into(), markup: None, interruptible: None });
     story.turn(1, "terms", reply);
     story.then(started(1));
     story.all([TurnInput::SpeechStarted, TurnInput::SpeechSustained]);

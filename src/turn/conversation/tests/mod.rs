@@ -144,7 +144,7 @@ fn replied(turn: u32, reply: DialogReply) -> TurnInput {
 
 fn says(text: &str) -> DialogReply {
     DialogReply {
-        outputs: vec![ReplyOutput { text: text.into(), interruptible: None }],
+        outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
         intent: Some("hotel".to_owned()),
         confidence: None,
         next_state: None,

@@ -190,6 +190,7 @@ impl World {
         let mut reply = says("One.");
         let output = |nth| ReplyOutput {
             text: "One.".into(),
+            markup: None,
             interruptible: (protects && nth % 2 == 0).then_some(false),
         };
         reply.outputs = (0..sentences).map(output).collect();

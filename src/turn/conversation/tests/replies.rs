@@ -1,8 +1,10 @@
 //! Replies that cannot be said whole, and transcripts that nobody can have spoken.
 
-use super::{Story, replied, says, started, told, transcribed, utterance};
+use super::{Story, cut, finished, replied, says, started, stopped, told, transcribed, utterance};
 use crate::turn::{TurnInput, TurnOutput};
-use crate::types::{CallEventKind, DialogReply, EndCause, ReplyFlaw, SttFailure};
+use crate::types::{
+    CallEventKind, DialogReply, EndCause, Mark, MarkKind, Markup, Private, ReplyFlaw, SttFailure,
+};
 
 /// How many characters a reply is told to be too long by.
 fn unsaid_chars(outputs: &[TurnOutput]) -> Option<u64> {
@@ -53,6 +55,56 @@ fn what_waits_to_be_heard_is_bounded_over_several_replies() {
     assert_eq!(said, 200);
     let outputs = story.feed(TurnInput::GiveUp { cause: EndCause::Drained });
     assert_eq!(sentences_said(&outputs), 2, "the engine's own words are said in any case");
+}
+
+/// The reply "Well then. Hold on." with a pause before its last word.
+fn marked() -> DialogReply {
+    let pause = MarkKind::Whole { element: "<break/>".to_owned(), bytes: 0 };
+    let marks = vec![Mark { at: 15, kind: pause }];
+    let mut reply = says("Well then. Hold on.");
+    reply.outputs[0].markup = Some(Private::new(Markup { root: "<speak>".to_owned(), marks }));
+    reply
+}
+
+#[test]
+fn each_sentence_of_a_reply_with_markup_is_a_document_and_what_was_heard_is_told_in_words() {
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(transcribed(1, "breakfast"));
+    let outputs = story.feed(replied(1, marked()));
+    let spoken: Vec<(&str, Option<&str>)> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            TurnOutput::Speak { text, ssml, .. } => {
+                Some((text.expose().as_str(), ssml.as_ref().map(|it| it.expose().as_str())))
+            }
+            _ => None,
+        })
+        .collect();
+    let document = "<speak>Hold<break/> on.</speak>";
+    assert_eq!(spoken, [("Well then.", None), ("Hold on.", Some(document))]);
+
+    story.all([started(1), finished(1), started(2)]);
+    story.speaks(2);
+    let outputs = story.feed(stopped(1, [cut(2, 500)]));
+    let heard = outputs.iter().find_map(|output| match output {
+        TurnOutput::Tell { kind: CallEventKind::Interruption { heard, .. }, .. } => Some(heard),
+        _ => None,
+    });
+    assert_eq!(heard.expect("it is told").expose(), "Well then. Hold");
+}
+
+#[test]
+fn what_was_not_heard_of_a_reply_with_markup_is_said_again_with_it() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", marked());
+    story.all([started(1), finished(1)]);
+    story.feed(TurnInput::MediaLost { can_hear: false });
+    let outputs = story.feed(TurnInput::MediaResumed);
+    let again = outputs.iter().any(|output| {
+        matches!(output, TurnOutput::Speak { ssml: Some(ssml), .. } if ssml.expose().contains("<break/>"))
+    });
+    assert!(again, "{outputs:?}");
 }
 
 #[test]
