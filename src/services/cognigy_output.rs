@@ -11,10 +11,11 @@
 //! `{"endCall": true}` or the hang-up of a voice node
 //! (`_cognigy._voiceGateway2.json.hangup`, also spelt `_voice-gateway2`); what it says
 //! is said first. Every other command of a voice node is told as one that cannot be done
-//! here.
+//! here. Nodes of the older gateways put activities into `_voiceGateway.json` and
+//! `_bandwidth.json`: messages, which are said, and events, which are commands.
 //!
 //! `{"interruptible": false}` in `data` says that the caller may not interrupt this output,
-//! `true` that the caller may.
+//! `true` that the caller may; so does `bargeIn` of an older gateway's message.
 
 use serde_json::{Map, Value};
 
@@ -36,6 +37,9 @@ pub(super) const END_STATE: &str = "end";
 const VOICE_COMMANDS: [&str; 2] =
     ["/_cognigy/_voiceGateway2/json", "/_cognigy/_voice-gateway2/json"];
 const HANGUP: &str = "hangup";
+/// Where the nodes of the older gateways put their activities.
+const ACTIVITIES: [&str; 2] = ["/_cognigy/_voiceGateway/json", "/_cognigy/_bandwidth/json"];
+const MESSAGE: &str = "message";
 
 /// Where an output holds its rich templates.
 const TEMPLATES: &str = "/_cognigy/_default";
@@ -88,6 +92,17 @@ impl FlowOutputs {
                 command => self.command(command),
             }
         }
+        activities(data).for_each(|activity| self.activity(activity));
+    }
+
+    /// An event is a command; a message without words asks for something else.
+    fn activity(&mut self, activity: &Value) {
+        let is_message = activity["type"] == MESSAGE;
+        if is_message && message(activity).is_some() {
+            return;
+        }
+        let asked = if is_message { &activity["type"] } else { &activity["name"] };
+        name(asked).into_iter().for_each(|action| self.act(action));
     }
 
     /// A node's command is named by its key, one written by hand by its `verb`.
@@ -113,9 +128,15 @@ impl FlowOutputs {
     }
 }
 
-/// What an output says.
-fn said(text: &Value, data: &Value) -> Option<ReplyOutput> {
-    words(text, data).map(|words| output(words, data["interruptible"].as_bool()))
+/// What an output says, in order.
+fn said(text: &Value, data: &Value) -> impl Iterator<Item = ReplyOutput> {
+    let by_data = data["interruptible"].as_bool();
+    let own = words(text, data).map(|words| output(words, by_data));
+    let messages = activities(data).filter_map(move |activity| {
+        let by_message = activity.pointer("/activityParams/bargeIn").and_then(Value::as_bool);
+        Some(output(message(activity)?, by_data.or(by_message)))
+    });
+    own.into_iter().chain(messages)
 }
 
 fn output(spoken: Spoken, interruptible: Option<bool>) -> ReplyOutput {
@@ -124,6 +145,19 @@ fn output(spoken: Spoken, interruptible: Option<bool>) -> ReplyOutput {
         markup: spoken.markup.map(Private::new),
         interruptible,
     }
+}
+
+fn activities(data: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ACTIVITIES.iter().filter_map(|place| data.pointer(place));
+    lists.flat_map(|json| match json.get("activities").unwrap_or(json) {
+        Value::Array(activities) => activities.as_slice(),
+        activity => std::slice::from_ref(activity),
+    })
+}
+
+/// What a message of an older gateway says.
+fn message(activity: &Value) -> Option<Spoken> {
+    (activity["type"] == MESSAGE).then(|| spoken(&activity["text"]))?
 }
 
 /// What an output itself says: its own text, or that of its template.
@@ -230,6 +264,38 @@ mod tests {
         }
         assert_eq!(words(template(json!({"_gallery": {"items": [{"title": "x"}]}}))), [""; 0]);
         assert_eq!(words(template(json!("nonsense"))), [""; 0]);
+    }
+
+    #[test]
+    fn the_messages_of_older_gateways_are_said_and_their_events_are_commands() {
+        for gateway in ["_voiceGateway", "_bandwidth"] {
+            let data = |activities: Value| {
+                let json = json!({"activities": activities});
+                json!({"_cognigy": {gateway: {"json": json}}})
+            };
+            let activities = json!([
+                {"type": "message", "text": "One.", "activityParams": {"bargeIn": false}},
+                {"type": "event", "name": "sendMetaData", "value": {"x": 1}},
+                {"type": "message", "text": "<speak>Two<break/>.</speak>", "activityParams": {}},
+                {"type": "message", "attachments": []},
+                {"type": "event"}, 7
+            ]);
+            let read = outputs(json!([{"text": null, "data": data(activities)}]));
+            let said: Vec<_> = read.spoken.iter().map(|it| it.text.expose().as_str()).collect();
+            assert_eq!(said, ["One.", "Two."]);
+            let interruptible: Vec<_> = read.spoken.iter().map(|it| it.interruptible).collect();
+            assert_eq!(interruptible, [Some(false), None]);
+            let not_possible =
+                |action: &str| ReplyFlaw::ActionNotPossible { action: action.to_owned() };
+            assert_eq!(read.flaws, [not_possible("sendMetaData"), not_possible(MESSAGE)]);
+            assert!(!read.end_call);
+            let hangup = json!([{"type": "event", "name": "hangup", "activityParams": {}}]);
+            assert!(outputs(json!([{"text": null, "data": data(hangup)}])).end_call);
+        }
+        assert_eq!(
+            actions(json!({"_cognigy": {"_voiceGateway": {"json": [{"name": "transfer"}]}}})),
+            ["transfer"]
+        );
     }
 
     #[test]
