@@ -134,11 +134,8 @@ impl CognigyRest {
             ))
         };
         match http::probe(self.client.head(self.endpoint.expose().clone())).await {
-            Ok((status @ 300..=399, _)) => {
-                unavailable(&format!("leads elsewhere (status {status}), which is not followed"))
-            }
-            Ok((status @ 502..=504, _)) => {
-                unavailable(&format!("is not there behind its gateway (status {status})"))
+            Ok((status, _)) if http::is_away(status) => {
+                unavailable(&format!("leads elsewhere or is not ready (status {status})"))
             }
             Ok(_) if self.is_known.load(Ordering::Relaxed) => {
                 Health::Ready(format!("{origin} answers turns"))

@@ -144,8 +144,13 @@ impl GenericTts {
     /// with no words: those cost money, and a server that is there says that they are missing.
     async fn check_server(&self) -> Health {
         let head = self.clients.kept().head(self.synthesize.clone());
-        if let Err(error) = http::probe(head).await {
-            return self.unavailable(&format!("is not reachable ({error})"));
+        match http::probe(head).await {
+            Ok((status, _)) if http::is_away(status) => {
+                let found = format!("leads elsewhere or is not ready (status {status})");
+                return self.unavailable(&found);
+            }
+            Ok(_) => {}
+            Err(error) => return self.unavailable(&format!("is not reachable ({error})")),
         }
         if self.is_known.load(Ordering::Relaxed) {
             return Health::Ready(format!("{} answers", self.synthesize));

@@ -292,6 +292,12 @@ pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), Exch
     .await
 }
 
+/// Whether a status says that calls would fail, whatever was asked for: somebody in front
+/// leads elsewhere, or does not reach the provider.
+pub(super) const fn is_away(status: u16) -> bool {
+    matches!(status, 300..=399 | 502..=504)
+}
+
 impl Answer {
     /// The body as JSON. A media type that says otherwise is believed; none is not held
     /// against it, nor is a byte order mark.

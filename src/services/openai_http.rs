@@ -126,6 +126,9 @@ impl OpenAiStt {
         let url = &self.transcriptions;
         if self.is_known.load(Ordering::Relaxed) {
             return match http::probe(self.clients.kept().head(url.clone())).await {
+                Ok((status, _)) if http::is_away(status) => {
+                    self.unavailable(&format!("leads elsewhere or is not ready (status {status})"))
+                }
                 Ok(_) => Health::Ready(format!("{url} answers")),
                 Err(error) => self.unavailable(&format!("is not reachable ({error})")),
             };
@@ -167,10 +170,15 @@ impl SpeechToText for OpenAiStt {
 /// What the breaker is told of an answer that is one of failure by its content only.
 const AN_ERROR: ExchangeError = ExchangeError::Malformed("is an error");
 
-/// What an answer says. An object without a text is one in which nothing was heard.
+/// What servers tell of in an answer that is none.
+const ERROR_KEYS: [&str; 4] = ["error", "errors", "detail", "message"];
+
+/// What an answer says. An object without a text is one in which nothing was heard, unless it
+/// tells of something else.
 fn transcript(answer: &Answer) -> Result<Transcript, ExchangeError> {
     let body: Map<String, Value> = answer.json()?;
-    if body.get("error").is_some_and(|error| !error.is_null()) {
+    let tells = |key: &&str| body.get(*key).is_some_and(|told| !told.is_null());
+    if tells(&"error") || !tells(&"text") && ERROR_KEYS.iter().any(tells) {
         return Err(AN_ERROR);
     }
     match body.get("text") {

@@ -1,8 +1,8 @@
 //! How a recogniser behind HTTP is: asked for a list that costs nothing to give.
 //!
 //! Servers of one's own often have no such list. They answer with another status, and are
-//! there all the same; a refused key, 503, another address and a page instead of a list say
-//! that calls would fail.
+//! there all the same; a refused key, a server or gateway in trouble, another address and a
+//! page instead of a list say that calls would fail.
 
 use reqwest::{RequestBuilder, Url};
 
@@ -33,8 +33,8 @@ pub(super) async fn ask(
         Ok((200..=299, body)) if !is_json(&body) => Health::Unavailable(format!(
             "what answers at {url} is no recogniser: check {address_place}"
         )),
-        Ok((503, _)) => {
-            Health::Unavailable(format!("the recogniser at {url} is not ready yet (status 503)"))
+        Ok((status @ (500 | 502..=504), _)) => {
+            Health::Unavailable(format!("the recogniser at {url} is not ready (status {status})"))
         }
         Ok(_) => Health::Ready(format!("{url} answers")),
         Err(error) => Health::Unavailable(format!(

@@ -1,14 +1,17 @@
 //! `cognigy-rest`: the contract, and that no turn runs twice.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::scripted_server::{ReservedPort, ScriptedServer, Step};
+use super::speech::failures;
 use super::{breaker, turn, words};
 use crate::config::CognigyRestSettings;
 use crate::services::cognigy_rest::CognigyRest;
 use crate::services::governor::Governor;
+use crate::services::watched::WatchedDialog;
 use crate::services::{DialogBackend, Health};
 use crate::types::{DialogFailure, SessionId};
 
@@ -120,6 +123,23 @@ async fn the_check_sends_no_turn_and_says_what_it_cannot_know_until_a_turn_was_a
     let health = backend_at(port.addr, 10_000).check().await;
     let Health::Unavailable(text) = health else { panic!("{health:?}") };
     assert!(!text.contains(TOKEN), "{text}");
+}
+
+#[tokio::test]
+async fn however_a_platform_fails_it_is_told_and_it_is_not_called_well_after_two_of_them() {
+    let own = [
+        ("no JSON", Step::typed("application/json", "{"), ""),
+        ("neither outputs nor a text", Step::json(200, &json!({"title": "no such endpoint"})), ""),
+        ("a list", Step::json(200, &json!([])), ""),
+    ];
+    for (what, step, _) in failures().into_iter().chain(own) {
+        let server = ScriptedServer::start(vec![step]);
+        let watched = WatchedDialog::new(Arc::new(backend(&server)));
+        for _ in 0..2 {
+            assert!(watched.ask(turn("call-1")).await.is_err(), "{what}");
+        }
+        assert!(!matches!(watched.check().await, Health::Ready(_)), "{what}");
+    }
 }
 
 #[tokio::test]

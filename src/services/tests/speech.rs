@@ -166,12 +166,31 @@ async fn a_recogniser_is_ready_when_it_does_what_calls_ask_for_and_not_otherwise
         Step::status(503),
         Step::Break,
         Step::typed("text/html", "<h1>Welcome</h1>"),
+        Step::json(200, &json!({"detail": "no such model"})),
     ] {
         let health = check(step.clone()).await;
         assert!(matches!(health, Health::Unavailable(_)), "{step:?}: {health:?}");
     }
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("OPENAI_API_KEY") && !text.contains(KEY), "{text}");
+}
+
+#[tokio::test]
+async fn what_leads_elsewhere_or_is_gone_behind_its_gateway_is_not_ready_although_it_is_known() {
+    for status in [301, 308, 502, 503, 504] {
+        let server = ScriptedServer::start(vec![nothing_heard(), Step::status(status)]);
+        let settings =
+            OpenAiHttpSettings { base_url: server.url(""), ..OpenAiHttpSettings::default() };
+        let recogniser = OpenAiStt::new(&settings, &with_key, breaker()).unwrap();
+        assert!(matches!(recogniser.check().await, Health::Ready(_)));
+        assert!(matches!(recogniser.check().await, Health::Unavailable(_)), "{status}");
+
+        let sound = Step::typed("audio/l16", [0, 16]);
+        let server = ScriptedServer::start(vec![sound, Step::status(status)]);
+        let synthesiser = synthesiser(&server);
+        synthesiser.synthesize(sentence()).await.unwrap();
+        assert!(matches!(synthesiser.check().await, Health::Unavailable(_)), "{status}");
+    }
 }
 
 fn nothing_heard() -> Step {
@@ -371,7 +390,7 @@ async fn the_check_of_the_synthesiser_has_nothing_spoken_and_asks_once_until_it_
 // === Every way to fail ===
 
 /// What a server may do instead of its work, and what a call is told then.
-fn failures() -> Vec<(&'static str, Step, &'static str)> {
+pub(super) fn failures() -> Vec<(&'static str, Step, &'static str)> {
     vec![
         ("401", Step::status(401), "failed"),
         ("404", Step::status(404), "failed"),
