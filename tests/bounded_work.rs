@@ -7,8 +7,8 @@ use std::sync::Arc;
 use antiphon::call::{CallCore, CallInput};
 use antiphon::turn::{TurnInput, UtteranceFacts, sentences};
 use antiphon::types::{
-    DialogReply, LegId, Now, ReplyOutput, Route, SessionData, Transcript, TurnId, UtteranceEnd,
-    UtteranceId,
+    DialogReply, LegId, Mark, MarkKind, Markup, Now, Private, ReplyOutput, Route, SessionData,
+    Transcript, TurnId, UtteranceEnd, UtteranceId,
 };
 
 /// Processor time of this thread so far, in nanoseconds.
@@ -47,6 +47,10 @@ fn eight_times_the_text_takes_about_eight_times_the_work_to_cut() {
 
 /// A call whose turn is answered with `text`.
 fn answer(text: &str) -> usize {
+    answer_with(ReplyOutput { text: text.into(), markup: None, interruptible: None })
+}
+
+fn answer_with(output: ReplyOutput) -> usize {
     let mut core = CallCore::new(Now::default(), Arc::new(Route::default()));
     let utterance = UtteranceId(1);
     let facts = UtteranceFacts {
@@ -58,7 +62,7 @@ fn answer(text: &str) -> usize {
     };
     let heard = Ok(Transcript::Final { text: "hello".into(), confidence: None });
     let reply = DialogReply {
-        outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
+        outputs: vec![output],
         intent: None,
         confidence: None,
         next_state: None,
@@ -87,4 +91,26 @@ fn a_reply_of_a_megabyte_costs_a_call_no_more_than_one_of_an_hour() {
         // Sixteen if it grew with the text; what is left is one look at it.
         assert!(megabyte < hour * 8, "{pattern:?}: {hour} ns, then {megabyte} ns");
     }
+}
+
+#[test]
+fn eight_times_the_markup_takes_about_eight_times_the_work_to_speak() {
+    let marked = |count: usize| {
+        let text = "Yes, a word. ".repeat(1_000);
+        let kind = |at: usize| match at % 3 {
+            0 => MarkKind::Begin { tag: "<p>".to_owned(), end_tag: "</p>".to_owned() },
+            1 => MarkKind::Whole { element: "<break/>".to_owned(), bytes: 0 },
+            _ => MarkKind::End,
+        };
+        let marks = (0..count).map(|at| Mark { at: at * text.len() / count, kind: kind(at) });
+        let markup = Markup { root: "<speak>".to_owned(), marks: marks.collect() };
+        ReplyOutput {
+            text: text.as_str().into(),
+            markup: Some(Private::new(markup)),
+            interruptible: None,
+        }
+    };
+    let [few, many] =
+        [1 << 12, 1 << 15].map(&marked).map(|output| cost_of(|| answer_with(output.clone())));
+    assert!(many < few * 24, "{few} ns, then {many} ns");
 }

@@ -65,6 +65,18 @@ fn an_utterance_that_was_followed_and_is_no_turn_is_never_asked() {
 }
 
 #[test]
+fn markup_reaches_the_synthesiser_with_the_sentence_that_has_it() {
+    act(|| async {
+        let script = Script { reply: |_| Ok("Well then. Speak slowly."), ..Script::default() };
+        let stage = Stage::new(script, Route::default());
+        let caller = stage.call("a", SENTENCES).await;
+        caller.say().await;
+        caller.pause(2_000).await;
+        assert_eq!(*stage.services.documents.lock(), ["<speak>Speak <break/>slowly.</speak>"]);
+    });
+}
+
+#[test]
 fn what_is_not_understood_is_asked_again() {
     act(|| async {
         let stage = Stage::new(Script { words: vec![], ..Script::default() }, Route::default());

@@ -19,8 +19,8 @@ use crate::services::{
 use crate::telemetry::{QueueLimits, Telemetry};
 use crate::types::{
     CallEventKind, CallId, CallTarget, CarrierCallId, DialogFailure, DialogReply, DialogRequest,
-    INNER_RATE, MediaFormat, Private, ReplyOutput, Route, SampleRate, SessionId, SpeechAudio,
-    SttFailure, Transcript, TtsFailure,
+    INNER_RATE, Mark, MarkKind, Markup, MediaFormat, Private, ReplyOutput, Route, SampleRate,
+    SessionId, SpeechAudio, SttFailure, Transcript, TtsFailure,
 };
 
 /// Runs a test under a paused clock.
@@ -157,6 +157,8 @@ pub struct Services {
     pub forgotten: Mutex<Vec<CallId>>,
     /// Sentences that were asked for.
     pub sentences: AtomicU32,
+    /// Those of them that had markup, as documents.
+    pub documents: Mutex<Vec<String>>,
     /// Held once by this and once by every sentence that is on its way.
     pub streams: Arc<()>,
     /// Likewise by every utterance that is being recognised.
@@ -224,7 +226,11 @@ impl DialogBackend for Services {
             tokio::time::sleep(Duration::from_millis(self.script.dialog_ms)).await;
             let said = (self.script.reply)(&text)?;
             Ok(DialogReply {
-                outputs: vec![ReplyOutput { text: said.into(), markup: None, interruptible: None }],
+                outputs: vec![ReplyOutput {
+                    text: said.into(),
+                    markup: pause_before_slowly(said),
+                    interruptible: None,
+                }],
                 intent: Some(format!("intent_{text}")),
                 confidence: None,
                 next_state: None,
@@ -239,6 +245,13 @@ impl DialogBackend for Services {
     fn check(&self) -> ServiceFuture<'_, Health> {
         Box::pin(async { Health::Ready(String::new()) })
     }
+}
+
+/// What the platform wants where it says "slowly".
+fn pause_before_slowly(text: &str) -> Option<Private<Markup>> {
+    let kind = MarkKind::Whole { element: "<break/>".to_owned(), bytes: 0 };
+    let mark = Mark { at: text.find("slowly")?, kind };
+    Some(Private::new(Markup { root: "<speak>".to_owned(), marks: vec![mark] }))
 }
 
 impl TextToSpeech for Services {
@@ -261,6 +274,7 @@ impl TextToSpeech for Services {
 
     fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
         self.sentences.fetch_add(1, Ordering::Relaxed);
+        self.documents.lock().extend(request.ssml.iter().map(|ssml| ssml.expose().clone()));
         let Some(streaming) = self.script.streaming else {
             return Box::pin(async { self.synthesize(request).await.map(Speech::from) });
         };
@@ -319,6 +333,7 @@ impl Stage {
             utterances: Mutex::default(),
             forgotten: Mutex::default(),
             sentences: AtomicU32::new(0),
+            documents: Mutex::default(),
             streams: Arc::default(),
             transcribing: Arc::default(),
             synthesizing: Arc::default(),
