@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use support::raw::{self, BINARY, GOES_ON, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame, header};
 use support::{
-    Engine, HANG_GUARD, Phone, Setup, brief, chunk, client, eventually, sandbox, speech,
+    Engine, HANG_GUARD, Message, Phone, Setup, brief, chunk, client, eventually, sandbox, speech,
 };
 
 /// How much an engine may grow by what strangers do to it, in kB. One megabyte may
@@ -27,20 +27,41 @@ async fn beside_a_good_call(engine: &Engine, attack: impl Future<Output = ()>) {
 async fn talk(engine: &Engine, name: &str, is_over: &Cell<bool>) {
     let path = format!("/?events=1&call_id={name}");
     let mut phone = Phone::dial(&engine.simulator, &path).await.expect("the good call");
-    loop {
-        let messages = phone.turn(&speech()).await;
-        let told = brief(&messages);
-        for needed in ["dialog_replied", "turn_answered"] {
-            assert!(told.contains(&needed.to_owned()), "{name}, {needed}: {told:?}");
-        }
+    let (mut told, mut answered) = (Vec::new(), 0);
+    while answered == 0 || !is_over.get() {
+        told.extend(phone.turn(&speech()).await);
+        let now_answered = answered_turns(name, &told);
+        assert!(now_answered > answered, "{name}: {:?}", brief(&told));
+        answered = now_answered;
         for unwanted in ["audio_dropped", "audio_gap", "child_restarted", "error"] {
-            assert!(!told.iter().any(|it| it.starts_with(unwanted)), "{name}: {told:?}");
-        }
-        if is_over.get() {
-            break;
+            let is_unwanted = |it: &String| it.starts_with(unwanted);
+            assert!(!brief(&told).iter().any(is_unwanted), "{name}: {:?}", brief(&told));
         }
     }
     phone.hang_up().await;
+}
+
+/// How many turns of a call were answered. No event may be missing, and before each answer
+/// the words and the reply were told.
+fn answered_turns(name: &str, told: &[Message]) -> usize {
+    let events: Vec<&Message> = told.iter().filter(|it| !it.event().is_empty()).collect();
+    for (at, event) in events.iter().enumerate() {
+        let sequence = event.field("sequence").as_u64();
+        assert_eq!(sequence, Some(at as u64 + 1), "{name}: {:?}", brief(told));
+    }
+    let answers = events.iter().enumerate().filter(|(_, it)| it.event() == "turn_answered");
+    let answers = answers.inspect(|(at, answer)| {
+        for needed in ["transcribed", "dialog_replied"] {
+            let is_needed =
+                |it: &&Message| it.event() == needed && it.field("turn") == answer.field("turn");
+            assert!(
+                events[..*at].iter().copied().any(|it| is_needed(&it)),
+                "{name}, {needed}: {:?}",
+                brief(told)
+            );
+        }
+    });
+    answers.count()
 }
 
 /// The same beside several callers.

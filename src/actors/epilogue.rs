@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::clock::Clock;
 use super::leg::{CommandSender, LegShared};
-use super::link::LegCommand;
 use crate::telemetry::{ActiveCall, CallScope, Telemetry};
 use crate::types::{CallEvent, CallEventKind, EndCause, ExitReason, MediaTime, Now};
 
@@ -107,7 +106,7 @@ impl Epilogue {
         self.told(&event);
         self.telemetry.call_event(scope, &event);
         leg.close();
-        commands.offer(LegCommand::Event(Arc::new(event)));
+        commands.offer(event);
         commands.end(cause);
     }
 }

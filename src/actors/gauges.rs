@@ -25,6 +25,7 @@ pub(super) struct LegGauges {
     bytes_out: AtomicU64,
     late_frames: AtomicU64,
     reply_gaps: AtomicU64,
+    events_left_out: AtomicU64,
     /// The longest that the caller's audio waited since this was told, in milliseconds.
     waited_ms: AtomicU64,
     /// Reply audio that the transport has not taken.
@@ -64,6 +65,11 @@ impl LegGauges {
             self.reply_gaps.fetch_add(u64::from(gaps), Ordering::Relaxed);
         }
     }
+
+    /// A transport that is behind is not told one event.
+    pub fn left_out(&self) {
+        self.events_left_out.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 // === The media thread ===
@@ -79,6 +85,7 @@ impl LegShared {
             bytes_out: gauges.bytes_out.swap(0, Ordering::Relaxed),
             late_frames: gauges.late_frames.swap(0, Ordering::Relaxed),
             reply_gaps: gauges.reply_gaps.swap(0, Ordering::Relaxed),
+            events_left_out: gauges.events_left_out.swap(0, Ordering::Relaxed),
             waited_ms: gauges.waited_ms.swap(0, Ordering::Relaxed),
         }
     }

@@ -22,12 +22,16 @@ use super::placement::Seat;
 use super::rounds::Doorbell;
 use crate::media::{Arrival, RingConsumer, RingProducer, audio_ring};
 use crate::types::{
-    CallEventKind, CallId, EndCause, Epoch, LegId, ListeningSettings, MediaFormat, SampleRate,
+    CallEvent, CallEventKind, CallId, EndCause, Epoch, LegId, ListeningSettings, MediaFormat,
+    SampleRate,
 };
 
-/// Commands waiting for a transport. One more event is dropped and counted; one
-/// more sentence, flush or end means that the transport does not read: the leg is lost.
+/// Commands waiting for a transport. One more sentence, flush or end means that the transport
+/// does not read: the leg is lost.
 const COMMANDS_MAX: usize = 64;
+
+/// Events are left out while the others have less room than this.
+const COMMANDS_RESERVED: usize = COMMANDS_MAX / 2;
 
 /// Facts waiting for the call's supervisor. One more is added to one of its kind, else dropped.
 const NOTES_MAX: usize = 32;
@@ -98,6 +102,7 @@ pub(super) fn connect(
         refill_waiting: AtomicBool::new(false),
         bytes_in: AtomicU64::new(0),
         gauges: LegGauges::default(),
+        events_left_out: AtomicU32::new(0),
         epoch: AtomicU32::new(0),
         playout_ready: Notify::new(),
         doorbell: OnceLock::new(),
@@ -140,6 +145,8 @@ pub struct LegShared {
     refill_waiting: AtomicBool,
     bytes_in: AtomicU64,
     gauges: LegGauges,
+    /// Events that the transport was not told, and of which it does not know yet.
+    events_left_out: AtomicU32,
     epoch: AtomicU32,
     playout_ready: Notify,
     /// Has the connection look whether audio came, where it does not look by itself.
@@ -230,7 +237,11 @@ impl LegShared {
     /// Takes what was signalled.
     pub(super) fn take_signals(&self) -> Signals {
         let mut signals = self.signals.lock();
-        let taken = std::mem::take(&mut *signals);
+        let mut taken = std::mem::take(&mut *signals);
+        if taken.lost {
+            // It will not read again, so this is the time to tell.
+            taken.notes.extend(self.take_events_left_out());
+        }
         // These stay true: a leg that is gone does not come back.
         signals.hang_up = taken.hang_up;
         signals.lost = taken.lost;
@@ -304,6 +315,11 @@ impl LegShared {
             signals.notes.push(fact);
         }
         self.signal.store(true, Ordering::Release);
+    }
+
+    fn take_events_left_out(&self) -> Option<CallEventKind> {
+        let count = self.events_left_out.swap(0, Ordering::Relaxed);
+        (count > 0).then_some(CallEventKind::EventsLeftOut { count })
     }
 
     /// Takes over what the intake found out; called with its lock held.
@@ -417,10 +433,27 @@ impl CommandSender {
         let _full = self.sender.try_send(LegCommand::End { cause });
     }
 
-    /// Queues an event, unless the transport is behind. Events are a courtesy.
-    pub fn offer(&self, command: LegCommand) {
-        if self.sender.capacity() > COMMANDS_MAX / 2 {
-            let _full = self.sender.try_send(command);
+    /// Queues an event, unless the transport is behind: events are a courtesy. What is left
+    /// out is counted, and told once the transport reads again.
+    pub fn offer(&self, event: CallEvent) {
+        if self.sender.is_closed() {
+            return;
+        }
+        if self.sender.capacity() <= COMMANDS_RESERVED {
+            self.leave_out(&event.kind);
+            return;
+        }
+        if let Some(fact) = self.shared.take_events_left_out() {
+            self.shared.note(fact);
+        }
+        let _gone = self.sender.try_send(LegCommand::Event(Arc::new(event)));
+    }
+
+    fn leave_out(&self, kind: &CallEventKind) {
+        self.shared.gauges.left_out();
+        // That something was left out is told once, not for ever.
+        if !matches!(kind, CallEventKind::EventsLeftOut { .. }) {
+            self.shared.events_left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

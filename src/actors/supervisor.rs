@@ -347,7 +347,7 @@ impl CallSupervisor {
     fn tell(&self, event: CallEvent) {
         self.epilogue.told(&event);
         self.kit.telemetry.call_event(&self.scope, &event);
-        self.commands.offer(LegCommand::Event(Arc::new(event)));
+        self.commands.offer(event);
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Carried {
     pub late_frames: u64,
     /// Gaps in reply audio because the synthesiser was slower than it is spoken.
     pub reply_gaps: u64,
+    /// Events that a transport was not told because it was behind.
+    pub events_left_out: u64,
     /// The longest that caller audio waited from its arrival until it was heard.
     pub waited_ms: u64,
 }
@@ -103,10 +105,12 @@ impl ArbiterMeter {
 
     /// Tells what one call carried.
     pub fn carried(&self, carried: Carried) {
-        let Carried { bytes_in, bytes_out, late_frames, reply_gaps, waited_ms } = carried;
+        let Carried { bytes_in, bytes_out, late_frames, reply_gaps, events_left_out, waited_ms } =
+            carried;
         self.metrics.count(Metric::MediaBytes, &["in"], bytes_in);
         self.metrics.count(Metric::MediaBytes, &["out"], bytes_out);
         self.metrics.count(Metric::ReplyAudioGaps, &[], reply_gaps);
+        self.metrics.count(Metric::CarrierEventsLeftOut, &[], events_left_out);
         self.metrics.observe_ms(Metric::AudioWait, &[], waited_ms);
         self.late_frames.increment(late_frames);
     }
@@ -118,6 +122,7 @@ impl std::ops::AddAssign for Carried {
         self.bytes_out += other.bytes_out;
         self.late_frames += other.late_frames;
         self.reply_gaps += other.reply_gaps;
+        self.events_left_out += other.events_left_out;
         self.waited_ms = self.waited_ms.max(other.waited_ms);
     }
 }

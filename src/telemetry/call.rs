@@ -51,6 +51,7 @@ fn level(kind: &CallEventKind) -> Level {
         | K::AudioGap { .. }
         | K::RateSuspected { .. }
         | K::InputRefused { .. }
+        | K::EventsLeftOut { .. }
         | K::ChildRestarted { .. } => Level::WARN,
         K::RestartLimitReached { .. } => Level::ERROR,
         K::DialogFailed { failure, .. } => dialog_failure_level(failure),
@@ -177,6 +178,7 @@ fn details(kind: &CallEventKind) -> Details<'_> {
             none.number("declared_hz", *declared_hz).number("measured_hz", *measured_hz)
         }
         K::InputRefused { code, count } => none.text("code", code).number("count", *count),
+        K::EventsLeftOut { count } => none.number("count", *count),
         _ => child_details(kind),
     }
 }
@@ -264,7 +266,8 @@ pub(super) fn measure(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
         K::StaleMessageDropped { child, .. } => {
             metrics.count(Metric::StaleMessages, &[child.as_str()], 1);
         }
-        K::BotTurnStopped { .. } => {}
+        // The leg counts what it leaves out, whether that can be told or not.
+        K::BotTurnStopped { .. } | K::EventsLeftOut { .. } => {}
         _ => measure_service(kind, metrics),
     }
 }

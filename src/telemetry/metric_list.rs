@@ -219,6 +219,12 @@ pub(super) const SPECS: &[Spec] = &[
         &[],
     ),
     counter(
+        Metric::CarrierEventsLeftOut,
+        "antiphon_carrier_events_left_out_total",
+        "Events that a connection was not given because its peer did not read; the event file has them",
+        &[],
+    ),
+    counter(
         Metric::RateSuspicions,
         "antiphon_rate_suspicions_total",
         "Calls whose audio came at a pace that contradicts its declared rate",

@@ -81,6 +81,7 @@ pub(super) enum Metric {
     AudioMissing,
     AudioStale,
     ReplyAudioGaps,
+    CarrierEventsLeftOut,
     RateSuspicions,
     InputsRefused,
     ChildRestarts,

@@ -222,6 +222,8 @@ pub enum CallEventKind {
     InputRefused { code: String, count: u32 },
     /// Audio of an old epoch was dropped instead of played.
     StaleAudioDropped { samples: u64 },
+    /// So many events before this one were not sent to the carrier: it was behind.
+    EventsLeftOut { count: u32 },
 
     /// A child ended and is replaced.
     ChildRestarted { child: ChildKind, generation: Generation, reason: ExitReason },
@@ -245,6 +247,10 @@ impl CallEventKind {
                 Self::InputRefused { code, count },
                 Self::InputRefused { code: other, count: more },
             ) if code == other => {
+                *count = count.saturating_add(*more);
+                true
+            }
+            (Self::EventsLeftOut { count }, Self::EventsLeftOut { count: more }) => {
                 *count = count.saturating_add(*more);
                 true
             }
@@ -283,6 +289,7 @@ impl CallEventKind {
             Self::RateSuspected { .. } => "rate_suspected",
             Self::InputRefused { .. } => "input_refused",
             Self::StaleAudioDropped { .. } => "stale_audio_dropped",
+            Self::EventsLeftOut { .. } => "events_left_out",
             Self::ChildRestarted { .. } => "child_restarted",
             Self::RestartLimitReached { .. } => "restart_limit_reached",
             Self::StaleMessageDropped { .. } => "stale_message_dropped",

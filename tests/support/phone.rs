@@ -55,6 +55,14 @@ impl Message {
         }
     }
 
+    /// The field `name` of the message itself.
+    pub fn field(&self, name: &str) -> &Value {
+        match self {
+            Self::Json(message) => &message[name],
+            _ => &Value::Null,
+        }
+    }
+
     /// Whether nothing follows.
     pub fn is_last(&self) -> bool {
         !matches!(self, Self::Json(_))

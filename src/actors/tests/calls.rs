@@ -1,7 +1,9 @@
 //! What a caller experiences.
 
+use futures_util::FutureExt as _;
+
 use super::stage::{Caller, Script, Stage, Told, act, request};
-use crate::actors::link::{CallRequest, Delivery};
+use crate::actors::link::{CallRequest, Delivery, LegCommand};
 use crate::types::{CallEventKind, CallId, DialogFailure, EndCause, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;
@@ -233,6 +235,38 @@ fn whoever_dials_one_call_again_and_again_is_refused_and_the_call_goes_on() {
         assert!(back.resumed);
         back.say().await;
         assert_eq!(back.sentences().last().map(String::as_str), Some("intent_one"));
+    });
+}
+
+#[test]
+fn events_that_a_carrier_does_not_read_in_time_are_counted_and_it_is_told_when_it_reads() {
+    act(|| async {
+        let stage = Stage::new(Script::default(), Route::default());
+        let mut leg = stage.switchboard.connect(request("a", SENTENCES)).await.expect("admitted");
+        let refuse = async |times: u32| {
+            for _ in 0..times {
+                leg.input.refused("bad_json");
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        };
+        refuse(60).await;
+        let mut read = Vec::new();
+        for more in [1, 0] {
+            while let Some(Some(command)) = leg.output.next().now_or_never() {
+                if let LegCommand::Event(event) = command {
+                    read.push((event.sequence, event.kind.clone()));
+                }
+            }
+            refuse(more).await;
+        }
+        let count = read.iter().find_map(|(_, kind)| match kind {
+            CallEventKind::EventsLeftOut { count } => Some(*count),
+            _ => None,
+        });
+        let last = read.last().expect("some were read").0;
+        let missing = last - read.len() as u64;
+        assert!(missing >= 20, "{missing} of {last}");
+        assert_eq!(count.map(u64::from), Some(missing));
     });
 }
 

@@ -127,6 +127,7 @@ fn trouble_events() -> Vec<CallEventKind> {
         K::RateSuspected { declared_hz: 16_000, measured_hz: 8_000 },
         K::InputRefused { code: "odd_byte_count".to_owned(), count: 2 },
         K::StaleAudioDropped { samples: 160 },
+        K::EventsLeftOut { count: 3 },
         K::ChildRestarted {
             child,
             generation,
