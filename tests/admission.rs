@@ -100,7 +100,12 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
             let seconds: u32 = refused.retry_after.as_deref()?.parse().expect("seconds");
             assert!(refused.status == 1013 && (1..=5).contains(&seconds), "{refused:?}");
             let says = |text: &str| refused.body.contains(text);
-            assert!(says(r#""code":"overloaded""#) && says(" busy "), "{refused:?}");
+            assert!(says(r#""code":"overloaded""#), "{refused:?}");
+            // The process is asked before the thread. Eight calls take more than 1 % of the
+            // thread everywhere, and of all cores only where they are few or slow: who is full
+            // first depends on the computer, and either is right.
+            let by_thread = says("media thread 0: busy ");
+            assert!(by_thread || says("the process busy "), "{refused:?}");
             Some(())
         })
         .await;
@@ -152,11 +157,8 @@ async fn five_hundred_connects_at_once_of_one_address_are_its_own_problem() {
         let answer = open_from("127.0.0.2:0", &engine).await;
         assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
     }
-    // Calls of that address that go on are its own problem, too: they may, once it is calm.
-    eventually("it goes on", async || {
-        Phone::dial(&engine.simulator, "/?call_id=running").await.ok()
-    })
-    .await;
+    // A running call of that address does not pay for it.
+    Phone::dial(&engine.simulator, "/?call_id=running").await.expect("it goes on");
 }
 
 /// The head of the answer to somebody who wants a call, and hangs up at once.

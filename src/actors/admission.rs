@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::LimitSettings;
-use crate::resilience::{MemoryRoom, ProcessRoom, SourceRates};
+use crate::resilience::{KeyedRates, MemoryRoom, ProcessRoom};
 use crate::telemetry::{cpu_seconds, resident_bytes};
 use crate::types::{Now, RefusalReason};
 
@@ -14,6 +14,14 @@ const MEMORY_LOOK_MS: u64 = 1_000;
 /// Callers that were refused together are asked to come back one after the other, within
 /// so many seconds.
 const RETRY_WITHIN_S: u32 = 5;
+
+/// Calls behind one address that may get another connection in a second. Behind the proxy of a
+/// carrier thousands do when its line was away for a moment, and each has a few seconds for it.
+const RESUMES_PER_S_PER_SOURCE_MAX: u32 = 2_000;
+
+/// Calls of a media thread that may get another connection in a second: what they cost it is
+/// not reckoned with by what keeps it from being too busy.
+const RESUMES_PER_S_PER_THREAD_MAX: u32 = 1_000;
 
 const MB: u64 = 1 << 20;
 
@@ -27,7 +35,9 @@ pub(super) struct Admission {
     process: ProcessRoom,
     /// Processor time that the process had taken, in seconds, and when that was found.
     cpu: Option<(f64, Now)>,
-    sources: SourceRates<IpAddr>,
+    sources: KeyedRates<IpAddr>,
+    resumes_of_sources: KeyedRates<IpAddr>,
+    resumes_of_threads: KeyedRates<usize>,
     refusals: u32,
 }
 
@@ -39,7 +49,9 @@ impl Admission {
             process: ProcessRoom::new(cores, limits.busy_percent_max),
             cpu: None,
             memory: MemoryRoom::new(limits.memory_mb_max.saturating_mul(MB)),
-            sources: SourceRates::new(limits.calls_per_second_per_source_max),
+            sources: KeyedRates::new(limits.calls_per_second_per_source_max),
+            resumes_of_sources: KeyedRates::new(RESUMES_PER_S_PER_SOURCE_MAX),
+            resumes_of_threads: KeyedRates::new(RESUMES_PER_S_PER_THREAD_MAX),
             resident: None,
             refusals: 0,
             limits,
@@ -97,12 +109,31 @@ impl Admission {
         RefusalReason::Overloaded { because, retry_after_s: self.retry_after_s() }
     }
 
-    /// Whether `source` may begin or continue one more call now.
-    pub(super) fn check_source(
+    /// Whether a call of this media thread may get another connection, which comes from
+    /// `source`. How many calls begin there has no say in it: a call that runs does not pay
+    /// for what its neighbours behind the same address do.
+    pub(super) fn check_resume(
         &mut self,
         now: Now,
         source: Option<IpAddr>,
+        thread: usize,
     ) -> Result<(), RefusalReason> {
+        let (sources, threads) = (&mut self.resumes_of_sources, &mut self.resumes_of_threads);
+        let source = source.map(subscriber);
+        // Who is refused by the one costs the other nothing.
+        if source.is_some_and(|source| sources.is_spent(&source, now))
+            || !threads.take(&thread, now)
+        {
+            return Err(RefusalReason::ResumeRate);
+        }
+        if let Some(source) = source {
+            sources.take(&source, now);
+        }
+        Ok(())
+    }
+
+    /// Whether `source` may begin one more call now.
+    fn check_source(&mut self, now: Now, source: Option<IpAddr>) -> Result<(), RefusalReason> {
         let calls_max = self.limits.calls_per_second_per_source_max;
         match source {
             Some(source) if calls_max > 0 && !self.sources.take(&subscriber(source), now) => {
@@ -182,6 +213,31 @@ mod tests {
         assert!(begin("2001:db8:0:1::1"), "another network");
         assert!(begin("192.0.2.1") && begin("::ffff:192.0.2.1") && !begin("192.0.2.1"));
         assert!(begin("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_call_that_comes_back_pays_for_no_call_that_begins() {
+        let limits =
+            LimitSettings { calls_per_second_per_source_max: 1, ..LimitSettings::default() };
+        let mut admission = admission(limits);
+        let proxy = source("192.0.2.1");
+        let begun = (0..500).filter(|_| admission.check(Now(0), 0, proxy).is_ok()).count();
+        let back = (0..900).filter(|_| admission.check_resume(Now(0), proxy, 0).is_ok()).count();
+        assert_eq!((begun, back), (1, 900));
+    }
+
+    #[test]
+    fn calls_that_come_back_are_bounded_for_each_address_and_for_each_thread() {
+        let mut admission = admission(LimitSettings::default());
+        let mut back = |from: &str, thread| {
+            let tries = 0..5_000;
+            tries.filter(|_| admission.check_resume(Now(0), source(from), thread).is_ok()).count()
+        };
+        assert_eq!(back("192.0.2.1", 0), 1_000, "as many as a thread takes");
+        assert_eq!(back("192.0.2.2", 0), 0);
+        assert_eq!(back("192.0.2.1", 1), 1_000, "another thread does");
+        assert_eq!(back("192.0.2.1", 2), 0, "the address has had all it gets");
+        assert_eq!(back("192.0.2.2", 2), 1_000, "others have not");
     }
 
     #[test]

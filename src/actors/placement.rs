@@ -62,13 +62,19 @@ pub struct FullThread {
 pub struct Seat {
     /// `None`: the current thread, for virtual time.
     arbiter: Option<ArbiterHandle>,
+    thread: usize,
 }
 
 impl Seat {
     /// The current thread.
     #[cfg(test)]
     pub(super) fn here() -> Self {
-        Self { arbiter: None }
+        Self { arbiter: None, thread: 0 }
+    }
+
+    /// Which of the media threads it is on.
+    pub(super) fn thread(&self) -> usize {
+        self.thread
     }
 
     /// Runs the future that `start` makes. A task that panics ends alone. `false`, and
@@ -151,7 +157,7 @@ impl MediaThreads {
         let mut refused = NoPlace::Stopped;
         for (index, thread) in by_calls {
             match thread.admission.lock().take(now, calls(thread)) {
-                Ok(()) => return Ok(thread.seat()),
+                Ok(()) => return Ok(thread.seat(index)),
                 Err(because) if refused == NoPlace::Stopped => {
                     refused = NoPlace::Overloaded(FullThread { thread: index, because });
                 }
@@ -242,10 +248,10 @@ impl MediaThread {
         Self { arbiter: Some(arbiter), calls: Arc::default(), admission }
     }
 
-    fn seat(&self) -> (Seat, Place) {
+    fn seat(&self, thread: usize) -> (Seat, Place) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let arbiter = self.arbiter.as_ref().map(Arbiter::handle);
-        (Seat { arbiter }, Place(Arc::clone(&self.calls)))
+        (Seat { arbiter, thread }, Place(Arc::clone(&self.calls)))
     }
 }
 

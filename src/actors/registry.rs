@@ -138,12 +138,15 @@ impl CallRegistry {
             return Some(Err(RefusalReason::AlreadyConnected));
         }
         let now = self.clock.now();
-        if let Err(reason) = self.admission.check_source(now, request.source) {
-            return Some(Err(reason));
-        }
-        if !entry.resumes.take(now) {
+        // Its own budget first: one that is dialled without end costs its neighbours nothing.
+        if entry.resumes.is_spent(now) {
             return Some(Err(RefusalReason::ResumeRate));
         }
+        let thread = entry.seat.thread();
+        if let Err(reason) = self.admission.check_resume(now, request.source, thread) {
+            return Some(Err(reason));
+        }
+        entry.resumes.take(now);
         entry.leg = entry.leg.next();
         let (mut leg, ends) =
             connect(call_id, entry.leg, &entry.seat, request, &entry.route.listening, self.clock);

@@ -18,15 +18,20 @@ pub struct ResumeRate {
 }
 
 impl ResumeRate {
-    /// Takes one. `false` when there were too many: then one fits within a second, and what
-    /// was tried in vain costs nothing.
-    pub fn take(&mut self, now: Now) -> bool {
-        let full_then = Now(self.full_at.max(now).0.saturating_add(EVERY_NS));
-        if full_then.0 - now.0 > AT_ONCE_MAX * EVERY_NS {
-            return false;
-        }
-        self.full_at = full_then;
-        true
+    /// Whether there were too many: then one fits within a second, and what is tried in vain
+    /// costs nothing.
+    #[must_use]
+    pub fn is_spent(&self, now: Now) -> bool {
+        self.full_after_one(now) - now.0 > AT_ONCE_MAX * EVERY_NS
+    }
+
+    /// Takes one.
+    pub fn take(&mut self, now: Now) {
+        self.full_at = Now(self.full_after_one(now));
+    }
+
+    fn full_after_one(&self, now: Now) -> u64 {
+        self.full_at.max(now).0.saturating_add(EVERY_NS)
     }
 }
 
@@ -37,8 +42,17 @@ mod tests {
     #[test]
     fn a_few_come_back_at_once_and_then_one_a_second() {
         let mut rate = ResumeRate::default();
-        let mut taken =
-            |at_ms: u64| (0..3_000).filter(|_| rate.take(Now(at_ms * 1_000_000))).count();
+        let mut taken = |at_ms: u64| {
+            let now = Now(at_ms * 1_000_000);
+            let mut take = || {
+                let may = !rate.is_spent(now);
+                if may {
+                    rate.take(now);
+                }
+                may
+            };
+            (0..3_000).filter(|_| take()).count()
+        };
         assert_eq!([taken(0), taken(999), taken(1_000), taken(3_500)], [5, 0, 1, 2]);
         assert_eq!(taken(60_000), 5);
     }

@@ -148,8 +148,8 @@ pub enum RefusalReason {
         "there is no route of this name: use one of [[routes]], or leave it out for the default"
     )]
     UnknownRoute,
-    /// One call gets new connections too fast.
-    #[error("this call gets a new connection too often; wait a second before the next one")]
+    /// One call gets new connections too fast, or very many do at once.
+    #[error("calls get new connections too often here; wait a second before the next one")]
     ResumeRate,
     /// The engine shuts down.
     #[error("the engine is shutting down")]
