@@ -62,6 +62,10 @@ async fn callers_of_a_synthesiser_that_never_speaks_hear_something_and_it_is_tol
         let engine = setup.start().await;
         let because = because(&engine).await.unwrap_or_else(|| panic!("{what}: it is ready"));
         assert!(because.contains("prompts: "), "{what}: {because}");
+        // Strangers may ask whether it is ready. Why it is not is for those who read its log.
+        let told = |line: &str| line.contains("prompts_rendered") && line.contains(what);
+        eventually("the log says why", async || engine.setup.log().lines().any(told).then_some(()))
+            .await;
         assert!(engine.metric("antiphon_prompts_missing").await > 0.0, "{what}");
 
         let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
