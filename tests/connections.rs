@@ -354,6 +354,56 @@ async fn too_few_handles_are_told_before_anything_starts() {
     assert!(!told.contains("panic"), "{told}");
 }
 
+/// The engine on a system of which the C code `differs` from the real one.
+fn on_system(setup: Setup, differs: &str) -> Setup {
+    let (source, library) = (setup.folder().join("system.c"), setup.folder().join("system.so"));
+    std::fs::write(&source, differs).expect("a folder");
+    let cc = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .status();
+    assert!(cc.expect("Rust needs a C compiler as well").success());
+    setup.variable("LD_PRELOAD", &library.to_string_lossy())
+}
+
+/// Gives no more event queues than are there when the second port is to be served.
+const FEW_QUEUES: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+static int listening, queues;
+int listen(int socket, int backlog) {
+    int (*real)(int, int) = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
+    __atomic_add_fetch(&listening, 1, __ATOMIC_SEQ_CST);
+    return real(socket, backlog);
+}
+int epoll_create1(int flags) {
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "epoll_create1");
+    int is_bound = __atomic_load_n(&listening, __ATOMIC_SEQ_CST) >= 2;
+    /* One of the media thread, and two of the first port: to accept and to serve. */
+    if (is_bound && __atomic_add_fetch(&queues, 1, __ATOMIC_SEQ_CST) > 3) {
+        errno = EMFILE;
+        return -1;
+    }
+    return real(flags);
+}
+"#;
+
+#[tokio::test]
+async fn an_engine_one_of_whose_ports_cannot_be_served_does_not_start() {
+    let setup = on_system(Setup::bare(), FEW_QUEUES).key("ROUTE__STT", "fixed");
+    let setup = setup.key("ROUTE__TTS", "tone").key("ROUTE__DIALOG", "fixed");
+    let setup = setup.key("SERVER__MEDIA_THREADS", "1").key("SERVER__HTTP_THREADS", "1");
+    let ended = setup.fail().await;
+    ended.assert_code(1);
+    assert!(ended.log.contains("cannot serve a port that is bound"), "{ended:?}");
+    assert!(ended.log.contains("Too many open files"), "{ended:?}");
+    assert!(!ended.printed.contains("127.0.0.1"), "nobody is told to call: {ended:?}");
+}
+
 /// Says another time while a file exists.
 const WRONG_CLOCK: &str = r#"
 #define _GNU_SOURCE
@@ -374,23 +424,9 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 #[tokio::test]
 async fn a_wall_clock_that_was_wrong_for_a_moment_breaks_no_door() {
     let sandbox = sandbox();
-    let setup = Setup::with(&sandbox);
-    let folder = setup.folder();
-    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-    std::fs::write(&source, WRONG_CLOCK).expect("a folder");
-    let cc = std::process::Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .status();
-    assert!(cc.expect("Rust needs a C compiler as well").success());
-    let wrong = folder.join("wrong");
-    let engine = setup
-        .clone()
-        .variable("LD_PRELOAD", &library.to_string_lossy())
-        .variable("WRONG_CLOCK", &wrong.to_string_lossy())
-        .start()
-        .await;
+    let setup = on_system(Setup::with(&sandbox), WRONG_CLOCK);
+    let wrong = setup.folder().join("wrong");
+    let engine = setup.clone().variable("WRONG_CLOCK", &wrong.to_string_lossy()).start().await;
     // Both ports are served: they are not before their clocks run.
     assert_eq!(engine.get("/live").await.0, 200);
     Phone::dial(&engine.simulator, "/?events=1").await.expect("taken").hang_up().await;
@@ -407,7 +443,6 @@ async fn a_wall_clock_that_was_wrong_for_a_moment_breaks_no_door() {
         let mut phone = Phone::dial(&engine.simulator, "/?events=1").await.expect("taken");
         phone.turn(&speech()).await;
         phone.hang_up().await;
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let answer = client().get(format!("{}/live", engine.http)).send().await.expect("it answers");
     let date = answer.headers()["date"].to_str().expect("text").to_owned();

@@ -4,21 +4,21 @@
 //! a port is bound. Stopping goes from the top: no new calls, the running ones end,
 //! the last events reach the disk, the threads are joined.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::web;
+use actix_web::dev::ServerHandle;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::chance;
+use super::doors;
 use super::handles;
 use super::health::{Finding, HealthBoard, check_providers, watch};
 use super::planner::Planner;
-use super::routes::{self, EngineState};
+use super::routes::EngineState;
 use crate::actors::link::Switchboard;
 use crate::actors::{
     CallRegistry, Clock, MediaThreads, MetricsThread, RegistryParts, ServiceRuntime,
@@ -31,10 +31,7 @@ use crate::telemetry::{
     EngineEvent, EventFileError, EventQueue, Prometheus, PrometheusError, QueueLimits, Service,
     SpanQueue, Telemetry, Upkeep, check_event_file, install_panic_hook, keep_running,
 };
-use crate::transports::http_callback::{self, HttpCallback};
-use crate::transports::simulator::{self, SimulatorState};
-use crate::transports::stream::{self, StreamState};
-use crate::transports::{Access, CertificateError, CertificateFiles, Places, Port, Tls};
+use crate::transports::{CertificateError, CertificateFiles, Tls};
 use crate::turn::all_sentences;
 use crate::types::Route;
 
@@ -96,7 +93,7 @@ pub enum StartError {
     #[error("server.tls_certificate_file, server.tls_key_file: {0}")]
     Certificate(#[from] CertificateError),
     /// A bound port cannot be served.
-    #[error("cannot serve: {0}")]
+    #[error("cannot serve a port that is bound: {0}")]
     Serve(std::io::Error),
     /// Events would be lost.
     #[error(transparent)]
@@ -150,9 +147,10 @@ impl Engine {
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), all_sentences));
         prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
 
-        let http_port = listen("server.http", config.server.http)?;
-        let simulator_port = listen("server.simulator", config.server.simulator)?;
-        let (http, simulator) = (address_of(&http_port)?, address_of(&simulator_port)?);
+        let http_port = doors::listen("server.http", config.server.http)?;
+        let simulator_port = doors::listen("server.simulator", config.server.simulator)?;
+        let (http, simulator) =
+            (doors::address_of(&http_port)?, doors::address_of(&simulator_port)?);
 
         let planner = Planner {
             clock,
@@ -162,21 +160,7 @@ impl Engine {
             runtime: ServiceRuntime::new(services.handle().clone()),
             telemetry: telemetry.clone(),
         };
-        let switchboard = CallRegistry::start(RegistryParts {
-            clock,
-            planner: Box::new(planner),
-            threads: MediaThreads::start(
-                threads(config.server.media_threads),
-                clock,
-                config.server.tick_ms,
-                &config.limits,
-                &telemetry,
-            ),
-            telemetry: telemetry.clone(),
-            limits: config.limits.clone(),
-            draw: Box::new(chance::draw),
-            cores: threads(0),
-        });
+        let switchboard = start_registry(&config, clock, planner, &telemetry);
         let draining = Arc::new(AtomicBool::new(false));
         let state = EngineState {
             board,
@@ -186,8 +170,14 @@ impl Engine {
             telemetry: telemetry.clone(),
         };
         let is_tls = tls.is_some();
-        let ports = ports(&config, tls, handles, [http_port, simulator_port]);
-        let servers = serve(&config, &switchboard, state, ports)?;
+        let ports = doors::ports(&config, tls, handles, [http_port, simulator_port]);
+        let servers = match doors::open(&config, &switchboard, state, ports).await {
+            Ok(servers) => servers,
+            Err(error) => {
+                switchboard.stop().await;
+                return Err(error);
+            }
+        };
         let metrics = MetricsThread::start(queue, config.events.clone(), telemetry.clone(), clock);
         telemetry.engine_event(&EngineEvent::EngineStarted { version: env!("CARGO_PKG_VERSION") });
         Ok(RunningEngine {
@@ -207,22 +197,27 @@ impl Engine {
     }
 }
 
-/// What both ports are served with.
-fn ports(
+/// Starts who takes the calls, and the threads that carry them.
+fn start_registry(
     config: &Config,
-    tls: Option<Tls>,
-    handles: u64,
-    listeners: [TcpListener; 2],
-) -> [Port; 2] {
-    let per_source_max = config.limits.connections_per_source_max as usize;
-    let places = Places::new(handles::connections_max(config, handles), per_source_max);
-    let access = Access::new(&config.server);
-    listeners.map(|listener| Port {
-        listener,
-        workers: threads(config.server.http_threads),
-        tls: tls.clone(),
-        places: places.clone(),
-        access: access.clone(),
+    clock: Clock,
+    planner: Planner,
+    telemetry: &Telemetry,
+) -> Switchboard {
+    CallRegistry::start(RegistryParts {
+        clock,
+        planner: Box::new(planner),
+        threads: MediaThreads::start(
+            threads(config.server.media_threads),
+            clock,
+            config.server.tick_ms,
+            &config.limits,
+            telemetry,
+        ),
+        telemetry: telemetry.clone(),
+        limits: config.limits.clone(),
+        draw: Box::new(chance::draw),
+        cores: threads(0),
     })
 }
 
@@ -326,61 +321,6 @@ fn refuse_wrong_keys(findings: &[Finding]) -> Result<(), StartError> {
     Ok(())
 }
 
-fn serve(
-    config: &Config,
-    switchboard: &Switchboard,
-    state: EngineState,
-    [http, simulator]: [Port; 2],
-) -> Result<[ServerHandle; 2], StartError> {
-    Ok([
-        serve_http(config, switchboard, state, http)?,
-        serve_simulator(config, switchboard, simulator)?,
-    ])
-}
-
-fn serve_http(
-    config: &Config,
-    switchboard: &Switchboard,
-    state: EngineState,
-    port: Port,
-) -> Result<ServerHandle, StartError> {
-    let callback = HttpCallback::new(switchboard.clone(), &config.http_callback);
-    let stream_state =
-        StreamState::new(switchboard.clone(), &config.limits, config.server.user_id_in_query);
-    let routes = move |app: &mut web::ServiceConfig| {
-        routes::routes(app, state.clone());
-        http_callback::routes(app, callback.clone());
-        app.default_service(web::to(routes::not_found));
-    };
-    spawn(stream::listen(port, routes, stream_state))
-}
-
-fn serve_simulator(
-    config: &Config,
-    switchboard: &Switchboard,
-    port: Port,
-) -> Result<ServerHandle, StartError> {
-    let state =
-        SimulatorState::new(switchboard.clone(), &config.limits, config.server.user_id_in_query);
-    spawn(simulator::listen(port, state))
-}
-
-/// Takes the port, so that a second engine finds out before it serves anything.
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| StartError::Port { address, key, source })
-}
-
-fn address_of(port: &TcpListener) -> Result<SocketAddr, StartError> {
-    port.local_addr().map_err(StartError::Serve)
-}
-
-fn spawn(server: std::io::Result<Server>) -> Result<ServerHandle, StartError> {
-    let server = server.map_err(StartError::Serve)?;
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(handle)
-}
-
 /// The process has one recorder, however many engines a test starts in it.
 fn prometheus() -> Result<Prometheus, PrometheusError> {
     static INSTALLED: OnceLock<Prometheus> = OnceLock::new();
@@ -421,7 +361,7 @@ impl Drop for ServiceThreads {
 }
 
 /// 0 means one per core.
-fn threads(configured: usize) -> usize {
+pub(super) fn threads(configured: usize) -> usize {
     if configured > 0 {
         return configured;
     }

@@ -5,6 +5,7 @@
 
 mod chance;
 mod deep_check;
+mod doors;
 mod engine;
 mod handles;
 mod health;
