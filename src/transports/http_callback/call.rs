@@ -12,13 +12,22 @@ use tokio::time::Instant;
 use super::reply::{ReplyBuffer, ReplyPart};
 use crate::actors::link::{CallRequest, LegCommand, LegInput};
 use crate::config::HttpCallbackSettings;
+use crate::transports::allowance::Allowance;
 use crate::types::{CallId, EndCause, Epoch};
+
+/// Posts and polls of one call in a second: posts of 2 ms each, or of 10 ms and a poll for
+/// each piece of the reply, and as much again.
+pub(super) const REQUESTS_PER_SECOND_MAX: u32 = 500;
+
+/// At once: what a network held back for ten seconds may come together.
+const REQUESTS_AT_ONCE_MAX: u32 = 1_000;
 
 /// See the module's text.
 pub(super) struct CallbackCall {
     request: CallRequest,
     leg: Mutex<LegSlot>,
     heard_at: Mutex<Instant>,
+    requests: Mutex<Allowance>,
     reply: Mutex<ReplyBuffer>,
     changed: watch::Sender<Change>,
     newest_reader: AtomicU64,
@@ -69,6 +78,11 @@ impl CallbackCall {
                 legs: 0,
             }),
             heard_at: Mutex::new(Instant::now()),
+            requests: Mutex::new(Allowance::new(
+                REQUESTS_PER_SECOND_MAX,
+                REQUESTS_AT_ONCE_MAX,
+                Instant::now(),
+            )),
             reply: Mutex::new(reply),
             changed: watch::Sender::new(Change::Reply),
             newest_reader: AtomicU64::new(0),
@@ -135,6 +149,12 @@ impl CallbackCall {
     /// A media post arrived, taken or not.
     pub(super) fn heard(&self) {
         *self.heard_at.lock() = Instant::now();
+    }
+
+    /// Whether one more post or poll may be answered now. What is refused costs nothing.
+    pub(super) fn takes_request(&self) -> bool {
+        let (now, mut requests) = (Instant::now(), self.requests.lock());
+        !requests.is_spent(now) && requests.spend(1, now)
     }
 
     /// When the last media post arrived.

@@ -10,9 +10,9 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, Hea
 use actix_web::web::{self, Bytes, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::call::{CallbackCall, Presence, ReplyReader, ReplyStep};
+use super::call::{CallbackCall, Presence, REQUESTS_PER_SECOND_MAX, ReplyReader, ReplyStep};
 use super::calls::{Calls, Lookup, attach, connected};
 use super::format::{FormatError, check_whole, content_type};
 use super::messages::{
@@ -37,6 +37,10 @@ const LEAD_MS: u32 = 200;
 
 /// Largest body of a call start.
 const START_BYTES_MAX: usize = 16 * 1024;
+
+/// How late the answer is to a request that is one too many: a connection sends one after the
+/// other, and so no more than one of them in this time.
+const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
 /// Longest time for a body to arrive.
 const BODY_MS_MAX: u64 = 5_000;
@@ -149,6 +153,7 @@ async fn media(
     };
     if let Some(call) = &known {
         call.heard();
+        check_pace(call).await?;
     }
     let chunk = match Chunk::read(&request, payload, known.as_deref(), &state.settings).await {
         Ok(chunk) => chunk,
@@ -162,6 +167,24 @@ async fn media(
     let input = connected(&state.calls, &call, &state.switchboard, idle_ms_max).await?;
     let duplicate = chunk.hand_over(&input)?;
     Ok(media_answer(&input, &call, &chunk.head, duplicate))
+}
+
+/// Whether the call's client may ask something now. Each request costs the engine's threads
+/// something, however little it brings.
+async fn check_pace(call: &CallbackCall) -> Result<(), Refusal> {
+    if call.takes_request() {
+        return Ok(());
+    }
+    sleep(REFUSED_AFTER).await;
+    let refusal = Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_requests",
+        format_args!(
+            "this call sends more than {REQUESTS_PER_SECOND_MAX} requests a second: send longer \
+             pieces, and read the reply as a stream"
+        ),
+    );
+    Err(told(refusal.retry_later(), Some(call)))
 }
 
 /// A media post that was read and checked.
@@ -316,6 +339,7 @@ async fn audio(id: Path<String>, request: HttpRequest, worker: Data<Worker>) -> 
         .map_err(|_| Refusal::bad_request("bad_position", "from is not a whole number of samples"))?
         .from;
     let call = worker.state.find(&id)?;
+    check_pace(&call).await?;
     if matches!(call.presence(), Presence::Ended(_))
         && call.with_reply(|reply| reply.position_at(from) >= reply.end())
     {
