@@ -24,6 +24,9 @@
 //! comes in as an argument ([`types::Now`]) and effects leave as values. What runs
 //! is described in `actors.md`.
 
+#[macro_use]
+mod sabotage;
+
 pub mod actors;
 pub mod call;
 pub mod cli;

@@ -17,9 +17,6 @@
 //! `admission` (whether another call fits). An actor that decides something about speech or dialog is
 //! in the wrong file.
 
-#[macro_use]
-mod sabotage;
-
 mod admission;
 mod board;
 mod call_table;

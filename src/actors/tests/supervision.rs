@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::stage::{Script, Stage, Streaming, Told, act, sound_at};
 use crate::actors::link::Delivery;
-use crate::actors::sabotage::{Plan, plant, seen};
+use crate::sabotage::{Plan, plant, seen};
 use crate::types::{ChildKind, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::stage::{Caller, Script, Stage, Told, act, request};
 use crate::actors::MediaThreads;
 use crate::actors::link::{CallRequest, Delivery};
-use crate::actors::sabotage::{plant, plant_at};
+use crate::sabotage::{plant, plant_at};
 use crate::types::{CallEventKind, Route};
 
 const SENTENCES: Delivery = Delivery::WholeSentences;

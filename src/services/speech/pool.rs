@@ -117,7 +117,7 @@ impl WorkerPool {
         match timeout_at(deadline + ANSWER_GRACE, answered).await {
             Ok(Ok(Ok(Reply::Failed { error, .. }))) => Err(PoolError::Refused(error)),
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(PoolError::Unavailable("the worker pool has stopped".to_owned())),
+            Ok(Err(_)) => Err(PoolError::Unavailable("the worker's task ended".to_owned())),
             Err(_) => Err(PoolError::Timeout),
         }
     }
@@ -312,6 +312,7 @@ impl Slot {
         if job.answer.is_closed() {
             return None;
         }
+        sabotage!("worker.answer");
         if job.deadline <= Instant::now() {
             job.finish(Err(PoolError::Timeout));
             return None;

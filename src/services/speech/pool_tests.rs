@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::sabotage::plant_at;
 use crate::types::CallerText;
 
 const READY: &str =
@@ -208,4 +209,19 @@ async fn no_process_outlives_the_pool() {
         sleep(Duration::from_millis(20)).await;
     }
     panic!("the process is still there");
+}
+
+#[tokio::test]
+async fn a_worker_whose_task_panics_has_a_process_again_after_a_rest() {
+    crate::telemetry::install_panic_hook();
+    let pool = pool(&script(ANSWER));
+    plant_at("worker.answer", 2);
+    assert_eq!(ask(&pool, "hello", 5_000).await, Ok(2));
+    let lost = ask(&pool, "hello", 5_000).await;
+    assert!(matches!(lost, Err(PoolError::Unavailable(_))), "the one in hand: {lost:?}");
+    // Processes know no other time than the real one: only the rest is skipped.
+    tokio::time::pause();
+    sleep(REST_AFTER_PANIC).await;
+    tokio::time::resume();
+    assert_eq!(ask(&pool, "hello", 5_000).await, Ok(2));
 }

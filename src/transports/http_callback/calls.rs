@@ -202,7 +202,10 @@ impl LegWatch {
                 command = output.next() => match command {
                     Some(LegCommand::End { cause }) => return Presence::Ended(cause),
                     Some(LegCommand::Superseded) | None => return Presence::Away,
-                    Some(command) => self.call.carry_out(command),
+                    Some(command) => {
+                        sabotage!("callback.command");
+                        self.call.carry_out(command);
+                    }
                 },
                 () = sleep_until(idle_at), if !is_lost => {
                     let now = Instant::now();

@@ -1,111 +1,19 @@
 //! The HTTP media callback as a channel sees it, in virtual time.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use actix_web::test::{TestRequest, call_service, init_service, read_body};
-use actix_web::{App, http};
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
+use actix_web::http;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use actix_web::test::{TestRequest, read_body};
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
+use super::channel::{Channel, bytes_of, code, post};
 use crate::actors::link::Delivery;
-use crate::actors::tests::stage::{Script, Stage, act, speech};
+use crate::actors::tests::stage::{Script, act};
 use crate::config::HttpCallbackSettings;
-use crate::transports::http_callback::{HttpCallback, routes};
-use crate::types::{CallId, Route};
-
-/// A channel that posts to a stage.
-struct Channel {
-    stage: Stage,
-    send: Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, ServiceResponse>>,
-}
-
-impl Channel {
-    async fn new(script: Script, settings: HttpCallbackSettings) -> Self {
-        let stage = Stage::new(script, Route::default());
-        let state = HttpCallback::new(stage.switchboard.clone(), &settings);
-        let app = App::new().configure(move |config| routes(config, state));
-        let app = Rc::new(init_service(app).await);
-        let send = move |request: TestRequest| {
-            let app = Rc::clone(&app);
-            async move { call_service(&*app, request.to_request()).await }.boxed_local()
-        };
-        Self { stage, send: Box::new(send) }
-    }
-
-    /// Starts a call and expects it to be taken.
-    async fn started(script: Script, settings: HttpCallbackSettings) -> Self {
-        let channel = Self::new(script, settings).await;
-        assert_eq!(channel.start(r#"{"call_id":"c"}"#).await.0, 201);
-        channel
-    }
-
-    async fn start(&self, body: &str) -> (u16, Value) {
-        self.ask(TestRequest::post().uri("/v1/calls").set_payload(body.to_owned())).await
-    }
-
-    /// Posts to the call `c`.
-    async fn media(&self, sequence: u64, body: &[u8]) -> (u16, Value) {
-        self.ask(post("c", sequence, body)).await
-    }
-
-    async fn ask(&self, request: TestRequest) -> (u16, Value) {
-        let response = (self.send)(request).await;
-        let status = response.status().as_u16();
-        let body = read_body(response).await;
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-    }
-
-    /// Speaks in posts of 100 ms at real-time pace, then is silent for `silence_ms`;
-    /// gives the reply audio that came in the answers, and the next number.
-    async fn speak(&self, mut sequence: u64, silence_ms: usize) -> (Vec<u8>, u64) {
-        let mut audio = bytes_of(&speech());
-        audio.resize(audio.len() / 3_200 * 3_200 + silence_ms * 32, 0);
-        let mut reply = Vec::new();
-        for piece in audio.chunks(3_200) {
-            let request = post("c", sequence, piece).insert_header((ACCEPT, "audio/l16"));
-            let response = (self.send)(request).await;
-            assert_eq!(response.status(), 200);
-            reply.extend(read_body(response).await);
-            sequence += 1;
-            sleep(Duration::from_millis(100)).await;
-        }
-        (reply, sequence)
-    }
-
-    async fn listen(&self, from: u64) -> (u16, Option<String>, Option<String>, Bytes) {
-        let uri = format!("/v1/calls/c/audio?from={from}");
-        let response = (self.send)(TestRequest::get().uri(&uri)).await;
-        let header = |name: &str| {
-            let value = response.headers().get(name)?;
-            value.to_str().ok().map(str::to_owned)
-        };
-        let (status, epoch) = (response.status().as_u16(), header("x-epoch"));
-        let position = header("x-audio-position");
-        let body = timeout(Duration::from_secs(60), read_body(response)).await;
-        (status, epoch, position, body.expect("the stream ends"))
-    }
-}
-
-fn post(call_id: &str, sequence: u64, body: &[u8]) -> TestRequest {
-    TestRequest::post()
-        .uri(&format!("/v1/calls/{call_id}/media"))
-        .insert_header(("X-Sequence-Id", sequence))
-        .set_payload(body.to_vec())
-}
-
-fn bytes_of(samples: &[i16]) -> Vec<u8> {
-    samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
-}
-
-fn code(answer: &(u16, Value)) -> (u16, &str) {
-    (answer.0, answer.1["error"]["code"].as_str().unwrap_or_default())
-}
+use crate::sabotage::plant_at;
+use crate::types::CallId;
 
 #[test]
 fn a_call_is_started_heard_and_answered_in_the_bodies_of_the_posts() {
@@ -281,6 +189,57 @@ fn a_post_longer_than_ten_seconds_is_refused_with_what_to_do() {
         let message = refused.1["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains("10000 ms") && message.contains("shorter"), "{message}");
         assert_eq!(channel.media(0, &vec![0; 320_000]).await.0, 202, "its number is still free");
+    });
+}
+
+#[test]
+fn who_posts_and_polls_without_end_is_slowed_down_and_told_when_to_come_again() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        assert_eq!(channel.start(r#"{"call_id":"other"}"#).await.0, 201);
+        for poll in [false, true] {
+            let began = Instant::now();
+            let (mut taken, mut refused) = (0, 0);
+            while began.elapsed() < Duration::from_secs(3) {
+                let audio = TestRequest::get().uri("/v1/calls/c/audio");
+                let request = if poll { audio } else { post("c", 7, &[0; 2]) };
+                let answer = (channel.send)(request).await;
+                if answer.status() != 429 {
+                    taken += 1;
+                    continue;
+                }
+                assert!(answer.headers().contains_key(RETRY_AFTER));
+                let told: Value = serde_json::from_slice(&read_body(answer).await).expect("JSON");
+                assert_eq!(told["error"]["code"], "too_many_requests");
+                refused += 1;
+                assert!(channel.ask(post("other", 0, &[0; 2])).await.0 < 300, "nobody else waits");
+            }
+            assert_eq!(refused, 3, "each is answered a second later");
+            // All at once in the first round only, and then what a second brings.
+            let at_most = if poll { 1_500 } else { 1_000 + 1_000 };
+            assert!((at_most - 10..=at_most).contains(&taken), "{taken} taken");
+        }
+    });
+}
+
+#[test]
+fn a_leg_whose_task_panics_is_away_and_the_next_post_goes_on_with_the_call() {
+    act(|| async {
+        let channel = Channel::started(Script::default(), HttpCallbackSettings::default()).await;
+        let state =
+            async || channel.ask(TestRequest::get().uri("/v1/calls/c")).await.1["state"].clone();
+        let (reply, sequence) = channel.speak(0, 2_000).await;
+        assert!(!reply.is_empty());
+        plant_at("callback.command", 1);
+        // The leg is to tell of half a sample.
+        assert_eq!(channel.media(sequence, &[0]).await.0, 400);
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(state().await, "away");
+        let (reply, _) = channel.speak(sequence, 2_000).await;
+        assert!(!reply.is_empty(), "the call goes on");
+        assert_eq!(state().await, "running");
+        let load = channel.stage.switchboard.load().await.expect("it answers");
+        assert_eq!(load.calls, 1, "it is the same one");
     });
 }
 

@@ -1,15 +1,15 @@
-//! Planted panics, for the tests that prove a call survives them. Nothing of this
-//! is in the product: outside tests `sabotage!` is empty.
+//! Planted panics, for the tests that prove that calls, and whatever else is to last, survive
+//! them. Nothing of this is in the product: outside tests `sabotage!` is empty.
 
 /// Panics here if a test has planted that.
 macro_rules! sabotage {
     ($point:literal) => {
         #[cfg(test)]
-        crate::actors::sabotage::strike_at($point);
+        crate::sabotage::strike_at($point);
     };
     ($child:ident, $point:literal) => {
         #[cfg(test)]
-        crate::actors::sabotage::strike(crate::types::ChildKind::$child, $point);
+        crate::sabotage::strike(crate::types::ChildKind::$child, $point);
     };
 }
 
