@@ -138,7 +138,7 @@ impl Engine {
         let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
-        let traces = export(&config, spans, services.handle())?;
+        let traces = export(&config, spans, services.handle(), &telemetry)?;
         let tls = tls(&config.server, &telemetry)?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
@@ -275,9 +275,11 @@ fn export(
     config: &Config,
     spans: Option<SpanQueue>,
     services: &Handle,
+    telemetry: &Telemetry,
 ) -> Result<Option<TraceExport>, ProviderError> {
     let endpoint = &config.telemetry.otlp.endpoint;
-    Ok(spans.map(|spans| TraceExport::start(endpoint, spans, services)).transpose()?)
+    let start = |spans| TraceExport::start(endpoint, spans, services, telemetry.clone());
+    Ok(spans.map(start).transpose()?)
 }
 
 /// Checks the providers, renders the prompts, and goes on doing both.

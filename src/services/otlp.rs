@@ -10,14 +10,14 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::http::{self, ExchangeError, HttpSetupError};
 use super::jitter::by_chance;
 use crate::resilience::Backoff;
-use crate::telemetry::SpanQueue;
+use crate::telemetry::{SpanQueue, Telemetry, keep_running};
 
 /// Spans in one request.
 const BATCH_MAX: usize = 512;
@@ -36,12 +36,13 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The export to one collector, while it runs.
 pub struct TraceExport {
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<()>,
     running: JoinHandle<()>,
 }
 
 impl TraceExport {
-    /// Starts to export what comes into `queue` to the collector at `endpoint`.
+    /// Starts to export what comes into `queue` to the collector at `endpoint`. A panic costs
+    /// the batch in hand, which is counted as dropped.
     ///
     /// # Errors
     /// An address that cannot be used.
@@ -49,15 +50,16 @@ impl TraceExport {
         endpoint: &str,
         queue: SpanQueue,
         runtime: &Handle,
+        telemetry: Telemetry,
     ) -> Result<Self, HttpSetupError> {
         const SETTING: &str = "telemetry.otlp.endpoint";
         let base = http::address(SETTING, endpoint)?;
         let client = http::client(SETTING, &base)?;
         let traces = http::below_v1(&base, "/traces");
-        let (stop, stopped) = oneshot::channel();
+        let (stop, told) = watch::channel(());
         let collector = HttpCollector { client, traces };
-        let exporter = Exporter { collector, queue, works: true };
-        Ok(Self { stop, running: runtime.spawn(exporter.run(stopped)) })
+        let running = runtime.spawn(keep_exporting(telemetry, collector, queue, Stop { told }));
+        Ok(Self { stop, running })
     }
 
     /// Exports what still waits, for a moment, and ends.
@@ -69,13 +71,28 @@ impl TraceExport {
     }
 }
 
+/// Exports until it is told to stop, whatever panics.
+async fn keep_exporting(
+    telemetry: Telemetry,
+    collector: impl Collector,
+    queue: SpanQueue,
+    stop: Stop,
+) {
+    keep_running(telemetry, "trace_export", move || {
+        let exporter = Exporter { collector: collector.clone(), queue: queue.clone(), works: true };
+        exporter.run(stop.clone())
+    })
+    .await;
+}
+
 /// Where batches go.
-trait Collector: Send + 'static {
+trait Collector: Clone + Send + 'static {
     /// Sends one.
     fn send(&self, body: Vec<u8>) -> impl Future<Output = Result<(), ExchangeError>> + Send;
 }
 
 /// A collector behind HTTP.
+#[derive(Clone)]
 struct HttpCollector {
     client: Client,
     traces: Url,
@@ -96,23 +113,21 @@ struct Exporter<C> {
     works: bool,
 }
 
-/// The wish that the export ends, remembered.
+/// The wish that the export ends: the other end is dropped.
+#[derive(Clone)]
 struct Stop {
-    told: oneshot::Receiver<()>,
-    is_told: bool,
+    told: watch::Receiver<()>,
 }
 
 impl Stop {
     /// Waits, and says whether it was told to stop meanwhile or before.
     async fn told_within(&mut self, wait: Duration) -> bool {
-        self.is_told = self.is_told || timeout(wait, &mut self.told).await.is_ok();
-        self.is_told
+        timeout(wait, self.told.changed()).await.is_ok()
     }
 }
 
 impl<C: Collector> Exporter<C> {
-    async fn run(mut self, told: oneshot::Receiver<()>) {
-        let mut stop = Stop { told, is_told: false };
+    async fn run(mut self, mut stop: Stop) {
         while !stop.told_within(BATCH_EVERY).await {
             self.export(&mut stop).await;
         }
@@ -120,18 +135,18 @@ impl<C: Collector> Exporter<C> {
     }
 
     async fn export(&mut self, stop: &mut Stop) {
-        while let Some((body, count)) = self.queue.take(BATCH_MAX) {
-            let outcome = self.send(&body, stop).await;
-            match &outcome {
-                Ok(()) => self.queue.exported(count),
-                Err(_) => self.queue.refused(count),
+        while let Some(batch) = self.queue.take(BATCH_MAX) {
+            match self.send(batch.body(), stop).await {
+                Ok(()) => {
+                    batch.exported();
+                    self.works = true;
+                }
+                Err(error) => {
+                    if std::mem::replace(&mut self.works, false) {
+                        tracing::warn!(%error, "traces are not taken by the collector and are dropped");
+                    }
+                }
             }
-            if let Err(error) = &outcome
-                && self.works
-            {
-                tracing::warn!(%error, "traces are not taken by the collector and are dropped");
-            }
-            self.works = outcome.is_ok();
         }
     }
 
@@ -195,12 +210,16 @@ mod tests {
         }
     }
 
-    /// Sends the span of one call to a collector with `answers`: how often it was sent, and
-    /// how long that took.
-    async fn export(answers: Vec<ExchangeError>) -> (usize, Duration) {
+    /// Telemetry, and the queue in which the span of one call waits.
+    fn a_span() -> (Telemetry, SpanQueue) {
         let limits = QueueLimits { queue_max: 10, batch_max: 1 };
         let (telemetry, _events) = Telemetry::new(limits, vec!["default".to_owned()]);
         let (telemetry, queue) = telemetry.with_traces();
+        end_a_call(&telemetry);
+        (telemetry, queue)
+    }
+
+    fn end_a_call(telemetry: &Telemetry) {
         let scope = CallScope {
             call_id: CallId::of_test("a"),
             carrier_call_id: None,
@@ -218,12 +237,17 @@ mod tests {
         };
         let event = CallEvent { sequence: 1, turn: None, audio_at: MediaTime(0), kind };
         telemetry.call_event(&scope, &event);
+    }
+
+    /// Sends the span of one call to a collector with `answers`: how often it was sent, and
+    /// how long that took.
+    async fn export(answers: Vec<ExchangeError>) -> (usize, Duration) {
+        let (_telemetry, queue) = a_span();
         let collector = Scripted { answers: Arc::new(Mutex::new(answers)), ..Scripted::default() };
         let sent = Arc::clone(&collector.sent);
-        let (_still_wanted, told) = oneshot::channel();
-        let mut stop = Stop { told, is_told: false };
+        let (_still_wanted, told) = watch::channel(());
         let began = tokio::time::Instant::now();
-        Exporter { collector, queue, works: true }.export(&mut stop).await;
+        Exporter { collector, queue, works: true }.export(&mut Stop { told }).await;
         let count = sent.lock().len();
         (count, began.elapsed())
     }
@@ -249,10 +273,44 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_that_stops_tries_once() {
-        let (stop, told) = oneshot::channel();
+        let (stop, told) = watch::channel(());
         drop(stop);
-        let mut stop = Stop { told, is_told: false };
+        let mut stop = Stop { told };
         assert!(stop.told_within(Duration::from_secs(1)).await);
         assert!(stop.told_within(Duration::from_secs(1)).await, "it is remembered");
+    }
+
+    /// Panics at its first batch, and takes all others.
+    #[derive(Clone, Default)]
+    struct Clumsy {
+        asked: Arc<Mutex<usize>>,
+    }
+
+    impl Collector for Clumsy {
+        async fn send(&self, _: Vec<u8>) -> Result<(), ExchangeError> {
+            let mut asked = self.asked.lock();
+            *asked += 1;
+            let first = *asked == 1;
+            drop(asked);
+            assert!(!first, "planted panic");
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exporter_that_panics_goes_on_with_the_next_batch_and_can_still_be_stopped() {
+        crate::telemetry::install_panic_hook();
+        let (telemetry, queue) = a_span();
+        let collector = Clumsy::default();
+        let asked = Arc::clone(&collector.asked);
+        let (stop, told) = watch::channel(());
+        let exporting = keep_exporting(telemetry.clone(), collector, queue, Stop { told });
+        let exporting = tokio::spawn(exporting);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(*asked.lock(), 1, "the batch at which it panicked is not sent again");
+        end_a_call(&telemetry);
+        drop(stop);
+        exporting.await.expect("it ends in order");
+        assert_eq!(*asked.lock(), 2, "what came later was sent before the end");
     }
 }

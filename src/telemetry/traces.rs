@@ -25,9 +25,17 @@ pub(super) struct SpanIntake {
     metrics: Arc<Metrics>,
 }
 
-/// The end that exports.
+/// The end that exports. Clones share what waits.
+#[derive(Clone)]
 pub struct SpanQueue {
     spans: Receiver<Span>,
+    metrics: Arc<Metrics>,
+}
+
+/// Spans on their way to the collector. They count as dropped unless it took them.
+pub struct SpanBatch {
+    body: Vec<u8>,
+    count: u64,
     metrics: Arc<Metrics>,
 }
 
@@ -76,10 +84,9 @@ impl SpanIntake {
 }
 
 impl SpanQueue {
-    /// Takes at most `max` of the spans that wait, as the body of an OTLP request in
-    /// JSON, and how many they are. `None` when none waits.
+    /// Takes at most `max` of the spans that wait. `None` when none does.
     #[must_use]
-    pub fn take(&self, max: usize) -> Option<(Vec<u8>, u64)> {
+    pub fn take(&self, max: usize) -> Option<SpanBatch> {
         let spans: Vec<Value> = self.spans.try_iter().take(max).map(|span| span.json()).collect();
         let count = spans.len() as u64;
         let body = json!({ "resourceSpans": [{
@@ -89,17 +96,28 @@ impl SpanQueue {
             ]) },
             "scopeSpans": [{ "scope": { "name": "antiphon" }, "spans": spans }],
         }] });
-        (count > 0).then(|| (body.to_string().into_bytes(), count))
+        let metrics = Arc::clone(&self.metrics);
+        (count > 0).then(|| SpanBatch { body: body.to_string().into_bytes(), count, metrics })
+    }
+}
+
+impl SpanBatch {
+    /// The body of an OTLP request in JSON.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
-    /// So many were taken by the collector.
-    pub fn exported(&self, count: u64) {
+    /// The collector took them.
+    pub fn exported(mut self) {
+        let count = std::mem::take(&mut self.count);
         self.metrics.count(Metric::SpansExported, &[], count);
     }
+}
 
-    /// So many were not, and are given up.
-    pub fn refused(&self, count: u64) {
-        self.metrics.count(Metric::SpansDropped, &["not_taken"], count);
+impl Drop for SpanBatch {
+    fn drop(&mut self) {
+        self.metrics.count(Metric::SpansDropped, &["not_taken"], self.count);
     }
 }
 
