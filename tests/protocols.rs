@@ -103,6 +103,17 @@ struct Asker {
 }
 
 impl Asker {
+    /// Every path of the document, with each method.
+    fn everything(&self) -> Vec<(String, Method)> {
+        let paths = self.document.at("/paths").as_object().expect("paths");
+        let methods = paths.iter().flat_map(|(path, methods)| {
+            let names = methods.as_object().expect("methods").keys();
+            let names = names.filter(|name| *name != "parameters");
+            names.map(|name| (path.clone(), name.to_uppercase().parse().expect("a method")))
+        });
+        methods.collect()
+    }
+
     /// Asks `path` of the document, with `id` for the call in it. Gives status and body.
     async fn ask(
         &mut self,
@@ -121,6 +132,10 @@ impl Asker {
             "/paths/{}/{method}/responses/{status}",
             bare.replace('~', "~0").replace('/', "~1")
         );
+        let place = match self.document.at(&place)["$ref"].as_str() {
+            Some(shared) => shared.trim_start_matches('#').to_owned(),
+            None => place,
+        };
         let documented = self.document.at(&place).clone();
         let named = documented["headers"].as_object().into_iter().flatten();
         for (header, _) in named.filter(|_| status != 200) {
@@ -184,8 +199,15 @@ async fn every_answer_over_http_is_documented_and_everything_documented_is_there
         assert_eq!(it.ask(get.clone(), path, "", plain).await.0, 200);
     }
     let wrong = |request: RequestBuilder| request.body("{");
+    let nowhere = |request: RequestBuilder| request.body(r#"{"route":"nowhere"}"#);
+    let too_large = |request: RequestBuilder| request.body(" ".repeat(17 << 10));
+    let media_too_large =
+        |request: RequestBuilder| request.header("X-Sequence-Id", 99).body(vec![0; 70_000]);
     for (method, path, id, with, status) in [
         (&post, calls, "", &wrong as &dyn Fn(RequestBuilder) -> RequestBuilder, 400),
+        (&post, calls, "", &nowhere, 404),
+        (&post, calls, "", &too_large, 413),
+        (&post, media, &id, &media_too_large, 413),
         (&get, "/v1/calls?limit=0", "", &plain, 400),
         (&get, "/v1/slow-turns?limit=0", "", &plain, 400),
         (&get, call, "nobody", &plain, 404),
@@ -208,6 +230,13 @@ async fn every_answer_over_http_is_documented_and_everything_documented_is_there
             let is_asked = it.asked.contains(&(path.clone(), method.clone()));
             assert!(is_asked || path == "/v1/stream", "{method} {path} was not tried");
         }
+    }
+    // Who has no business here is told the same everywhere.
+    for (path, method) in it.everything() {
+        let page = |request: RequestBuilder| request.header("Origin", "https://evil.example");
+        assert_eq!(it.ask(method.clone(), &path, &id, page).await.0, 403, "{method} {path}");
+        let rebound = |request: RequestBuilder| request.header("Host", "rebound.example");
+        assert_eq!(it.ask(method.clone(), &path, &id, rebound).await.0, 421, "{method} {path}");
     }
     it.engine.stop().await.assert_code(0);
 }

@@ -5,5 +5,6 @@ mod events;
 mod json_lines;
 mod queue;
 pub(super) mod samples;
+mod schema;
 pub(super) mod support;
 mod writer;
