@@ -7,8 +7,8 @@ use std::sync::Arc;
 use antiphon::call::{CallCore, CallInput};
 use antiphon::turn::{TurnInput, UtteranceFacts, sentences};
 use antiphon::types::{
-    DialogReply, LegId, Mark, MarkKind, Markup, Now, Private, ReplyOutput, Route, SessionData,
-    Transcript, TurnId, UtteranceEnd, UtteranceId,
+    DialogReply, LegId, Mark, MarkKind, Markup, Now, Private, ReplyOutput, Route, Transcript,
+    TurnId, UtteranceEnd, UtteranceId,
 };
 
 /// Processor time of this thread so far, in nanoseconds.
@@ -61,16 +61,7 @@ fn answer_with(output: ReplyOutput) -> usize {
         end: UtteranceEnd::Silence,
     };
     let heard = Ok(Transcript::Final { text: "hello".into(), confidence: None });
-    let reply = DialogReply {
-        outputs: vec![output],
-        intent: None,
-        confidence: None,
-        next_state: None,
-        session: SessionData::default(),
-        end_call: false,
-        flaws: Vec::new(),
-        waited_ms: 0,
-    };
+    let reply = DialogReply { outputs: vec![output], ..DialogReply::default() };
     for input in [
         CallInput::LegAttached { leg: LegId(1), transport: "test".to_owned() },
         CallInput::Turn { turn: TurnInput::Utterance(facts) },

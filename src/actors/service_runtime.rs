@@ -34,8 +34,7 @@ impl ServiceRuntime {
     {
         let (answer, receiver) = oneshot::channel();
         self.0.spawn(async move {
-            let within = Duration::from_millis(u64::from(within_ms));
-            let outcome = timeout(within, request).await.unwrap_or(Err(too_late));
+            let outcome = in_time(within_ms, too_late, request).await;
             // Nobody waits any more: the call ended or gave the request up.
             let _nobody = answer.send(outcome);
         });
@@ -56,13 +55,21 @@ impl ServiceRuntime {
     {
         let (mut answer, receiver) = oneshot::channel();
         self.0.spawn(async move {
-            let within = Duration::from_millis(u64::from(within_ms));
             let outcome = tokio::select! {
-                outcome = timeout(within, request) => outcome.unwrap_or(Err(too_late)),
+                outcome = in_time(within_ms, too_late, request) => outcome,
                 () = answer.closed() => return,
             };
             let _nobody = answer.send(outcome);
         });
         receiver
     }
+}
+
+async fn in_time<A, F>(
+    within_ms: u32,
+    too_late: F,
+    request: impl Future<Output = Result<A, F>>,
+) -> Result<A, F> {
+    let within = Duration::from_millis(u64::from(within_ms));
+    timeout(within, request).await.unwrap_or(Err(too_late))
 }

@@ -8,8 +8,7 @@ use super::{CallCore, CallInput, CallOutput, Job};
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
     CallEvent, CallEventKind, ChildKind, DialogReply, EndCause, ExitReason, Generation, LegId,
-    MediaTime, Now, ReplyOutput, Route, SentenceId, SessionData, Transcript, TurnId, UtteranceEnd,
-    UtteranceId,
+    MediaTime, Now, ReplyOutput, Route, SentenceId, Transcript, TurnId, UtteranceEnd, UtteranceId,
 };
 
 struct Stage {
@@ -243,13 +242,8 @@ fn who_falls_silent_just_where_an_utterance_is_cut_holds_it_back_for_a_moment() 
 fn reply(text: &str, end_call: bool) -> DialogReply {
     DialogReply {
         outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
-        intent: None,
-        confidence: None,
-        next_state: None,
-        session: SessionData::default(),
         end_call,
-        flaws: Vec::new(),
-        waited_ms: 0,
+        ..DialogReply::default()
     }
 }
 

@@ -270,16 +270,7 @@ mod tests {
     }
 
     fn reply(end_call: bool) -> DialogReply {
-        DialogReply {
-            outputs: Vec::new(),
-            intent: None,
-            confidence: None,
-            next_state: None,
-            session: SessionData::default(),
-            end_call,
-            flaws: Vec::new(),
-            waited_ms: 0,
-        }
+        DialogReply { end_call, ..DialogReply::default() }
     }
 
     fn well() -> Scripted {

@@ -5,8 +5,7 @@
 use super::{DialogBackend, Health, ServiceFuture, SpeechToText, SttRequest};
 use crate::config::{FixedDialogSettings, FixedSettings};
 use crate::types::{
-    CallerText, DialogFailure, DialogReply, DialogRequest, ReplyOutput, SessionData, SttFailure,
-    Transcript,
+    CallerText, DialogFailure, DialogReply, DialogRequest, ReplyOutput, SttFailure, Transcript,
 };
 
 /// The `fixed` recogniser.
@@ -61,13 +60,7 @@ impl DialogBackend for FixedDialog {
 pub(super) fn saying(text: CallerText) -> DialogReply {
     DialogReply {
         outputs: vec![ReplyOutput { text, markup: None, interruptible: None }],
-        intent: None,
-        confidence: None,
-        next_state: None,
-        session: SessionData::default(),
-        end_call: false,
-        flaws: Vec::new(),
-        waited_ms: 0,
+        ..DialogReply::default()
     }
 }
 

@@ -47,7 +47,7 @@ pub struct DialogRequest {
 }
 
 /// What the dialog platform answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DialogReply {
     /// What is to be said, in order. May be empty.
     pub outputs: Vec<ReplyOutput>,

@@ -232,12 +232,9 @@ impl DialogBackend for Services {
                     interruptible: None,
                 }],
                 intent: Some(format!("intent_{text}")),
-                confidence: None,
-                next_state: None,
                 session: Private::new(serde_json::json!({ "last": text })),
                 end_call: said.contains("Goodbye"),
-                flaws: Vec::new(),
-                waited_ms: 0,
+                ..DialogReply::default()
             })
         })
     }

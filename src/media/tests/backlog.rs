@@ -405,6 +405,18 @@ enum Step {
     Gap { ms: u64 },
 }
 
+impl Step {
+    fn happen(&self, line: &mut Line) {
+        match *self {
+            Self::Send { ms } => {
+                line.offer(ms);
+            }
+            Self::Pass { ms } => line.pass(ms),
+            Self::Gap { ms } => line.gap(ms),
+        }
+    }
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (1_u64..400).prop_map(|ms| Step::Send { ms }),
@@ -421,13 +433,7 @@ proptest! {
     fn everything_that_was_taken_is_heard_or_told_once_and_in_order(steps in steps()) {
         let mut line = Line::new();
         for step in steps {
-            match step {
-                Step::Send { ms } => {
-                    line.offer(ms);
-                }
-                Step::Pass { ms } => line.pass(ms),
-                Step::Gap { ms } => line.gap(ms),
-            }
+            step.happen(&mut line);
             let waiting = line.backlog.samples() as u64 / SAMPLES_A_MS;
             prop_assert!(waiting <= u64::from(BURST_MS + CREDIT_MS_MAX), "{} ms wait", waiting);
         }
@@ -439,15 +445,7 @@ proptest! {
     #[test]
     fn whatever_happened_a_caller_who_talks_on_is_heard_without_a_lag(steps in steps()) {
         let mut line = Line::new();
-        for step in steps {
-            match step {
-                Step::Send { ms } => {
-                    line.offer(ms);
-                }
-                Step::Pass { ms } => line.pass(ms),
-                Step::Gap { ms } => line.gap(ms),
-            }
-        }
+        steps.iter().for_each(|step| step.happen(&mut line));
         line.talk_through_a_socket(60_000);
         let last = line.heard.last().copied();
         prop_assert!(

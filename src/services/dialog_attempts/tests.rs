@@ -41,16 +41,7 @@ fn request(call: &str, answer_ms_max: u32) -> DialogRequest {
 }
 
 fn reply() -> DialogReply {
-    DialogReply {
-        outputs: Vec::new(),
-        intent: None,
-        confidence: None,
-        next_state: None,
-        session: SessionData::default(),
-        end_call: false,
-        flaws: Vec::new(),
-        waited_ms: 0,
-    }
+    DialogReply::default()
 }
 
 /// Runs a turn whose attempts fail as scripted and then succeed. Returns its outcome

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use super::{Conversation, TurnInput, TurnOutput, UtteranceFacts};
 use crate::turn::CutShort;
 use crate::types::{
-    DialogReply, Epoch, Now, ReplyOutput, Route, SentenceId, SessionData, Transcript, TurnId,
-    UtteranceEnd, UtteranceId,
+    DialogReply, Epoch, Now, ReplyOutput, Route, SentenceId, Transcript, TurnId, UtteranceEnd,
+    UtteranceId,
 };
 
 /// A conversation whose clock moves 10 ms with every input.
@@ -146,12 +146,7 @@ fn says(text: &str) -> DialogReply {
     DialogReply {
         outputs: vec![ReplyOutput { text: text.into(), markup: None, interruptible: None }],
         intent: Some("hotel".to_owned()),
-        confidence: None,
-        next_state: None,
-        session: SessionData::default(),
-        end_call: false,
-        flaws: Vec::new(),
-        waited_ms: 0,
+        ..DialogReply::default()
     }
 }
 
