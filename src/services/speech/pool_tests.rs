@@ -132,22 +132,29 @@ async fn what_a_worker_refuses_is_refused_and_the_worker_stays() {
 
 #[tokio::test]
 async fn a_full_line_refuses_the_newcomer() {
-    let mut settings = settings(&script(&format!("sleep 1; {ANSWER}")));
+    let marker = marker("busy");
+    let path = marker.display();
+    // It answers when the others have come.
+    let busy = format!("mkdir -p {path}; until [ -e {path}/go ]; do sleep 0.01; done");
+    let mut settings = settings(&script(&format!("{busy}; {ANSWER}")));
     settings.waiting_max = 1;
     let pool = WorkerPool::new(settings);
     pool.check().await;
-    let (first, second, third) = tokio::join!(
-        ask(&pool, "one", 10_000),
-        async {
-            sleep(Duration::from_millis(100)).await;
-            ask(&pool, "two", 10_000).await
-        },
-        async {
-            sleep(Duration::from_millis(200)).await;
-            ask(&pool, "three", 10_000).await
-        },
-    );
+    let others = async {
+        while !marker.exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let second = ask(&pool, "two", 10_000);
+        let third = async {
+            let third = ask(&pool, "three", 10_000).await;
+            std::fs::write(marker.join("go"), "").expect("the worker made it");
+            third
+        };
+        tokio::join!(second, third)
+    };
+    let (first, (second, third)) = tokio::join!(ask(&pool, "one", 10_000), others);
     assert_eq!((first, second, third), (Ok(2), Ok(2), Err(PoolError::Saturated)));
+    std::fs::remove_dir_all(marker).unwrap();
 }
 
 #[tokio::test]

@@ -123,6 +123,7 @@ async fn a_connection_that_could_not_be_made_is_tried_again() {
     let port = ReservedPort::new();
     let backend = backend_at(port.addr, 10_000, Governor::new(10, 10, None));
     let (reply, server) = tokio::join!(backend.ask(turn("call-1")), async {
+        // Nothing tells of a connection that was refused: there is nothing else to wait for.
         tokio::time::sleep(Duration::from_millis(50)).await;
         port.serve(vec![hello()])
     });
