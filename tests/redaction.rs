@@ -5,6 +5,7 @@ mod support;
 
 use antiphon::sandbox::{DEFAULT_URL_TOKEN, SandboxSettings};
 use antiphon::types::Secret;
+use futures_util::future::join_all;
 use serde_json::json;
 use support::{Engine, Phone, Setup, client, free_address, sandbox_with, speech};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -26,62 +27,64 @@ const NOWHERE: [&str; 7] =
 
 #[tokio::test]
 async fn nothing_that_the_engine_writes_holds_what_is_private() {
-    for dialog in ["cognigy-dialogs", "cognigy-rest"] {
-        let sandbox = sandbox_with(SandboxSettings { key: Secret::new(KEY), ..settings() });
-        let playback = free_address();
-        let setup = Setup::with(&sandbox)
-            .key("LOG__FILTER", "trace")
-            .key("ROUTE__DIALOG", dialog)
-            .key("STT__FIXED__TEXT", WORDS)
-            .key("HTTP_CALLBACK__PLAYBACK_HOSTS", &format!(r#"["{playback}"]"#))
-            .key("EVENTS__BATCH_MAX", "1")
-            .key("SERVER__USER_ID_IN_QUERY", "true")
-            .variable("COGNIGY_API_KEY", KEY)
-            .variable("ANTIPHON_TTS_API_KEY", KEY)
-            .variable("COGNIGY_ENDPOINT_URL", &sandbox.endpoint_url());
-        let engine = setup.clone().start().await;
+    join_all(["cognigy-dialogs", "cognigy-rest"].map(look_for_what_is_private)).await;
+}
 
-        let query =
-            format!("events=1&call_id={NAME}&user_id=%2B{}&called=%2B{}", &USER[1..], &CALLED[1..]);
-        let mut phone = Phone::dial(&engine.simulator, &format!("/?{query}")).await.expect("taken");
-        let started = phone.next().await;
-        let heard = phone.turn(&speech()).await;
-        let texts = format!("{heard:?}");
-        assert!(texts.contains(WORDS) && texts.contains(REPLY), "the call is about them: {texts}");
-        wrong_messages(&mut phone).await;
-        wrong_requests(&engine, &playback).await;
-        // From here on the platforms fail, with the caller's words in their hands.
-        sandbox.stop().await;
-        phone.turn(&speech()).await;
-        let mut written = engine.get("/v1/calls").await.1;
-        let call = format!("/v1/calls/{}", started.text("call_id"));
-        for path in [&call, "/v1/slow-turns", "/metrics", "/ready"] {
-            written += &engine.get(path).await.1;
-        }
-        assert!(written.contains("last_turn") && written.contains("stages_ms"), "{written}");
-        phone.hang_up().await;
+async fn look_for_what_is_private(dialog: &str) {
+    let sandbox = sandbox_with(SandboxSettings { key: Secret::new(KEY), ..settings() });
+    let playback = free_address();
+    let setup = Setup::with(&sandbox)
+        .key("LOG__FILTER", "trace")
+        .key("ROUTE__DIALOG", dialog)
+        .key("STT__FIXED__TEXT", WORDS)
+        .key("HTTP_CALLBACK__PLAYBACK_HOSTS", &format!(r#"["{playback}"]"#))
+        .key("EVENTS__BATCH_MAX", "1")
+        .key("SERVER__USER_ID_IN_QUERY", "true")
+        .variable("COGNIGY_API_KEY", KEY)
+        .variable("ANTIPHON_TTS_API_KEY", KEY)
+        .variable("COGNIGY_ENDPOINT_URL", &sandbox.endpoint_url());
+    let engine = setup.clone().start().await;
 
-        written += &setup.run(&["config"]).await.printed;
-        written += &setup.run(&["check"]).await.printed;
-        engine.stop().await.assert_code(0);
-        let log = setup.log();
-        assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is a full one");
-        assert!(!log.contains(NAME), "{}", around(&log, NAME));
-        written += &log;
-        let events = std::fs::read_to_string(setup.event_file()).expect("events");
-        for name in [USER, NAME] {
-            assert!(events.contains(name), "the event file names the caller and the call");
-        }
-        assert!(!written.contains(&USER[1..]), "{}", around(&written, &USER[1..]));
-        written += &events;
-        for planted in NOWHERE.iter().chain(&[&DEFAULT_URL_TOKEN[..16]]) {
-            let found = written.contains(planted);
-            // The recogniser's phrase is part of this configuration.
-            let is_setting = *planted == "plantedword"
-                && written.matches(planted).count() == 1
-                && written.contains(&format!("text = \"{WORDS}\""));
-            assert!(!found || is_setting, "{dialog}: {}", around(&written, planted));
-        }
+    let query =
+        format!("events=1&call_id={NAME}&user_id=%2B{}&called=%2B{}", &USER[1..], &CALLED[1..]);
+    let mut phone = Phone::dial(&engine.simulator, &format!("/?{query}")).await.expect("taken");
+    let started = phone.next().await;
+    let heard = phone.turn(&speech()).await;
+    let texts = format!("{heard:?}");
+    assert!(texts.contains(WORDS) && texts.contains(REPLY), "the call is about them: {texts}");
+    wrong_messages(&mut phone).await;
+    wrong_requests(&engine, &playback).await;
+    // From here on the platforms fail, with the caller's words in their hands.
+    sandbox.stop().await;
+    phone.turn(&speech()).await;
+    let mut written = engine.get("/v1/calls").await.1;
+    let call = format!("/v1/calls/{}", started.text("call_id"));
+    for path in [&call, "/v1/slow-turns", "/metrics", "/ready"] {
+        written += &engine.get(path).await.1;
+    }
+    assert!(written.contains("last_turn") && written.contains("stages_ms"), "{written}");
+    phone.hang_up().await;
+
+    written += &setup.run(&["config"]).await.printed;
+    written += &setup.run(&["check"]).await.printed;
+    engine.stop().await.assert_code(0);
+    let log = setup.log();
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is a full one");
+    assert!(!log.contains(NAME), "{}", around(&log, NAME));
+    written += &log;
+    let events = std::fs::read_to_string(setup.event_file()).expect("events");
+    for name in [USER, NAME] {
+        assert!(events.contains(name), "the event file names the caller and the call");
+    }
+    assert!(!written.contains(&USER[1..]), "{}", around(&written, &USER[1..]));
+    written += &events;
+    for planted in NOWHERE.iter().chain(&[&DEFAULT_URL_TOKEN[..16]]) {
+        let found = written.contains(planted);
+        // The recogniser's phrase is part of this configuration.
+        let is_setting = *planted == "plantedword"
+            && written.matches(planted).count() == 1
+            && written.contains(&format!("text = \"{WORDS}\""));
+        assert!(!found || is_setting, "{dialog}: {}", around(&written, planted));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -77,6 +77,17 @@ impl Raw {
     pub async fn has_room(&self) {
         let room = timeout(HANG_GUARD, self.0.writable()).await;
         room.expect("the engine reads or closes").expect("a socket");
+    }
+
+    /// Waits until some more may be taken, or something has come.
+    pub async fn has_room_or_answers(&self) {
+        let change = timeout(HANG_GUARD, self.0.ready(Interest::READABLE | Interest::WRITABLE));
+        change.await.expect("the engine reads, answers or closes").expect("a socket");
+    }
+
+    /// Adds what has come to `answers`, without waiting.
+    pub fn take_answers(&mut self, answers: &mut Vec<u8>) {
+        while self.0.try_read_buf(answers).is_ok_and(|bytes| bytes > 0) {}
     }
 
     /// The next `bytes` bytes, or fewer when the connection ends before.
