@@ -1,6 +1,8 @@
-//! Connections and platforms that go away in mid-call and come back.
+//! Connections, platforms and engines that go away in mid-call and come back.
 
 mod support;
+
+use std::time::Duration;
 
 use antiphon::sandbox::RunningSandbox;
 use support::{Message, Phone, Setup, brief, long_speech, sandbox, sandbox_at, speech};
@@ -29,6 +31,41 @@ async fn turn(phone: &mut Phone) -> String {
     let replied = messages.iter().find(|message| message.event() == "dialog_replied");
     let replied = replied.unwrap_or_else(|| panic!("{:?}", brief(&messages)));
     replied.fact("next_state").as_str().unwrap_or_default().to_owned()
+}
+
+/// A fifth of a second in which the caller says nothing.
+const SILENCE: [i16; 3_200] = [0; 3_200];
+
+/// Says something, and is silent until it is answered: for so many fifths of a second.
+async fn silence_before_answer(phone: &mut Phone) -> usize {
+    phone.say(&speech()).await;
+    for waited in 1.. {
+        phone.say(&SILENCE).await;
+        while let Ok(message) = tokio::time::timeout(Duration::from_millis(1), phone.next()).await {
+            assert!(!message.is_last(), "{message:?}");
+            if message.event() == "turn_answered" {
+                return waited;
+            }
+        }
+    }
+    unreachable!("the guard of the test run ends it");
+}
+
+#[tokio::test]
+async fn calls_of_a_process_that_stood_still_for_a_while_do_not_lag_behind_afterwards() {
+    let sandbox = sandbox();
+    let engine = booking(&sandbox).start().await;
+    let (mut phone, _) = dial(&engine.simulator, "a").await;
+    let before = silence_before_answer(&mut phone).await;
+    phone.until_event("bot_turn_stopped").await;
+    engine.signal("STOP").await;
+    for _ in 0..40 {
+        phone.say(&SILENCE).await;
+    }
+    engine.signal("CONT").await;
+    let after = silence_before_answer(&mut phone).await;
+    // Eight seconds came at once. Who works them off at the caller's pace is six behind.
+    assert!(after < before + 15, "{after} instead of {before}");
 }
 
 #[tokio::test]
