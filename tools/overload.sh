@@ -22,7 +22,7 @@ engine=
 trap '[ -z "$engine" ] || kill "$engine" 2>/dev/null; wait || true' EXIT
 
 # Offers so many calls at a time to a fresh engine; sets late, p99, refused and active, the
-# calls that ran when the arrivals ended, on average of the last ten looks.
+# calls that ran on average from when it was full until the arrivals ended.
 offer() {
   local name=$1 calls=$2
   shift 2
@@ -38,10 +38,10 @@ offer() {
     --watch "$http/metrics" --out "$out/load-$name" >"$out/load-$name.txt" 2>&1 || true
   kill "$engine" && wait "$engine" || true
   engine=
-  figures=$(python3 - "$out/load-$name/load.json" "$CALL_FOR" <<'PY'
+  figures=$(python3 - "$out/load-$name/load.json" "$CALL_FOR" "$FOR" <<'PY'
 import json, sys
-report, fill_s = json.load(open(sys.argv[1])), float(sys.argv[2])
-full = [it for it in report["intervals"] if it["at_s"] > fill_s]
+report, fill_s, for_s = json.load(open(sys.argv[1])), float(sys.argv[2]), float(sys.argv[3])
+full = [it for it in report["intervals"] if fill_s < it["at_s"] < for_s]
 running = [it["calls"] for it in full] or [0]
 p99 = report["response_ms"]["p99"] or 0
 print(report["late_share"], p99, report["refused"], sum(running) / len(running))

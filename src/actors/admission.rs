@@ -4,16 +4,12 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::LimitSettings;
-use crate::resilience::{KeyedRates, MemoryRoom, ProcessRoom};
+use crate::resilience::{Comebacks, KeyedRates, MemoryRoom, ProcessRoom};
 use crate::telemetry::{cpu_seconds, resident_bytes};
 use crate::types::{Now, RefusalReason};
 
 /// How often the process is asked for its size.
 const MEMORY_LOOK_MS: u64 = 1_000;
-
-/// Callers that were refused together are asked to come back one after the other, within
-/// so many seconds.
-const RETRY_WITHIN_S: u32 = 5;
 
 /// Calls behind one address that may get another connection in a second. Behind the proxy of a
 /// carrier thousands do when its line was away for a moment, and each has a few seconds for it.
@@ -38,7 +34,7 @@ pub(super) struct Admission {
     sources: KeyedRates<IpAddr>,
     resumes_of_sources: KeyedRates<IpAddr>,
     resumes_of_threads: KeyedRates<usize>,
-    refusals: u32,
+    comebacks: Comebacks,
 }
 
 impl Admission {
@@ -53,7 +49,7 @@ impl Admission {
             resumes_of_sources: KeyedRates::new(RESUMES_PER_S_PER_SOURCE_MAX),
             resumes_of_threads: KeyedRates::new(RESUMES_PER_S_PER_THREAD_MAX),
             resident: None,
-            refusals: 0,
+            comebacks: Comebacks::new(cores),
             limits,
         }
     }
@@ -75,14 +71,14 @@ impl Admission {
         self.room(now, calls)
     }
 
-    /// Whether another call fits beside so many.
+    /// Whether another call fits beside so many. Nobody is told yet when to come back.
     pub(super) fn room(&mut self, now: Now, calls: usize) -> Result<(), RefusalReason> {
         let LimitSettings { calls_max, memory_mb_max, .. } = self.limits;
         if calls >= calls_max as usize {
-            return Err(RefusalReason::Full { calls_max });
+            return Err(RefusalReason::Full { calls_max, retry_after_s: 1 });
         }
         if let Err(because) = self.process.take(calls) {
-            return Err(self.overloaded(because.to_string()));
+            return Err(overloaded(because.to_string()));
         }
         if memory_mb_max == 0 {
             return Ok(());
@@ -91,8 +87,8 @@ impl Admission {
         if self.memory.has_room(resident, calls) {
             return Ok(());
         }
-        let (resident_mb, retry_after_s) = (resident / MB, self.retry_after_s());
-        Err(RefusalReason::Memory { resident_mb, memory_mb_max, retry_after_s })
+        let resident_mb = resident / MB;
+        Err(RefusalReason::Memory { resident_mb, memory_mb_max, retry_after_s: 1 })
     }
 
     /// Looks how busy the process was since the last time. Five times a second.
@@ -104,9 +100,14 @@ impl Admission {
         }
     }
 
-    /// Another call would make others late.
-    pub(super) fn overloaded(&mut self, because: String) -> RefusalReason {
-        RefusalReason::Overloaded { because, retry_after_s: self.retry_after_s() }
+    /// Tells whoever is refused for lack of room when to come back: one after the other.
+    pub(super) fn ask_back(&mut self, now: Now, reason: &mut RefusalReason) {
+        if let RefusalReason::Full { retry_after_s, .. }
+        | RefusalReason::Overloaded { retry_after_s, .. }
+        | RefusalReason::Memory { retry_after_s, .. } = reason
+        {
+            *retry_after_s = self.comebacks.wait_s(now);
+        }
     }
 
     /// Whether a call of this media thread may get another connection, which comes from
@@ -153,11 +154,11 @@ impl Admission {
             }
         }
     }
+}
 
-    fn retry_after_s(&mut self) -> u32 {
-        self.refusals = self.refusals.wrapping_add(1);
-        1 + self.refusals % RETRY_WITHIN_S
-    }
+/// Another call would make others late.
+pub(super) fn overloaded(because: String) -> RefusalReason {
+    RefusalReason::Overloaded { because, retry_after_s: 1 }
 }
 
 /// The network that one customer of a provider has: an IPv4 address, or the first half of
@@ -189,7 +190,7 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(admission.check(Now(0), 9, source("192.0.2.1")), Ok(()));
         }
-        let full = Err(RefusalReason::Full { calls_max: 10 });
+        let full = Err(RefusalReason::Full { calls_max: 10, retry_after_s: 1 });
         assert_eq!(admission.check(Now(0), 10, source("192.0.2.1")), full);
     }
 
@@ -243,8 +244,12 @@ mod tests {
     #[test]
     fn whoever_is_refused_together_comes_back_one_after_the_other() {
         let mut admission = admission(LimitSettings::default());
-        let mut seconds = || admission.overloaded(String::new()).retry_after_s();
-        let told: Vec<Option<u32>> = (0..6).map(|_| seconds()).collect();
-        assert_eq!(told, [2, 3, 4, 5, 1, 2].map(Some));
+        let mut seconds = || {
+            let mut reason = admission.room(Now(0), 10).expect_err("it is full");
+            admission.ask_back(Now(0), &mut reason);
+            reason.retry_after_s()
+        };
+        let told: Vec<Option<u32>> = (0..60).map(|_| seconds()).collect();
+        assert_eq!((told[0], told[30], told[59]), (Some(1), Some(2), Some(3)));
     }
 }

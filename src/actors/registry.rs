@@ -10,7 +10,7 @@ use actix::{
     Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Supervised,
 };
 
-use super::admission::Admission;
+use super::admission::{Admission, overloaded};
 use super::call_table::{CallTable, Entry};
 use super::clock::Clock;
 use super::inspection::CallView;
@@ -211,7 +211,7 @@ impl CallRegistry {
     fn take_place(&mut self, now: Now) -> Result<(Seat, Place), RefusalReason> {
         self.threads.take_place(now).map_err(|no_place| match no_place {
             NoPlace::Stopped => RefusalReason::Internal,
-            NoPlace::Overloaded(thread) => self.admission.overloaded(thread.to_string()),
+            NoPlace::Overloaded(thread) => overloaded(thread.to_string()),
         })
     }
 
@@ -293,8 +293,9 @@ impl Handler<Connect> for CallRegistry {
     fn handle(&mut self, Connect(request): Connect, _: &mut Context<Self>) -> Self::Result {
         sabotage!("registry.connect");
         let transport = request.transport;
-        let outcome = self.connect(&request);
-        if let Err(reason) = &outcome {
+        let mut outcome = self.connect(&request);
+        if let Err(reason) = &mut outcome {
+            self.admission.ask_back(self.clock.now(), reason);
             let reason = reason.clone();
             self.telemetry.engine_event(&EngineEvent::CallRefused { transport, reason });
         }

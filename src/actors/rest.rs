@@ -21,6 +21,7 @@ const REST_CALLS_MIN: usize = 100;
 
 #[derive(Clone, Copy, Default)]
 struct Rest {
+    /// When it began; later by as long as the thread had to wait for its core in it.
     since: Now,
     /// All rests that are over, in nanoseconds.
     total_ns: u64,
@@ -42,10 +43,13 @@ pub(super) fn calls(count: usize) {
 #[expect(clippy::disallowed_methods, reason = "no call has anything to do")]
 pub(super) fn begin(clock: Clock) {
     let rest = REST_OF_THREAD.get().unwrap_or_default();
-    REST_OF_THREAD.set(Some(Rest { since: clock.now(), ..rest }));
+    let mut since = clock.now();
     if CALLS.get() >= REST_CALLS_MIN {
         std::thread::sleep(REST);
+        // A thread that sleeps on has no core: others are busy there.
+        since = since.max(Now(clock.now().0.saturating_sub(REST.as_nanos() as u64)));
     }
+    REST_OF_THREAD.set(Some(Rest { since, ..rest }));
 }
 
 /// The current thread has something to do again.

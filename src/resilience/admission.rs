@@ -2,9 +2,10 @@
 //!
 //! Lateness decides, and shows too late: a thread is on time until it is full, and then
 //! nobody is. So a thread is closed by what comes before it as well, the share of time in
-//! which it is busy, and that is reckoned ahead: see [`BusyForecast`]. Calls that would fit
-//! as far as is known, but not with the care that is due to what nobody has felt yet, are
-//! refused without closing the thread.
+//! which it is busy, and that is reckoned ahead: see [`BusyForecast`]. What its calls take on
+//! average is limited; what they take in one second may be more, as long as it is there.
+//! Calls that would fit as far as is known, but not with the care that is due to what nobody
+//! has felt yet, are refused without closing the thread.
 //!
 //! A machine that stalls for a moment is not full of calls. The worst of what was seen in
 //! a second is left out, and a few calls are always taken.
@@ -15,7 +16,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::busy::BusyForecast;
+use super::busy::{BusyForecast, peak_percent};
 use super::lateness::Lateness;
 use crate::types::Now;
 
@@ -32,12 +33,12 @@ const LOOKS: usize = 5;
 /// machine is in two at most.
 const STALLED_LOOKS: usize = 2;
 
-/// How long a closed thread must have been fit for another call before it is open, in
-/// milliseconds.
+/// How long a thread that was late or exhausted must have been fit for another call before
+/// it is open, in milliseconds.
 const CALM_MS: u64 = 400;
 
-/// A closed thread opens at so much of what closes it; at half of it if that is lateness.
-/// Each percent costs a percent of what the engine carries when more is offered.
+/// A thread that was late or at its end opens at so much of what closes it; at half of it
+/// if that is lateness.
 const EASE: f64 = 0.98;
 
 /// Of the calls with which a thread was late, so many are taken next time …
@@ -79,8 +80,10 @@ pub enum Overload {
     FramesLate { p999_ms: u32, ms_max: u32 },
     /// The thread comes late to its beat.
     BeatLate { p999_ms: u32, ms_max: u32 },
-    /// With one more call it would rest too little.
+    /// With one more call it would rest too little on average.
     Busy { percent: u32, percent_max: u32 },
+    /// With one more call it would hardly rest at all in the next moments.
+    Exhausted { percent: u32, percent_max: u32 },
     /// With as many calls it was late a while ago.
     WasLate { calls_max: u32 },
     /// Calls that began a moment ago are not felt yet.
@@ -262,7 +265,9 @@ impl ThreadAdmission {
 
     fn calm_down(&mut self, closed: Closed, now: Now) {
         let since = closed.calm_since.unwrap_or(now);
-        let is_over = now.ms_since(since) >= CALM_MS;
+        // How many calls fit on average does not change from one look to the next.
+        let is_average = matches!(closed.because, Overload::Busy { .. });
+        let is_over = is_average || now.ms_since(since) >= CALM_MS;
         self.closed = (!is_over).then_some(Closed { calm_since: Some(since), ..closed });
     }
 
@@ -281,15 +286,19 @@ impl ThreadAdmission {
         if is_late(p999_ms) {
             return Some(Overload::BeatLate { p999_ms, ms_max });
         }
-        let percent = 100.0 * self.busy.busy_with(calls + 1);
-        let percent_max = ease * f64::from(busy_percent_max);
+        let percent = 100.0 * self.busy.soon_with(calls + 1);
+        let percent_max = ease * peak_percent(busy_percent_max);
         if busy_percent_max > 0 && percent > percent_max {
             let (percent, percent_max) = (percent as u32, percent_max as u32);
-            return Some(Overload::Busy { percent, percent_max });
+            return Some(Overload::Exhausted { percent, percent_max });
         }
         let calls_max = ease * self.calls_max;
-        (late_ms_max > 0 && calls as f64 + 1.0 > calls_max)
-            .then_some(Overload::WasLate { calls_max: calls_max as u32 })
+        if late_ms_max > 0 && calls as f64 + 1.0 > calls_max {
+            return Some(Overload::WasLate { calls_max: calls_max as u32 });
+        }
+        let percent = 100.0 * self.busy.busy_with(calls + 1);
+        (busy_percent_max > 0 && percent > f64::from(busy_percent_max))
+            .then_some(Overload::Busy { percent: percent as u32, percent_max: busy_percent_max })
     }
 
     /// Whether it takes care to leave another call to somebody else, or to later: with what
@@ -335,6 +344,10 @@ impl fmt::Display for Overload {
                     "busy {percent} % of the time with one more call, more than {percent_max}"
                 )
             }
+            Self::Exhausted { percent, percent_max } => write!(
+                f,
+                "busy {percent} % of the next second with one more call, more than {percent_max}"
+            ),
             Self::WasLate { calls_max } => {
                 write!(f, "it was late a while ago, and takes {calls_max} calls at most for now")
             }

@@ -1,11 +1,15 @@
 //! How busy something that carries calls will be with more of them: a media thread, or all
 //! cores of the process.
 //!
-//! What was seen in the last second is known; what it will be is reckoned: calls that are
-//! not felt yet, times what a call costs. That cost is learned while calls are carried, and
-//! kept when they have ended. Before, it is expected to be high. The less is known of it,
-//! the more carefully calls are taken that nobody has felt. What it takes to begin calls is
-//! left out: it is over when they have begun.
+//! Two things are known of it. What was seen in the last second says how it stands now. What
+//! a call costs on average of several seconds says how it will stand when callers who are
+//! silent speak and those who speak are silent: calls that began together do both together,
+//! and a second of theirs costs half or twice of what the next one does.
+//!
+//! A cost is learned while calls are carried, and kept when they have ended. Before, it is
+//! expected to be high. The less is known of it, the more carefully calls are taken that
+//! nobody has felt. What it takes to begin calls is left out: it is over when they have
+//! begun. What is done besides (refusals) counts as their cost: it will go on as well.
 //!
 //! It refuses to measure: what was seen comes in five times a second.
 
@@ -14,18 +18,28 @@ use std::collections::VecDeque;
 /// Time between two looks, in milliseconds.
 pub const LOOK_MS: u32 = 200;
 
-/// Looks that make a second.
-const LOOKS: usize = 5;
+/// Looks that say how it stands now: one second.
+const LOOKS_NOW: usize = 5;
+
+/// A caller listens first, for some seconds: calls younger than so many looks, 2.4 s, count
+/// half.
+const LOOKS_SETTLED: usize = 12;
+
+/// What is left of what was learned at the look before: half of it is forgotten in 8 s.
+const KEPT: f64 = 0.983;
 
 /// What a call is expected to cost before any was felt, as a share of one core: twice of
 /// what one costs on a server of 2024 with recorded speech.
 const COST_EXPECTED: f64 = 0.001;
 
-/// How much of what is seen at a look is learned when all calls are there for a second.
-const LEARNED_SHARE: f64 = 0.2;
+/// At first that weighs as much as so many calls that were felt for one look.
+const EXPECTED_WEIGHT: f64 = 3_000.0;
 
 /// With fewer calls nothing is learned: they do not share what a core costs that wakes up.
 const CALLS_LEARNED_FROM: usize = 20;
+
+/// So much of what is left besides what may be taken on average may be taken in one second.
+const PEAK_SHARE: f64 = 0.7;
 
 /// Calls that are not felt yet count so much more, to be careful …
 const CARE: f64 = 0.1;
@@ -47,14 +61,21 @@ struct Seen {
 /// What is known of the cost of calls.
 #[derive(Debug)]
 pub struct BusyForecast {
-    /// Newest last; at most [`LOOKS`].
+    /// Newest last; at most [`LOOKS_SETTLED`].
     seen: VecDeque<Seen>,
-    /// Share of the time that a call takes.
-    cost: f64,
-    /// 1: the cost is only expected; 0: it is learned.
-    doubt: f64,
     /// Share of the time between two looks that it takes to begin a call.
     begin_cost: f64,
+    /// Calls felt, look by look, and what they took. What is long ago weighs little.
+    felt: f64,
+    taken: f64,
+    /// What was only expected, of `felt`.
+    expected: f64,
+}
+
+/// How busy something may be in one second that may be so busy on average, in percent.
+pub fn peak_percent(percent_max: u32) -> f64 {
+    let average_max = f64::from(percent_max);
+    average_max + PEAK_SHARE * (100.0 - average_max)
 }
 
 impl BusyForecast {
@@ -63,8 +84,13 @@ impl BusyForecast {
     #[must_use]
     pub fn new(cores: usize, begin_ms: f64) -> Self {
         let cores = cores.max(1) as f64;
-        let begin_cost = begin_ms / f64::from(LOOK_MS) / cores;
-        Self { seen: VecDeque::new(), cost: COST_EXPECTED / cores, doubt: 1.0, begin_cost }
+        Self {
+            seen: VecDeque::new(),
+            begin_cost: begin_ms / f64::from(LOOK_MS) / cores,
+            felt: EXPECTED_WEIGHT,
+            taken: EXPECTED_WEIGHT * COST_EXPECTED / cores,
+            expected: EXPECTED_WEIGHT,
+        }
     }
 
     /// There is no call any more. What was learned stays.
@@ -77,61 +103,70 @@ impl BusyForecast {
     pub fn look(&mut self, calls: usize, busy: f64) {
         let begun = calls.saturating_sub(self.seen.back().map_or(0, |seen| seen.calls));
         let beginning = (self.begin_cost * begun as f64).min(busy / 2.0);
-        let before = if self.seen.len() == LOOKS { self.seen.pop_front() } else { None };
+        let before = if self.seen.len() == LOOKS_SETTLED { self.seen.pop_front() } else { None };
         let settled = before.map_or(0, |seen| seen.calls).min(calls);
         // Whoever has just called listens, and costs less than who speaks: half as much.
         let felt = (calls + settled) as f64 / 2.0;
-        self.seen.push_back(Seen { calls, felt, busy, beginning });
-        if settled >= CALLS_LEARNED_FROM {
-            self.learn(LEARNED_SHARE * settled as f64 / calls as f64);
+        let seen = Seen { calls, felt, busy, beginning };
+        self.seen.push_back(seen);
+        if calls >= CALLS_LEARNED_FROM {
+            self.learn(seen);
         }
     }
 
-    fn learn(&mut self, share: f64) {
-        self.cost += share * (self.busy_carrying() / self.felt() - self.cost);
-        self.doubt *= 1.0 - share;
+    fn learn(&mut self, Seen { felt, busy, beginning, .. }: Seen) {
+        self.felt = KEPT * self.felt + felt;
+        self.taken = KEPT * self.taken + busy - beginning;
+        self.expected *= KEPT;
+    }
+
+    /// Share of the time that a call takes.
+    fn cost(&self) -> f64 {
+        self.taken / self.felt
+    }
+
+    /// 1: the cost is only expected; 0: it is learned.
+    fn doubt(&self) -> f64 {
+        self.expected / self.felt
     }
 
     /// Share of the last second that was taken, 0 to 1.
     #[must_use]
     pub fn busy(&self) -> f64 {
-        self.mean(|seen| seen.busy)
+        self.mean_now(|seen| seen.busy)
     }
 
-    /// The part of it that calls take which have begun.
-    fn busy_carrying(&self) -> f64 {
-        self.mean(|seen| seen.busy - seen.beginning)
+    /// The share that `calls` will take in the next moments, as things stand.
+    #[must_use]
+    pub fn soon_with(&self, calls: usize) -> f64 {
+        let carrying = self.mean_now(|seen| seen.busy - seen.beginning);
+        (carrying + self.cost() * self.unfelt(calls)).max(0.0)
     }
 
-    /// The calls whose cost that is.
-    fn felt(&self) -> f64 {
-        self.mean(|seen| seen.felt)
-    }
-
-    /// The share that `calls` will take, as far as is known.
+    /// The share that `calls` will take on average.
     #[must_use]
     pub fn busy_with(&self, calls: usize) -> f64 {
-        (self.busy_carrying() + self.cost * self.unfelt(calls)).max(0.0)
+        self.cost() * calls as f64
     }
 
-    /// The share that `calls` will take at most, for whoever is careful.
+    /// The share that `calls` will take on average at most, for whoever is careful.
     #[must_use]
     pub fn busy_at_most_with(&self, calls: usize) -> f64 {
-        let care = CARE + CARE_UNLEARNED * self.doubt;
-        self.busy_with(calls) + care * self.cost * self.unfelt(calls).max(0.0)
+        let care = CARE + CARE_UNLEARNED * self.doubt();
+        self.busy_with(calls) + care * self.cost() * self.unfelt(calls).max(0.0)
     }
 
     /// How many of `calls` are not felt yet; negative when more were felt.
     #[must_use]
     pub fn unfelt(&self, calls: usize) -> f64 {
-        calls as f64 - self.felt()
+        calls as f64 - self.mean_now(|seen| seen.felt)
     }
 
-    fn mean(&self, which: impl Fn(&Seen) -> f64) -> f64 {
-        self.seen.iter().map(which).sum::<f64>() / self.seen.len().max(1) as f64
+    fn mean_now(&self, which: impl Fn(&Seen) -> f64) -> f64 {
+        let now = self.seen.iter().rev().take(LOOKS_NOW);
+        now.clone().map(which).sum::<f64>() / now.len().max(1) as f64
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +192,7 @@ mod tests {
     #[test]
     fn what_a_call_costs_is_learned_and_kept_when_all_have_ended() {
         let mut forecast = BusyForecast::new(1, 0.0);
-        looked(&mut forecast, 100, 200, 0.000_5);
+        looked(&mut forecast, 500, 200, 0.000_5);
         assert_eq!(percent(forecast.busy_with(1_000)), 50);
         assert_eq!(percent(forecast.busy_at_most_with(1_000)), 54, "10 felt, 40 with care");
         forecast.rest();
@@ -168,39 +203,60 @@ mod tests {
     #[test]
     fn calls_that_have_just_begun_will_cost_twice_as_much() {
         let mut forecast = BusyForecast::new(1, 0.0);
-        looked(&mut forecast, 100, 200, 0.001);
+        looked(&mut forecast, 500, 200, 0.001);
         looked(&mut forecast, 1, 400, 0.000_75);
         // One look of five has felt 300 of the 400.
-        assert_eq!(percent(forecast.busy_with(400)), 40);
+        assert_eq!(percent(forecast.soon_with(400)), 40);
+    }
+
+    #[test]
+    fn callers_who_all_speak_at_once_make_a_busy_second_and_no_other_average() {
+        let mut forecast = BusyForecast::new(1, 0.0);
+        looked(&mut forecast, 500, 500, 0.001);
+        looked(&mut forecast, 5, 500, 0.001_8);
+        assert_eq!(percent(forecast.soon_with(500)), 90);
+        assert_eq!(percent(forecast.busy_with(500)), 53);
+        looked(&mut forecast, 5, 500, 0.000_2);
+        assert_eq!(percent(forecast.soon_with(500)), 10, "all listen");
+        assert_eq!(percent(forecast.busy_with(500)), 50);
     }
 
     #[test]
     fn what_a_few_calls_cost_and_what_their_beginning_costs_is_not_learned() {
         let mut few = BusyForecast::new(1, 0.0);
         looked(&mut few, 100, 10, 0.01);
-        assert_eq!(percent(few.busy_with(10)), 10);
-        assert_eq!(percent(few.busy_with(110)), 20);
-        let mut begun = BusyForecast::new(1, 0.0);
-        looked(&mut begun, 4, 500, 0.001_8);
-        begun.rest();
-        assert_eq!(percent(begun.busy_with(500)), 50);
+        assert_eq!(percent(few.soon_with(10)), 10);
+        assert_eq!(percent(few.soon_with(110)), 20, "a thousandth each, as expected");
+        let mut begun = BusyForecast::new(1, 0.2);
+        for look in 1..=100_usize {
+            // Ten begin, who take a hundredth for that, and half as much as others at first.
+            let felt = (10 * look + 10 * look.saturating_sub(LOOKS_SETTLED)) as f64 / 2.0;
+            begun.look(10 * look, 0.001 * felt + 0.01);
+        }
+        assert_eq!(percent(begun.busy_with(1_000)), 100);
     }
 
     #[test]
     fn what_it_takes_to_begin_calls_is_over_when_they_have_begun() {
         let mut forecast = BusyForecast::new(1, 0.2);
-        looked(&mut forecast, 100, 200, 0.001);
+        looked(&mut forecast, 500, 200, 0.001);
         // 200 that begin take 40 ms of 200; 100 more are felt.
         forecast.look(400, 0.3 + 0.2);
         assert_eq!(percent(forecast.busy()), 26);
-        assert_eq!(percent(forecast.busy_with(400)), 40);
+        assert_eq!(percent(forecast.soon_with(400)), 40);
     }
 
     #[test]
     fn calls_that_have_ended_make_room() {
         let mut forecast = BusyForecast::new(1, 0.0);
-        looked(&mut forecast, 100, 800, 0.001);
+        looked(&mut forecast, 500, 800, 0.001);
         assert_eq!(percent(forecast.busy_with(600)), 60);
         assert_eq!(percent(forecast.busy_at_most_with(600)), 60);
+    }
+
+    #[test]
+    fn in_one_second_there_may_be_more_than_on_average() {
+        assert_eq!(peak_percent(90), 97.0);
+        assert_eq!(peak_percent(100), 100.0);
     }
 }

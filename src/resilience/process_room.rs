@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::busy::BusyForecast;
+use super::busy::{BusyForecast, peak_percent};
 
 /// So few calls are always taken: whatever the process is busy with, it is not they.
 const CALLS_ALWAYS: usize = 8;
@@ -19,15 +19,6 @@ const BEGIN_MS: f64 = 0.3;
 pub struct ProcessRoom {
     forecast: BusyForecast,
     busy_percent_max: u32,
-}
-
-/// With one more call the process would be too busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CoresBusy {
-    /// Share of the time of all its cores that it would take, at most.
-    pub percent: u32,
-    /// What it may be.
-    pub percent_max: u32,
 }
 
 impl ProcessRoom {
@@ -49,10 +40,26 @@ impl ProcessRoom {
     /// How busy the process would be.
     pub fn take(&self, calls: usize) -> Result<(), CoresBusy> {
         let percent_max = self.busy_percent_max;
-        let percent = 100.0 * self.forecast.busy_at_most_with(calls + 1);
-        let fits = percent_max == 0 || calls < CALLS_ALWAYS || percent <= f64::from(percent_max);
-        if fits { Ok(()) } else { Err(CoresBusy { percent: percent as u32, percent_max }) }
+        if calls < CALLS_ALWAYS || percent_max == 0 {
+            return Ok(());
+        }
+        let on_average = self.forecast.busy_at_most_with(calls + 1);
+        let soon = self.forecast.soon_with(calls + 1);
+        let shares = [(on_average, f64::from(percent_max)), (soon, peak_percent(percent_max))];
+        let over = shares.into_iter().find(|(share, max)| 100.0 * share > *max);
+        over.map_or(Ok(()), |(share, max)| {
+            Err(CoresBusy { percent: (100.0 * share) as u32, percent_max: max as u32 })
+        })
     }
+}
+
+/// With one more call the process would be too busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoresBusy {
+    /// Share of the time of all its cores that it would take, at most.
+    pub percent: u32,
+    /// What it may be.
+    pub percent_max: u32,
 }
 
 impl fmt::Display for CoresBusy {
@@ -71,7 +78,7 @@ mod tests {
 
     fn room(busy_percent_max: u32, calls: usize, busy: f64) -> ProcessRoom {
         let mut room = ProcessRoom::new(4, busy_percent_max);
-        (0..100).for_each(|_| room.look(calls, busy));
+        (0..500).for_each(|_| room.look(calls, busy));
         room
     }
 

@@ -133,7 +133,7 @@ mod tests {
         let because = "busy".to_owned();
         let memory = RefusalReason::Memory { resident_mb: 2, memory_mb_max: 1, retry_after_s: 3 };
         let answers = [
-            (RefusalReason::Full { calls_max: 2 }, 503, Some("1")),
+            (RefusalReason::Full { calls_max: 2, retry_after_s: 7 }, 503, Some("7")),
             (RefusalReason::Overloaded { because, retry_after_s: 4 }, 503, Some("4")),
             (memory, 503, Some("3")),
             (RefusalReason::SourceRate { calls_max: 2 }, 429, Some("1")),

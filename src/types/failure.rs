@@ -115,6 +115,8 @@ pub enum RefusalReason {
     Full {
         /// The limit.
         calls_max: u32,
+        /// When another try may succeed, in seconds.
+        retry_after_s: u32,
     },
     /// Another call would make the running ones late.
     #[error("another call would make the running ones late: {because}; try again in a few seconds")]
@@ -187,12 +189,10 @@ impl RefusalReason {
     #[must_use]
     pub const fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Full { .. } | Self::Draining | Self::SourceRate { .. } | Self::ResumeRate => {
-                Some(1)
-            }
-            Self::Overloaded { retry_after_s, .. } | Self::Memory { retry_after_s, .. } => {
-                Some(*retry_after_s)
-            }
+            Self::Draining | Self::SourceRate { .. } | Self::ResumeRate => Some(1),
+            Self::Full { retry_after_s, .. }
+            | Self::Overloaded { retry_after_s, .. }
+            | Self::Memory { retry_after_s, .. } => Some(*retry_after_s),
             Self::UnknownRoute | Self::AlreadyConnected | Self::Ended | Self::Internal => None,
         }
     }

@@ -240,7 +240,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::EventsDropped { count: 12 },
     ];
     for reason in [
-        RefusalReason::Full { calls_max: 1 },
+        RefusalReason::Full { calls_max: 1, retry_after_s: 2 },
         RefusalReason::Overloaded { because: text(), retry_after_s: 2 },
         RefusalReason::Memory { resident_mb: 2, memory_mb_max: 1, retry_after_s: 2 },
         RefusalReason::SourceRate { calls_max: 20 },

@@ -4,7 +4,7 @@
 
 use super::super::*;
 use super::ms;
-use crate::resilience::{LOOK_MS, ProcessRoom};
+use crate::resilience::{Comebacks, LOOK_MS, ProcessRoom};
 
 /// What a media thread is closed by: the configuration's defaults.
 pub const LIMITS: ThreadLimits = ThreadLimits { late_ms_max: 40, busy_percent_max: 90 };
@@ -16,7 +16,21 @@ const TICK_MS: u64 = 10;
 const BEGIN_MS: f64 = 0.3;
 
 /// Work of the HTTP threads to refuse one.
-const REFUSE_MS: f64 = 0.15;
+const REFUSE_MS: f64 = 0.35;
+
+/// A caller listens first, for so long …
+const LISTENS_MS: (u64, u64) = (1_000, 5_000);
+
+/// … with this share of the work that a second takes on average, and then speaks and listens
+/// in turn. Calls that begin together speak together at first.
+const LISTENING: f64 = 0.5;
+const TURNS: [(u64, f64); 2] = [(2_500, 1.9), (4_500, LISTENING)];
+
+/// Other users of the machine make it so much slower or faster, for a second or two.
+const SPEED_VARIES: f64 = 0.1;
+
+/// Whoever is refused comes back when told to, so many times.
+const COMEBACKS_MAX: u32 = 10;
 
 /// Work of the service threads, as a share of that of the media threads.
 const SERVICE_SHARE: f64 = 0.08;
@@ -38,6 +52,9 @@ pub struct Load {
 struct Call {
     begun: u64,
     ends: u64,
+    /// When the caller first speaks, and how much slower than others they talk, from 1.
+    speaks: u64,
+    slower: f64,
 }
 
 /// A core with its media thread.
@@ -62,8 +79,17 @@ pub struct Outcome {
     pub carried_ms: u64,
 }
 
+/// Somebody who was refused, and when they come back.
+struct Refused {
+    at: u64,
+    times: u32,
+}
+
 pub struct Machine {
     load: Load,
+    comebacks: Comebacks,
+    refused: Vec<Refused>,
+    speed: f64,
     cores: Vec<Core>,
     process: ProcessRoom,
     /// Work done since the last look at the process.
@@ -83,6 +109,9 @@ impl Machine {
         };
         Self {
             load,
+            comebacks: Comebacks::new(load.cores),
+            refused: Vec::new(),
+            speed: 1.0,
             cores: (0..load.cores).map(core).collect(),
             process: ProcessRoom::new(load.cores, LIMITS.busy_percent_max),
             done_ms: 0.0,
@@ -103,10 +132,11 @@ impl Machine {
             let mut due = calls_per_s * TICK_MS as f64 / 1_000.0;
             while due > 0.0 {
                 if self.chance() < due {
-                    self.place();
+                    self.place(0);
                 }
                 due -= 1.0;
             }
+            self.come_back();
             self.tick();
         }
     }
@@ -128,18 +158,36 @@ impl Machine {
         ms(self.at)
     }
 
-    fn place(&mut self) {
+    fn come_back(&mut self) {
+        let at = self.at;
+        let (due, waiting) =
+            std::mem::take(&mut self.refused).into_iter().partition(|it| it.at <= at);
+        self.refused = waiting;
+        let due: Vec<Refused> = due;
+        due.into_iter().for_each(|Refused { times, .. }| self.place(times));
+    }
+
+    fn place(&mut self, times: u32) {
         self.outcome.asked += 1;
         let length = self.load.length_ms / 2 + (self.chance() * self.load.length_ms as f64) as u64;
-        let (begun, ends) = (self.at, self.at + length);
+        let at = self.at;
+        let (begun, ends) = (at, at + length);
         // Whichever HTTP thread got it.
         let http = (self.chance() * self.cores.len() as f64) as usize;
         let Some(core) = self.open_core() else {
             self.outcome.refused += 1;
             self.cores[http].others_ms += REFUSE_MS;
+            let wait_s = self.comebacks.wait_s(self.now());
+            if times < COMEBACKS_MAX {
+                let at = self.at + u64::from(wait_s) * 1_000;
+                self.refused.push(Refused { at, times: times + 1 });
+            }
             return;
         };
-        self.cores[core].calls.push(Call { begun, ends });
+        let (least, most) = LISTENS_MS;
+        let speaks = at + least + (self.chance() * (most - least) as f64) as u64;
+        let slower = 1.0 + self.chance() / 2.0;
+        self.cores[core].calls.push(Call { begun, ends, speaks, slower });
         self.cores[core].media_ms += BEGIN_MS / 3.0;
         self.cores[http].others_ms += BEGIN_MS;
     }
@@ -162,7 +210,7 @@ impl Machine {
     fn tick(&mut self) {
         let at = self.at;
         for core in &mut self.cores {
-            let (done_ms, late_ms) = core.work(at, self.load.call_ms);
+            let (done_ms, late_ms) = core.work(at, self.load.call_ms / self.speed);
             self.done_ms += done_ms;
             core.hand_over(at, late_ms, &mut self.outcome);
             core.calls.retain(|call| at < call.ends);
@@ -175,6 +223,8 @@ impl Machine {
     }
 
     fn look(&mut self) {
+        let towards = 1.0 + SPEED_VARIES * (2.0 * self.chance() - 1.0) * 2.0;
+        self.speed += (towards - self.speed) * 0.2;
         let (now, calls) = (self.now(), self.calls());
         for core in &mut self.cores {
             let look = Look { calls: core.calls.len(), ..std::mem::take(&mut core.next_look) };
@@ -190,8 +240,7 @@ impl Core {
     /// how long the media thread's waits.
     fn work(&mut self, at: u64, call_ms: f64) -> (f64, f64) {
         let tick_ms = TICK_MS as f64;
-        // Who has just called listens, and costs less than who speaks.
-        let weight = |call: &Call| if at - call.begun < 1_000 { 0.5 } else { 1.0 };
+        let weight = |call: &Call| call.weight(at);
         let due_ms = self.calls.iter().map(weight).sum::<f64>() * call_ms * tick_ms / 1_000.0;
         self.media_ms += due_ms;
         self.others_ms += due_ms * SERVICE_SHARE;
@@ -213,6 +262,22 @@ impl Core {
         (0..due).for_each(|_| self.next_look.frames.add(late_ms as u64));
         outcome.frames += due as u64;
         outcome.late_frames += if late_ms > LATE_MS { due as u64 } else { 0 };
+    }
+}
+
+impl Call {
+    /// The work that it takes now, as a share of what it takes on average.
+    fn weight(&self, at: u64) -> f64 {
+        let Some(talked) = at.checked_sub(self.speaks) else { return LISTENING };
+        let turn: u64 = TURNS.iter().map(|(for_ms, _)| for_ms).sum();
+        let mut at = (talked as f64 / self.slower) as u64 % turn;
+        for (for_ms, weight) in TURNS {
+            if at < for_ms {
+                return weight;
+            }
+            at -= for_ms;
+        }
+        LISTENING
     }
 }
 

@@ -91,11 +91,23 @@ fn a_few_calls_are_always_taken() {
 #[test]
 fn a_busy_thread_is_closed_before_anything_is_late() {
     let mut thread = Watched::new();
-    thread.looks(5, &seen(100, 0.1, 0));
-    thread.looks(5, &seen(100, 0.89, 0));
+    thread.looks(500, &seen(100, 0.89, 0));
     assert_eq!(thread.take(100), Ok(()), "89.9 percent with one more");
     assert_eq!(thread.take(101), Err(Overload::Busy { percent: 90, percent_max: 90 }));
     assert!(thread.is_closed());
+}
+
+#[test]
+fn a_thread_has_its_busy_seconds_as_long_as_there_is_some_rest_left() {
+    let mut thread = Watched::new();
+    thread.looks(500, &seen(100, 0.6, 0));
+    thread.looks(5, &seen(100, 0.95, 0));
+    assert_eq!(thread.take(100), Ok(()));
+    thread.looks(5, &seen(100, 0.98, 0));
+    assert_eq!(thread.take(100), Err(Overload::Exhausted { percent: 98, percent_max: 95 }));
+    let because = Overload::Exhausted { percent: 98, percent_max: 97 };
+    let told = "busy 98 % of the next second with one more call, more than 97";
+    assert_eq!(because.to_string(), told);
 }
 
 #[test]
@@ -116,16 +128,25 @@ fn a_burst_at_a_fresh_thread_is_taken_although_nobody_knows_what_calls_cost() {
 }
 
 #[test]
-fn a_closed_thread_opens_after_a_moment_with_less_of_what_closed_it() {
+fn a_thread_that_is_full_on_average_opens_with_the_next_look_that_has_room() {
     let mut thread = Watched::new();
-    thread.looks(5, &seen(100, 0.1, 0));
-    thread.looks(5, &seen(100, 0.95, 0));
+    thread.looks(500, &seen(100, 0.9, 0));
+    assert!(thread.is_closed());
+    thread.looks(1, &seen(99, 0.89, 0));
+    assert!(!thread.is_closed());
+}
+
+#[test]
+fn an_exhausted_thread_opens_after_a_moment_with_less_of_what_closed_it() {
+    let mut thread = Watched::new();
+    thread.looks(500, &seen(100, 0.6, 0));
+    thread.looks(5, &seen(100, 0.99, 0));
     assert!(thread.is_closed());
     // Just under the limit is not enough.
-    thread.looks(20, &seen(94, 0.88, 0));
+    thread.looks(20, &seen(94, 0.96, 0));
     assert!(thread.is_closed());
     let looks = (1..20).find(|_| {
-        thread.looks(1, &seen(88, 0.80, 0));
+        thread.looks(1, &seen(60, 0.50, 0));
         !thread.is_closed()
     });
     assert_eq!(looks, Some(3), "calm when first seen so, and twice more");
@@ -197,5 +218,5 @@ fn a_thread_that_closes_and_opens_with_each_call_is_told_once() {
     let [Turned::Closed(because), Turned::Open, Turned::Closed(_), Turned::Open] = &told[..] else {
         panic!("{told:?}");
     };
-    assert!(matches!(because, Overload::Busy { percent_max: 90, .. }), "{because:?}");
+    assert!(matches!(because, Overload::Exhausted { .. }), "{because:?}");
 }
