@@ -16,6 +16,7 @@ use super::lease::Home;
 use super::leg::{LegEnds, LegShared};
 use super::messages::{ChildExited, ChildReport, Report, Reporter};
 use super::orders::{ListeningOrders, SpeakingOrders};
+use super::played::PlayedRecord;
 use super::pulse::Pulse;
 use super::stt::{Stt, SttActor, SttBoard};
 use super::tts::{Tts, TtsActor, TtsBoard};
@@ -41,6 +42,7 @@ pub(super) struct Keep {
     inner_out: Home<RingConsumer<Inner>>,
     finder: Home<FinderParts>,
     voice: Home<Voice>,
+    played: PlayedRecord,
     feed: Home<Option<SpeechFeed>>,
     unsent: [Home<VecDeque<Report>>; 5],
     pub stt: SttBoard,
@@ -55,12 +57,15 @@ impl Keep {
         let (inner_in, inner_out) =
             audio_ring(INNER_RATE.samples_in_ms(INNER_RING_MS), INNER_SPANS_MAX);
         let LegEnds { shared, audio_in, playout, commands } = ends;
+        let played = PlayedRecord::default();
+        let writer = played.begin(shared.leg());
         Self {
             audio_in: Home::new(audio_in),
             inner_in: Home::new(inner_in),
             inner_out: Home::new(inner_out),
             finder: Home::new(FinderParts::default()),
-            voice: Home::new(Voice::new(shared, playout, commands, epoch)),
+            voice: Home::new(Voice::new(shared, playout, commands, writer, epoch)),
+            played,
             feed: Home::new(None),
             unsent: std::array::from_fn(|_| Home::new(VecDeque::new())),
             stt: SttBoard::default(),
@@ -75,8 +80,9 @@ impl Keep {
     /// them until they end.
     pub fn change_leg(&self, ends: LegEnds, epoch: Epoch) {
         let LegEnds { shared, audio_in, playout, commands } = ends;
+        let writer = self.played.begin(shared.leg());
         self.audio_in.replace(audio_in);
-        self.voice.replace(Voice::new(shared, playout, commands, epoch));
+        self.voice.replace(Voice::new(shared, playout, commands, writer, epoch));
     }
 }
 
@@ -177,9 +183,11 @@ impl Birth<'_> {
 
     fn vad(&self) -> Option<Child<VadActor>> {
         let parts = Vad {
+            clock: self.kit.clock,
             inner: self.keep.inner_out.lend()?,
             orders: self.keep.listening.clone(),
             finder: self.keep.finder.lend()?,
+            played: self.keep.played.clone(),
             feed: self.keep.feed.lend()?,
             follows_speech: self.kit.stt.follows_speech(),
             reporter: self.reporter(ChildKind::Vad)?,

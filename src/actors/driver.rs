@@ -18,6 +18,7 @@ use super::rest;
 use super::rounds::{Rounds, Visits};
 use super::ticks::{Ticks, others_first};
 use super::watch::{SharedAdmission, Watch};
+use crate::media::LeftOut;
 use crate::telemetry::{ArbiterMeter, Carried, EngineEvent, Telemetry};
 use crate::types::{ChildKind, EndCause, ExitReason, MediaTime, Now};
 
@@ -41,7 +42,7 @@ pub struct CallPulses {
     heard_until: Cell<MediaTime>,
     /// What is heard next may decide about an utterance.
     turn_is_near: Cell<bool>,
-    /// What earlier connections carried and nobody has told yet.
+    /// What nobody has told yet: of earlier connections, and what Vad left out.
     carried: Cell<Carried>,
     watch: Rc<Watch>,
 }
@@ -92,6 +93,13 @@ impl CallPulses {
     /// Takes note of whether what is heard next may decide about an utterance.
     pub fn set_turn_is_near(&self, near: bool) {
         self.turn_is_near.set(near);
+    }
+
+    /// Takes note of speech that was not taken for the caller's.
+    pub fn left_out(&self, LeftOut { echo, quiet }: LeftOut) {
+        let mut carried = self.carried.get();
+        carried += Carried { echo_samples: echo, quiet_samples: quiet, ..Carried::default() };
+        self.carried.set(carried);
     }
 
     /// Counts a frame that was due at an instant known before.

@@ -87,6 +87,7 @@ impl LegShared {
             reply_gaps: gauges.reply_gaps.swap(0, Ordering::Relaxed),
             events_left_out: gauges.events_left_out.swap(0, Ordering::Relaxed),
             waited_ms: gauges.waited_ms.swap(0, Ordering::Relaxed),
+            ..Carried::default()
         }
     }
 

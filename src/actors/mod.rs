@@ -39,6 +39,7 @@ mod metrics;
 mod metrics_thread;
 mod orders;
 mod placement;
+mod played;
 mod pulse;
 mod registry;
 mod rest;

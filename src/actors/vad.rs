@@ -6,17 +6,19 @@ use std::task::Context as TaskContext;
 
 use actix::{Actor, Context};
 
+use super::clock::Clock;
 use super::driver::CallPulses;
 use super::ingest::Inner;
 use super::lease::Lease;
 use super::messages::{Report, Reporter};
 use super::orders::ListeningOrders;
+use super::played::PlayedRecord;
 use super::pulse::{Driven, Pulse, start_driving};
 use super::rounds::ROUND_MS;
 use super::scratch::with_scratch;
-use crate::media::{FinderParts, RingConsumer, SegmenterEvent, SpeechFinder};
+use crate::media::{FinderParts, LeftOut, RingConsumer, SegmenterEvent, SpeechFinder};
 use crate::services::SpeechFeed;
-use crate::types::{INNER_RATE, Route, UtteranceEnd};
+use crate::types::{INNER_RATE, MediaTime, Now, Route, UtteranceEnd};
 
 /// Samples given to the detector at once. Few, because this much is lost when the
 /// detector panics.
@@ -35,6 +37,7 @@ const TURN_NEAR_SAMPLES: usize = INNER_RATE.samples_in_ms(ROUND_MS as u32 + 30);
 
 /// What Vad works with.
 pub struct Vad {
+    pub(super) clock: Clock,
     pub(super) inner: Lease<RingConsumer<Inner>>,
     pub(super) orders: ListeningOrders,
     /// The way to the recogniser of the utterance in progress, where it is followed.
@@ -42,6 +45,8 @@ pub struct Vad {
     pub(super) follows_speech: bool,
     /// What the finder knew when the child before this one ended.
     pub(super) finder: Lease<FinderParts>,
+    /// What the caller hears of the bot.
+    pub(super) played: PlayedRecord,
     pub(super) reporter: Reporter,
     pub(super) pulse: Rc<Pulse>,
     pub(super) pulses: Rc<CallPulses>,
@@ -67,7 +72,8 @@ impl VadActor {
     fn close_if_ordered(&mut self) {
         if let Some(end) = self.parts.orders.close_pending() {
             sabotage!(Vad, "close utterance");
-            while self.listen() {}
+            let now = self.parts.clock.now();
+            while self.listen(now) {}
             self.finder.end_input(end);
             self.parts.orders.closed();
             self.report();
@@ -75,9 +81,9 @@ impl VadActor {
     }
 
     /// Listens to what is there. Returns whether something is left for the next time.
-    fn listen(&mut self) -> bool {
+    fn listen(&mut self, now: Now) -> bool {
         for _ in 0..PIECES_PER_DRIVE {
-            if !self.listen_to_piece() {
+            if !self.listen_to_piece(now) {
                 return false;
             }
             self.report();
@@ -85,13 +91,21 @@ impl VadActor {
         true
     }
 
-    fn listen_to_piece(&mut self) -> bool {
+    fn listen_to_piece(&mut self, now: Now) -> bool {
         with_scratch(|scratch| {
             let Some((mark, _)) = self.parts.inner.pop(PIECE_SAMPLES, &mut scratch.samples) else {
                 return false;
             };
             match mark {
-                Inner::Audio => self.finder.handle_samples(&scratch.samples),
+                Inner::Audio => {
+                    // What waits behind it came later.
+                    let waiting = MediaTime(self.parts.inner.occupied_samples() as u64);
+                    let came = Now(now.0.saturating_sub(waiting.as_nanos()));
+                    let finder = &mut self.finder;
+                    self.parts.played.with(|played| {
+                        finder.handle_samples_over(&scratch.samples, came, played);
+                    });
+                }
                 Inner::Paused => self.finder.pause_input(),
                 Inner::Stalled => self.finder.end_input(UtteranceEnd::Stalled),
             }
@@ -101,6 +115,10 @@ impl VadActor {
 
     fn report(&mut self) {
         self.parts.pulses.set_heard_until(self.finder.position());
+        let left_out = self.finder.take_left_out();
+        if left_out != LeftOut::default() {
+            self.parts.pulses.left_out(left_out);
+        }
         self.parts.pulses.set_turn_is_near(self.finder.turns_within(TURN_NEAR_SAMPLES));
         while let Some(event) = self.finder.poll_event() {
             let begins = matches!(event, SegmenterEvent::SpeechStarted { .. });
@@ -146,12 +164,12 @@ impl Driven for VadActor {
     fn drive(&mut self, _: &mut Context<Self>, _: &mut TaskContext<'_>) {
         sabotage!(Vad, "drive");
         self.close_if_ordered();
-        let more = self.listen();
+        let more = self.listen(self.parts.clock.now());
         self.report();
         self.feed();
         let sent = self.parts.reporter.flush();
         if more || !sent {
-            self.parts.pulse.set_due(Some(crate::types::Now::default()));
+            self.parts.pulse.set_due(Some(Now::default()));
         }
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::leg::{CommandSender, LegShared};
 use super::link::{Delivery, LegCommand};
 use super::messages::Report;
+use super::played::PlayedWriter;
 use crate::media::{Encoder, Heard, Playout, PlayoutStep, Resampler, RingProducer};
 use crate::services::{Speech, SpeechStream};
 use crate::turn::CutShort;
@@ -44,6 +45,8 @@ pub struct Voice {
     /// Why the rest of a sentence that is played will not come, and after how long.
     broken: BTreeMap<SentenceId, (u64, TtsFailure)>,
     intents: BTreeMap<SentenceId, Option<String>>,
+    /// What is heard of it, for whoever listens to the caller.
+    played: PlayedWriter,
     way_out: WayOut,
 }
 
@@ -69,6 +72,7 @@ impl Voice {
         shared: Arc<LegShared>,
         ring: RingProducer<Epoch>,
         commands: CommandSender,
+        played: PlayedWriter,
         epoch: Epoch,
     ) -> Self {
         let mut playout = match shared.delivery() {
@@ -92,6 +96,7 @@ impl Voice {
             growing: BTreeMap::new(),
             broken: BTreeMap::new(),
             intents: BTreeMap::new(),
+            played,
             way_out,
         }
     }
@@ -200,10 +205,11 @@ impl Voice {
     fn carry_out(&mut self, step: PlayoutStep, tell: &mut impl FnMut(Report)) {
         match step {
             PlayoutStep::Started(sentence) => tell(Report::SentenceStarted(sentence)),
-            PlayoutStep::Due { sentence, audio, from, to } => {
+            PlayoutStep::Due { sentence, audio, from, to, heard_from } => {
                 let intent = self.intents.get(&sentence).cloned().flatten();
                 let piece = &audio.samples()[from..to];
                 self.way_out.hand_over(self.playout.epoch(), sentence, piece, intent);
+                self.played.hand_over(heard_from, &audio, from, to);
             }
             PlayoutStep::Finished(sentence) => {
                 self.intents.remove(&sentence);
@@ -228,6 +234,7 @@ impl Voice {
     /// was cut, as `from` says. Returns how far each sentence got.
     pub fn silence(&mut self, now: Now, epoch: Epoch, from: ResumeFrom) -> Vec<CutShort> {
         self.way_out.open_epoch(epoch);
+        self.played.stop(now);
         self.playout.rewind(now, epoch, from).into_iter().map(cut_short).collect()
     }
 

@@ -47,6 +47,8 @@ pub(super) const KEYS: &[(&str, Rule)] = &[
     ("route.listening.speech_ms_min", Whole { min: 16, max: 2_000 }),
     ("route.listening.silence_ms_end", Whole { min: 100, max: 5_000 }),
     ("route.listening.pre_roll_ms", Whole { min: 0, max: 2_000 }),
+    ("route.listening.level_gate_db", Whole { min: 0, max: 40 }),
+    ("route.listening.echo_gate", Flag),
     ("route.listening.utterance_ms_max", Whole { min: 1_000, max: 120_000 }),
     ("route.listening.latency_ms_max", Whole { min: 40, max: 5_000 }),
     ("route.listening.burst_ms_max", Whole { min: 100, max: 30_000 }),

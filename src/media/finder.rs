@@ -1,4 +1,4 @@
-//! A detector and a segmenter together: samples in, utterances out.
+//! A detector, the gates behind it, and a segmenter together: samples in, utterances out.
 //!
 //! Takes any number of samples and cuts them into the detector's windows. What it
 //! knows of the call survives the detector: see [`SpeechFinder::take_parts`].
@@ -6,12 +6,15 @@
 use std::fmt;
 
 use super::detector::{VoiceDetector, new_detector};
+use super::echo::Played;
+use super::gates::{GateParts, Gates, LeftOut};
 use super::segmenter::{Segmenter, SegmenterEvent, SegmenterParts};
-use crate::types::{ListeningSettings, MediaTime, UtteranceEnd};
+use crate::types::{ListeningSettings, MediaTime, Now, UtteranceEnd};
 
 /// Finds the utterances of one call.
 pub struct SpeechFinder {
     detector: Box<dyn VoiceDetector>,
+    gates: Gates,
     segmenter: Segmenter,
     /// The beginning of the detector's next window.
     window: Vec<i16>,
@@ -21,6 +24,7 @@ pub struct SpeechFinder {
 #[derive(Clone, Default)]
 pub struct FinderParts {
     segmenter: SegmenterParts,
+    gates: GateParts,
     window: Vec<i16>,
 }
 
@@ -37,21 +41,23 @@ impl SpeechFinder {
     /// being heard again.
     #[must_use]
     pub fn resume(settings: &ListeningSettings, sustain_ms: u32, parts: FinderParts) -> Self {
-        let segmenter = Segmenter::resume(settings, sustain_ms, parts.segmenter);
-        Self::with_detector(new_detector(settings.detector), segmenter, parts.window)
+        Self::with_detector(new_detector(settings.detector), settings, sustain_ms, parts)
     }
 
     fn with_detector(
         detector: Box<dyn VoiceDetector>,
-        mut segmenter: Segmenter,
-        mut window: Vec<i16>,
+        settings: &ListeningSettings,
+        sustain_ms: u32,
+        parts: FinderParts,
     ) -> Self {
+        let FinderParts { segmenter, gates, mut window } = parts;
+        let mut segmenter = Segmenter::resume(settings, sustain_ms, segmenter);
         if window.len() >= detector.window_samples() {
             segmenter.handle_window(&window, 0.0);
             window.clear();
         }
         window.reserve_exact(detector.window_samples() - window.len());
-        Self { detector, segmenter, window }
+        Self { detector, gates: Gates::resume(settings, gates), segmenter, window }
     }
 
     /// What the next generation needs to go on, also after a panic in here. This
@@ -60,12 +66,20 @@ impl SpeechFinder {
     pub fn take_parts(&mut self) -> FinderParts {
         FinderParts {
             segmenter: self.segmenter.take_parts(),
+            gates: self.gates.take_parts(),
             window: std::mem::take(&mut self.window),
         }
     }
 
-    /// Takes the next samples of the call.
+    /// Takes the next samples of the call while nothing is played.
     pub fn handle_samples(&mut self, samples: &[i16]) {
+        self.handle_samples_over(samples, Now::default(), &mut Played::default());
+    }
+
+    /// Takes the next samples of the call, the last of which came at `now`. What was `played`
+    /// until then may be heard in them.
+    pub fn handle_samples_over(&mut self, samples: &[i16], now: Now, played: &mut Played) {
+        self.gates.came(self.position().plus_samples(samples.len() as u64), now);
         let window_samples = self.detector.window_samples();
         let mut rest = samples;
         while !rest.is_empty() {
@@ -74,12 +88,18 @@ impl SpeechFinder {
             self.window.extend_from_slice(piece);
             rest = behind;
             if self.window.len() == window_samples {
-                let probability = self.detector.speech_probability(&self.window);
-                self.segmenter.handle_window(&self.window, probability);
-                self.window.clear();
+                self.handle_window(played);
             }
         }
         self.segmenter.handle_beginning(&self.window);
+    }
+
+    fn handle_window(&mut self, played: &mut Played) {
+        let (until, is_open) = (self.position(), self.segmenter.is_open());
+        let probability = self.detector.speech_probability(&self.window);
+        let probability = self.gates.judge(&self.window, until, probability, is_open, played);
+        self.segmenter.handle_window(&self.window, probability);
+        self.window.clear();
     }
 
     /// Nothing comes for as long as the silence that ends an utterance. Closes the
@@ -89,6 +109,8 @@ impl SpeechFinder {
         if self.segmenter.is_silent_in_pauses() {
             self.end_input(UtteranceEnd::Stalled);
         }
+        // What was not sent in silence does not come later.
+        self.gates.interrupt();
     }
 
     /// Closes the utterance in progress, if there is one: the caller stopped sending
@@ -98,17 +120,24 @@ impl SpeechFinder {
             let mut padded = self.window.clone();
             padded.resize(self.detector.window_samples(), 0);
             let probability = self.detector.speech_probability(&padded);
+            let probability = self.gates.judge_rest(probability);
             self.segmenter.handle_window(&self.window, probability);
             self.window.clear();
         }
         self.segmenter.end_input(end);
         // Whatever comes next does not continue what was heard.
         self.detector.interrupt();
+        self.gates.interrupt();
     }
 
     /// The next event. Ask until there is none.
     pub fn poll_event(&mut self) -> Option<SegmenterEvent> {
         self.segmenter.poll_event()
+    }
+
+    /// Speech that was not taken for the caller's since this was asked last.
+    pub fn take_left_out(&mut self) -> LeftOut {
+        self.gates.take_left_out()
     }
 
     /// The utterance in progress as far as it is certain: [`Segmenter::open_utterance`].
@@ -164,12 +193,16 @@ mod tests {
     }
 
     fn settings() -> ListeningSettings {
-        ListeningSettings { speech_ms_min: 0, silence_ms_end: 1, ..ListeningSettings::default() }
+        ListeningSettings {
+            speech_ms_min: 0,
+            silence_ms_end: 1,
+            level_gate_db: 0,
+            ..ListeningSettings::default()
+        }
     }
 
     fn finder(parts: FinderParts) -> SpeechFinder {
-        let segmenter = Segmenter::resume(&settings(), 1_000, parts.segmenter);
-        SpeechFinder::with_detector(Box::new(Scripted), segmenter, parts.window)
+        SpeechFinder::with_detector(Box::new(Scripted), &settings(), 1_000, parts)
     }
 
     fn utterances(finder: &mut SpeechFinder) -> Vec<Vec<i16>> {

@@ -43,8 +43,9 @@ struct Run {
 pub enum PlayoutStep {
     /// The sentence's first sample goes out now.
     Started(SentenceId),
-    /// Samples `from..to` of `audio`, the next ones of the sentence, are due.
-    Due { sentence: SentenceId, audio: SpeechAudio, from: usize, to: usize },
+    /// Samples `from..to` of `audio`, the next ones of the sentence, are due; they are heard
+    /// from `heard_from` on.
+    Due { sentence: SentenceId, audio: SpeechAudio, from: usize, to: usize, heard_from: Now },
     /// The sentence was heard to its end.
     Finished(SentenceId),
     /// What there was of a sentence that broke off was heard.
@@ -241,7 +242,7 @@ impl Playout {
         let run = *self.running.get_or_insert(Run { since: now, finished: 0 });
         let played = run.played(now);
         self.mark_heard(played, run.finished);
-        self.finish_front().or_else(|| self.due_step(played, run.finished, room))
+        self.finish_front().or_else(|| self.due_step(run, played, room))
     }
 
     /// The next sentence that was heard to its end at `now`, until there is none.
@@ -303,10 +304,10 @@ impl Playout {
 
     /// Walks the queue as far as the lead allows beyond what was `played` (samples of
     /// this run).
-    fn due_step(&mut self, played: u64, finished: u64, room: usize) -> Option<PlayoutStep> {
+    fn due_step(&mut self, run: Run, played: u64, room: usize) -> Option<PlayoutStep> {
         let horizon = played + self.lead;
         let whole = self.handing == Handing::Whole;
-        let mut begins = finished;
+        let mut begins = run.finished;
         for queued in &mut self.queue {
             if begins > horizon || queued.is_held(self.held_from) {
                 return None;
@@ -315,7 +316,8 @@ impl Playout {
                 let due = if whole { u64::MAX } else { horizon - begins };
                 let due = usize::try_from(due).unwrap_or(usize::MAX);
                 let heard_from = begins + queued.handed as u64;
-                let step = queued.step(due, if whole { usize::MAX } else { room }, self.handing);
+                let room = if whole { usize::MAX } else { room };
+                let step = queued.step(due, room, self.handing, run.at(heard_from));
                 if matches!(step, Some(PlayoutStep::Due { .. })) && heard_from < played {
                     self.late = self.late.saturating_add(1);
                 }
@@ -331,6 +333,11 @@ impl Run {
     /// Samples of this run that should have been heard at `now`.
     fn played(self, now: Now) -> u64 {
         samples_in(now.0.saturating_sub(self.since.0))
+    }
+
+    /// When a sample of this run should be heard.
+    fn at(self, sample: u64) -> Now {
+        Now(self.since.0 + nanos_of(sample))
     }
 }
 

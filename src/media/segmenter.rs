@@ -201,11 +201,17 @@ impl Segmenter {
         self.parts.events.pop_front()
     }
 
+    /// Whether an utterance is in progress.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.parts.state, VadState::Speaking | VadState::Stopping)
+    }
+
     /// The utterance in progress as far as it is certain, from its first sample on, in two
     /// pieces. `None` before [`SegmenterEvent::SpeechStarted`] and after the utterance.
     #[must_use]
     pub fn open_utterance(&self) -> Option<[&[i16]; 2]> {
-        if !matches!(self.parts.state, VadState::Speaking | VadState::Stopping) {
+        if !self.is_open() {
             return None;
         }
         let certain = self.parts.held.len().saturating_sub(self.surplus());

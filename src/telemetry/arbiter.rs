@@ -50,6 +50,10 @@ pub struct Carried {
     pub events_left_out: u64,
     /// The longest that caller audio waited from its arrival until it was heard.
     pub waited_ms: u64,
+    /// Samples with speech that was taken for the bot's echo.
+    pub echo_samples: u64,
+    /// Samples with speech that was much quieter than the caller.
+    pub quiet_samples: u64,
 }
 
 impl ArbiterMeter {
@@ -105,13 +109,14 @@ impl ArbiterMeter {
 
     /// Tells what one call carried.
     pub fn carried(&self, carried: Carried) {
-        let Carried { bytes_in, bytes_out, late_frames, reply_gaps, events_left_out, waited_ms } =
-            carried;
+        let Carried { bytes_in, bytes_out, late_frames, reply_gaps, events_left_out, .. } = carried;
         self.metrics.count(Metric::MediaBytes, &["in"], bytes_in);
         self.metrics.count(Metric::MediaBytes, &["out"], bytes_out);
         self.metrics.count(Metric::ReplyAudioGaps, &[], reply_gaps);
         self.metrics.count(Metric::CarrierEventsLeftOut, &[], events_left_out);
-        self.metrics.observe_ms(Metric::AudioWait, &[], waited_ms);
+        self.metrics.observe_ms(Metric::AudioWait, &[], carried.waited_ms);
+        self.metrics.count(Metric::SpeechLeftOut, &["echo"], carried.echo_samples);
+        self.metrics.count(Metric::SpeechLeftOut, &["quiet"], carried.quiet_samples);
         self.late_frames.increment(late_frames);
     }
 }
@@ -124,5 +129,7 @@ impl std::ops::AddAssign for Carried {
         self.reply_gaps += other.reply_gaps;
         self.events_left_out += other.events_left_out;
         self.waited_ms = self.waited_ms.max(other.waited_ms);
+        self.echo_samples += other.echo_samples;
+        self.quiet_samples += other.quiet_samples;
     }
 }

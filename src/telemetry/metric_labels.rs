@@ -57,6 +57,7 @@ pub(super) const IGNORED: LabelSpec = LabelSpec {
     name: "reason",
     values: &["protected", "no_words", "listener", "too_many", "call_ending"],
 };
+pub(super) const LEFT_OUT: LabelSpec = LabelSpec { name: "cause", values: &["echo", "quiet"] };
 pub(super) const FLAW: LabelSpec = LabelSpec {
     name: "reason",
     values: &["too_long", "without_words", "action_not_possible", "session_data_too_large"],

@@ -7,7 +7,7 @@ use metrics::Unit;
 
 use super::metric_labels::{
     ARBITER, ATTEMPT, CAUSE, CHILD, DIALOG_FAILURE, DIRECTION, DROP, END, EXIT, FLAW, HEALTH,
-    IGNORED, LATENCY, LATENESS, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER,
+    IGNORED, LATENCY, LATENESS, LEFT_OUT, LOG_LOSS, LONG, OUTCOME, PERMIT, PROFILE, PROVIDER,
     PROVIDER_FAILURE, REASON, RETRY, RING, ROUTE, SERVICE, SPAN_DROP, SPEECH, STAGE, VERSION,
     WAITING,
 };
@@ -187,6 +187,12 @@ pub(super) const SPECS: &[Spec] = &[
         "antiphon_tts_failures_total",
         "Sentences without audio, or without all of it",
         &[ROUTE, PROVIDER_FAILURE],
+    ),
+    counter(
+        Metric::SpeechLeftOut,
+        "antiphon_speech_left_out_samples_total",
+        "Speech on the caller's side that was not taken for the caller's: the bot's echo, or somebody much quieter, at 16 kHz",
+        &[LEFT_OUT],
     ),
     histogram(
         Metric::AudioWait,

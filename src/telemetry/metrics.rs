@@ -76,6 +76,7 @@ pub(super) enum Metric {
     SttFailures,
     DialogFailures,
     TtsFailures,
+    SpeechLeftOut,
     AudioWait,
     AudioDropped,
     AudioMissing,

@@ -179,6 +179,11 @@ pub struct ListeningSettings {
     pub silence_ms_end: u32,
     /// Audio kept from before the start.
     pub pre_roll_ms: u32,
+    /// Who is so much quieter than the caller (dB) does not keep an utterance open and does
+    /// not interrupt the bot; 0 for everybody does.
+    pub level_gate_db: u32,
+    /// Whether the bot's echo is told from the caller.
+    pub echo_gate: bool,
     /// Longest utterance.
     pub utterance_ms_max: u32,
     /// How long audio may wait unprocessed after its arrival; also the reorder window.
@@ -270,6 +275,8 @@ impl Default for ListeningSettings {
             speech_ms_min: 64,
             silence_ms_end: 500,
             pre_roll_ms: 300,
+            level_gate_db: 12,
+            echo_gate: true,
             utterance_ms_max: 30_000,
             latency_ms_max: 300,
             burst_ms_max: 2_500,

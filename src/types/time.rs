@@ -56,6 +56,12 @@ impl MediaTime {
         self.0 * 1000 / u64::from(INNER_RATE.hz())
     }
 
+    /// Nanoseconds from the first sample, rounded down.
+    #[must_use]
+    pub fn as_nanos(self) -> u64 {
+        (u128::from(self.0) * 1_000_000_000 / u128::from(INNER_RATE.hz())) as u64
+    }
+
     /// Samples from `earlier` to here; zero when `earlier` lies ahead.
     #[must_use]
     pub fn samples_since(self, earlier: Self) -> u64 {

@@ -3,6 +3,7 @@
 
 mod calls;
 mod ear;
+mod echo;
 mod floor;
 mod intake;
 mod requests;

@@ -48,6 +48,8 @@ pub struct Script {
     pub tts_ms: u64,
     /// Milliseconds a spoken sentence lasts.
     pub sentence_ms: u32,
+    /// What every sentence sounds like when it is no steady tone of that length.
+    pub sentence: Option<fn() -> Vec<i16>>,
     /// How sentences come when they grow.
     pub streaming: Option<Streaming>,
     /// What is wrong with the recogniser and with the synthesiser.
@@ -66,6 +68,7 @@ impl Default for Script {
             dialog_ms: 50,
             tts_ms: 20,
             sentence_ms: 400,
+            sentence: None,
             streaming: None,
             stt_trouble: None,
             tts_trouble: None,
@@ -264,8 +267,8 @@ impl TextToSpeech for Services {
             tokio::time::sleep(Duration::from_millis(tts_ms)).await;
             Trouble::meet(self.script.tts_trouble, |message| TtsFailure::Failed { message })
                 .await?;
-            let samples = INNER_RATE.samples_in_ms(self.script.sentence_ms);
-            Ok(SpeechAudio::new(vec![1_000; samples]))
+            let tone = || vec![1_000; INNER_RATE.samples_in_ms(self.script.sentence_ms)];
+            Ok(SpeechAudio::new(self.script.sentence.map_or_else(tone, |sentence| sentence())))
         })
     }
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::{Heard, PlayoutStep};
-use crate::types::{ResumeFrom, SentenceId, SpeechAudio};
+use crate::types::{Now, ResumeFrom, SentenceId, SpeechAudio};
 
 /// How a playout hands sentences over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,8 +192,15 @@ impl Queued {
         (self.handed < self.samples).then_some(end)
     }
 
-    /// What is to be done of its first `due` samples, at most `room` of them at once.
-    pub fn step(&mut self, due: usize, room: usize, handing: Handing) -> Option<PlayoutStep> {
+    /// What is to be done of its first `due` samples, at most `room` of them at once. What is
+    /// handed over is heard from `heard_from` on.
+    pub fn step(
+        &mut self,
+        due: usize,
+        room: usize,
+        handing: Handing,
+        heard_from: Now,
+    ) -> Option<PlayoutStep> {
         if !self.is_playable(handing) {
             return None;
         }
@@ -205,11 +212,11 @@ impl Queued {
         if self.frame_end(handing).is_none_or(|end| to < end) {
             return None;
         }
-        self.hand_over(to - self.handed)
+        self.hand_over(to - self.handed, heard_from)
     }
 
     /// At most `samples`, and no more than the first piece has.
-    fn hand_over(&mut self, samples: usize) -> Option<PlayoutStep> {
+    fn hand_over(&mut self, samples: usize, heard_from: Now) -> Option<PlayoutStep> {
         let audio = self.pieces.get(self.piece)?.clone();
         let from = self.piece_handed;
         let to = audio.samples().len().min(from + samples);
@@ -219,6 +226,6 @@ impl Queued {
             self.piece += 1;
             self.piece_handed = 0;
         }
-        Some(PlayoutStep::Due { sentence: self.sentence, audio, from, to })
+        Some(PlayoutStep::Due { sentence: self.sentence, audio, from, to, heard_from })
     }
 }

@@ -292,7 +292,7 @@ impl Growth {
         while let Some(step) = self.playout.poll(self.now, NO_LIMIT) {
             match step {
                 PlayoutStep::Started(_) => {}
-                PlayoutStep::Due { sentence, audio, from, to } => {
+                PlayoutStep::Due { sentence, audio, from, to, .. } => {
                     self.handed[sentence.0 as usize].extend(&audio.samples()[from..to]);
                     self.total += to - from;
                 }

@@ -1,0 +1,205 @@
+//! How loud a sound is in eight bands of the telephone, every 10 ms. It knows no speech and
+//! no echo.
+
+use std::f32::consts::TAU;
+
+/// Bands from 100 to 3,800 Hz, each as wide as the next in octaves.
+pub(super) const BANDS: usize = 8;
+/// Samples of a frame: 10 ms.
+pub(super) const FRAME_SAMPLES: usize = 160;
+/// Frames over which a level is measured: 50 ms.
+pub(super) const LEVEL_FRAMES: usize = 5;
+
+/// What is quieter than this counts as this (dB of full scale).
+const QUIETEST_DB: f32 = -75.0;
+const STEPS_PER_DB: f32 = 2.0;
+/// Decibels that are as much as twice the energy.
+const DOUBLE_DB: f32 = 3.010_3;
+
+const LOWEST_HZ: f32 = 100.0;
+const HIGHEST_HZ: f32 = 3_800.0;
+/// Filters run on every other sample, the mean of two.
+const FILTER_HZ: f32 = 8_000.0;
+const FILTERED_SAMPLES: usize = FRAME_SAMPLES / 2;
+
+/// Loudness in half decibels above the quietest: a byte holds every one there is.
+pub(super) type Steps = u8;
+
+/// A loudness in dB of full scale as steps.
+pub(super) const fn steps(db: f32) -> Steps {
+    ((db - QUIETEST_DB) * STEPS_PER_DB) as Steps
+}
+
+/// A difference of loudness in steps.
+pub(super) const fn steps_between(db: f32) -> f32 {
+    db * STEPS_PER_DB
+}
+
+/// 10 ms of a sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// Loudness in each band.
+    pub bands: [Steps; BANDS],
+    /// Loudness in all, of this frame and the four before it.
+    pub level: Steps,
+}
+
+/// Eight band filters side by side, and the frame that they are in.
+#[derive(Clone, Debug)]
+pub(super) struct BandFilter {
+    gain: [f32; BANDS],
+    feedback: [[f32; BANDS]; 2],
+    /// The last two outputs.
+    outputs: [[f32; BANDS]; 2],
+    /// The last two inputs.
+    inputs: [f32; 2],
+    energy: [f32; BANDS],
+    square: f32,
+    /// Samples of the frame that were heard, the one that waits for its neighbour included.
+    filled: usize,
+    first_of_two: i16,
+    /// Of the last frames, in a ring.
+    squares: [f32; LEVEL_FRAMES],
+    next: usize,
+}
+
+impl BandFilter {
+    pub fn new() -> Self {
+        let ratio = (HIGHEST_HZ / LOWEST_HZ).powf(1.0 / BANDS as f32);
+        // The usual resonator: as wide as the band between its edges.
+        let of_band = |of: fn(f32, f32) -> f32| {
+            std::array::from_fn(|band| {
+                let centre_hz = LOWEST_HZ * ratio.powi(band as i32) * ratio.sqrt();
+                let centre = TAU * centre_hz / FILTER_HZ;
+                of(centre, centre.sin() * (ratio - 1.0) / (2.0 * ratio.sqrt()))
+            })
+        };
+        Self {
+            gain: of_band(|_, alpha| alpha / (1.0 + alpha)),
+            feedback: [
+                of_band(|centre, alpha| 2.0 * centre.cos() / (1.0 + alpha)),
+                of_band(|_, alpha| (alpha - 1.0) / (1.0 + alpha)),
+            ],
+            outputs: [[0.0; BANDS]; 2],
+            inputs: [0.0; 2],
+            energy: [0.0; BANDS],
+            square: 0.0,
+            filled: 0,
+            first_of_two: 0,
+            squares: [0.0; LEVEL_FRAMES],
+            next: 0,
+        }
+    }
+
+    /// Forgets what it heard.
+    pub fn reset(&mut self) {
+        let Self { gain, feedback, .. } = *self;
+        *self = Self { gain, feedback, ..Self::new() };
+    }
+
+    /// Hears `samples` up to the end of the frame. Gives that frame and what is behind it;
+    /// `None` when they do not reach that far.
+    pub fn hear<'a>(&mut self, samples: &'a [i16]) -> Option<(Frame, &'a [i16])> {
+        let missing = FRAME_SAMPLES - self.filled;
+        let (piece, behind) = samples.split_at(samples.len().min(missing));
+        let mut rest = piece;
+        if self.filled % 2 == 1
+            && let Some((&second, behind)) = rest.split_first()
+        {
+            self.step(self.first_of_two, second);
+            rest = behind;
+        }
+        let (pairs, odd) = rest.as_chunks::<2>();
+        for &[first, second] in pairs {
+            self.step(first, second);
+        }
+        if let &[odd] = odd {
+            self.first_of_two = odd;
+        }
+        self.filled += piece.len();
+        (self.filled == FRAME_SAMPLES).then(|| (self.finish(), behind))
+    }
+
+    #[inline(always)]
+    fn step(&mut self, first: i16, second: i16) {
+        let input = (f32::from(first) + f32::from(second)) / 65_536.0;
+        let difference = input - self.inputs[1];
+        let [last, before] = self.outputs;
+        let output: [f32; BANDS] = std::array::from_fn(|band| {
+            self.gain[band] * difference
+                + self.feedback[0][band] * last[band]
+                + self.feedback[1][band] * before[band]
+        });
+        self.inputs = [input, self.inputs[0]];
+        self.outputs = [output, last];
+        for (energy, output) in self.energy.iter_mut().zip(output) {
+            *energy += output * output;
+        }
+        self.square += input * input;
+    }
+
+    fn finish(&mut self) -> Frame {
+        self.squares[self.next] = self.square;
+        self.next = (self.next + 1) % LEVEL_FRAMES;
+        let frame = Frame {
+            bands: self.energy.map(|energy| steps_of(energy / FILTERED_SAMPLES as f32)),
+            level: steps_of(
+                self.squares.iter().sum::<f32>() / (LEVEL_FRAMES * FILTERED_SAMPLES) as f32,
+            ),
+        };
+        (self.energy, self.square, self.filled) = ([0.0; BANDS], 0.0, 0);
+        frame
+    }
+}
+
+/// Of a mean square. A float's bits are its logarithm, to 0.13 dB.
+fn steps_of(mean_square: f32) -> Steps {
+    const ONE: f32 = (1 << 23) as f32;
+    let doublings = mean_square.max(1e-12).to_bits() as f32 / ONE - 126.957;
+    ((doublings * DOUBLE_DB - QUIETEST_DB) * STEPS_PER_DB) as Steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(samples: &[i16], length: usize) -> Vec<Frame> {
+        let (mut filter, mut frames) = (BandFilter::new(), Vec::new());
+        for mut piece in samples.chunks(length) {
+            while let Some((frame, behind)) = filter.hear(piece) {
+                frames.push(frame);
+                piece = behind;
+            }
+        }
+        frames
+    }
+
+    #[test]
+    fn a_tone_is_loud_in_its_own_band() {
+        for (hz, expected) in [(125.0, 0), (500.0, 3), (1_250.0, 5), (3_000.0, 7)] {
+            let tone = |n: usize| (8_000.0 * (TAU * hz * n as f32 / 16_000.0).sin()) as i16;
+            let samples: Vec<i16> = (0..3_200).map(tone).collect();
+            let last = frames(&samples, 3_200)[19];
+            let loudest = (0..BANDS).max_by_key(|band| last.bands[*band]);
+            assert_eq!(loudest, Some(expected), "{hz} Hz: {last:?}");
+            assert!((steps(-17.0)..steps(-14.0)).contains(&last.level), "{hz} Hz: {last:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_in_steps_is_right_to_half_a_decibel() {
+        for db in [-74.0_f32, -60.5, -47.0, -20.0, -3.0] {
+            let wanted = (db - QUIETEST_DB) * STEPS_PER_DB;
+            let error = f32::from(steps_of(10_f32.powf(db / 10.0))) - wanted;
+            assert!(error.abs() <= 1.0, "{db}: {error} steps");
+        }
+        assert_eq!(steps_of(0.0), 0);
+    }
+
+    #[test]
+    fn samples_may_come_in_any_pieces() {
+        let samples: Vec<i16> = (0..1_000).map(|n| (n * 7_919 % 4_001) as i16 - 2_000).collect();
+        assert_eq!(frames(&samples, 1_000).len(), 6);
+        assert_eq!(frames(&samples, 7), frames(&samples, 1_000));
+    }
+}
