@@ -56,22 +56,29 @@ pub fn score(
     (heard, window_samples): (&[f32], usize),
 ) -> Score {
     let segments = segments(kind, &stream.samples, (heard, window_samples));
-    let overlap =
-        |a: &Range<usize>, b: &Range<usize>| a.end.min(b.end).saturating_sub(a.start.max(b.start));
-    let found = |label: &&Range<usize>| {
-        let touching: Vec<_> = segments.iter().filter(|s| overlap(s, label) > 0).collect();
-        let [segment] = touching[..] else { return false };
-        let others = track.labels.iter().filter(|other| overlap(segment, other) > 0).count();
-        others == 1 && overlap(segment, label) as f64 >= COVERED_MIN * label.len() as f64
-    };
     let nowhere = |s: &&Range<usize>| track.labels.iter().all(|label| overlap(s, label) == 0);
     let (false_windows, silent_windows) = silence(track, kind.thresholds(), heard, window_samples);
     Score {
-        whole: track.labels.iter().filter(found).count(),
+        whole: whole(&track.labels, &segments),
         false_segments: segments.iter().filter(nowhere).count(),
         false_windows,
         silent_windows,
     }
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> usize {
+    a.end.min(b.end).saturating_sub(a.start.max(b.start))
+}
+
+/// Labels that come out as exactly one segment of their own.
+pub fn whole(labels: &[Range<usize>], segments: &[Range<usize>]) -> usize {
+    let found = |label: &&Range<usize>| {
+        let touching: Vec<_> = segments.iter().filter(|s| overlap(s, label) > 0).collect();
+        let [segment] = touching[..] else { return false };
+        let others = labels.iter().filter(|other| overlap(segment, other) > 0).count();
+        others == 1 && overlap(segment, label) as f64 >= COVERED_MIN * label.len() as f64
+    };
+    labels.iter().filter(found).count()
 }
 
 /// Speech as the segmenter cuts it when 30 ms begin and 200 ms end it.

@@ -8,8 +8,12 @@ mod track;
 
 use std::path::Path;
 
-use antiphon::types::Detector;
+use antiphon::types::{Detector, ListeningSettings};
 use track::held_out::{self, Condition};
+use track::line::{
+    Line, Scene, gates_open, interruptions, only_the_bot, people, people_over_the_bot, percentile,
+    replies, stopped_replies, talker_behind, whole,
+};
 use track::oracle::{self, Oracle, WINDOW_SAMPLES};
 use track::score::{Score, probabilities, score};
 use track::{Stream, Track};
@@ -26,7 +30,10 @@ fn main() {
             write_streams(Path::new(folder), conditions.iter().flat_map(Condition::streams));
         }
         ["table", page] => write_tables(Path::new(page)),
-        _ => panic!("usage: vad_track streams FOLDER | held-out-streams FOLDER | table PAGE"),
+        ["gates", page] => write_gates_table(Path::new(page)),
+        _ => panic!(
+            "usage: vad_track streams FOLDER | held-out-streams FOLDER | table PAGE | gates PAGE"
+        ),
     }
 }
 
@@ -43,6 +50,95 @@ fn write_tables(page: &Path) {
     let text = with_table(&text, "table", &table());
     let text = with_table(&text, "held-out table", &held_out_table());
     std::fs::write(page, text).unwrap();
+}
+
+fn write_gates_table(page: &Path) {
+    let text = std::fs::read_to_string(page).unwrap();
+    std::fs::write(page, with_table(&text, "gates table", &gates_table())).unwrap();
+}
+
+/// Losses and delays of the echoes that are measured, each at 16 kHz and at 8 kHz µ-law.
+const LOSSES_DB: [f64; 4] = [12.0, 20.0, 30.0, 40.0];
+const DELAYS_MS: [u32; 6] = [20, 60, 150, 300, 400, 500];
+/// Who talks behind the caller.
+const TALKERS: [&str; 4] = ["jfk.wav", "librivox_0870.wav", "forever_4.wav", "generated_01.wav"];
+
+fn gates_table() -> String {
+    let (open, gates) = (gates_open(), ListeningSettings::default());
+    let mut lines = "| what | gates open | with the gates |\n|---|---|---|\n".to_owned();
+    let mut row = |what: &str, count: &dyn Fn(&ListeningSettings) -> String| {
+        lines += &format!("| {what} | {} | {} |\n", count(&open), count(&gates));
+    };
+    let scene = only_the_bot(&replies());
+    for loss_db in LOSSES_DB {
+        row(&format!("echo at -{loss_db} dB"), &|settings| echo_cell(&scene, settings, loss_db));
+    }
+    for db in [0.0, -6.0] {
+        let scene = people_over_the_bot(&people(), &replies(), db);
+        let levels = if db == 0.0 { "as loud as the bot" } else { "6 dB quieter than the bot" };
+        let line = |loss_db, is_telephone| Line { loss_db, delay_ms: 150, room: 1, is_telephone };
+        let lines = [
+            ("no echo", line(None, false)),
+            ("echo at -12 dB", line(Some(12.0), false)),
+            ("echo at -20 dB", line(Some(20.0), false)),
+            ("echo at -20 dB, µ-law", line(Some(20.0), true)),
+        ];
+        for (name, line) in lines {
+            row(&format!("people {levels}, {name}"), &|settings| {
+                let is_open = settings.level_gate_db == 0;
+                // The bot stops itself.
+                if is_open && line.loss_db.is_some() {
+                    "–".to_owned()
+                } else {
+                    people_cell(&scene, settings, line)
+                }
+            });
+        }
+    }
+    row("talker at -15 dB behind the caller", &talkers_cell);
+    let track = Track::clean();
+    let calls = [
+        ("clean", track.at_gains_db(&track.gains_db(0.0))),
+        ("12 dB quieter", track.at_gains_db(&vec![-12.0; track.labels.len()])),
+        ("6 dB louder and quieter", track.at_gains_db(&track.gains_db(6.0))),
+        ("talker at -15 dB", track.with_talker("librivox_0870.wav", -15.0)),
+    ];
+    for (name, call) in calls {
+        row(&format!("track, {name}"), &|settings| format!("{} whole", whole(&call, settings)));
+    }
+    lines
+}
+
+fn echo_cell(scene: &Scene, settings: &ListeningSettings, loss_db: f64) -> String {
+    let (mut stopped, mut turns, mut replies) = (0, 0, 0);
+    for (nth, delay_ms) in DELAYS_MS.into_iter().enumerate() {
+        for is_telephone in [false, true] {
+            let room = 1 + nth as u32;
+            let line = Line { loss_db: Some(loss_db), delay_ms, room, is_telephone };
+            let found = scene.heard_by(settings, line);
+            stopped += stopped_replies(scene, &found);
+            turns += found.utterances.len();
+            replies += scene.replies.len();
+        }
+    }
+    format!("{stopped} of {replies} replies stopped, {turns} turns of echo")
+}
+
+fn people_cell(scene: &Scene, settings: &ListeningSettings, line: Line) -> String {
+    let decided = interruptions(scene, &scene.heard_by(settings, line));
+    let mut heard: Vec<u32> = decided.iter().flatten().copied().collect();
+    let (p50, p95) = (percentile(&mut heard, 50), percentile(&mut heard, 95));
+    format!("{} of {} heard, {p50}, {p95} ms", heard.len(), decided.len())
+}
+
+fn talkers_cell(settings: &ListeningSettings) -> String {
+    let (mut stopped, mut of) = (0, 0);
+    for talker in TALKERS {
+        let scene = talker_behind(&people(), &replies(), talker, -15.0);
+        stopped += stopped_replies(&scene, &scene.heard_by(settings, Line::CLEAR));
+        of += scene.replies.len();
+    }
+    format!("{stopped} of {of} replies stopped")
 }
 
 /// Puts a table between the lines that mark its place.
