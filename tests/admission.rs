@@ -105,7 +105,7 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
             // thread everywhere, and of all cores only where they are few or slow: who is full
             // first depends on the computer, and either is right.
             let by_thread = says("media thread 0: busy ");
-            assert!(by_thread || says("the process busy "), "{refused:?}");
+            assert!(by_thread || says("the process is busy "), "{refused:?}");
             Some(())
         })
         .await;

@@ -306,7 +306,7 @@ mod tests {
         let Err(NoPlace::Overloaded(refusing)) = threads.take_place(NOW) else {
             panic!("no thread is open");
         };
-        let told = "media thread 1: busy 97 % of the time with one more call, more than 88";
+        let told = "media thread 1: busy 97 % of the next second with one more call, more than 95";
         assert_eq!(refusing.to_string(), told);
         assert_eq!(threads.closed(NOW).len(), 2);
         assert_eq!(calls(&threads), [90, 10]);

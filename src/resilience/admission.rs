@@ -178,7 +178,10 @@ impl ThreadAdmission {
         match (self.closed, self.overload(calls)) {
             (None, Some(because)) => self.close(because, calls),
             (None, None) => {}
-            (Some(_), Some(because)) => self.closed = Some(Closed { because, calm_since: None }),
+            (Some(closed), Some(because)) if closed.because.is_lateness() => {
+                self.closed = Some(Closed { because, calm_since: None });
+            }
+            (Some(_), Some(because)) => self.close(because, calls),
             (Some(closed), None) => self.calm_down(closed, now),
         }
     }
@@ -189,6 +192,9 @@ impl ThreadAdmission {
     /// # Errors
     /// Why not.
     pub fn take(&mut self, now: Now, calls: usize) -> Result<(), Overload> {
+        if let Some(because) = self.stopped(now) {
+            return Err(because);
+        }
         if calls < CALLS_ALWAYS {
             return Ok(());
         }
@@ -205,11 +211,13 @@ impl ThreadAdmission {
     /// Why it is closed, if it is.
     #[must_use]
     pub fn closed(&self, now: Now) -> Option<Overload> {
+        self.stopped(now).or_else(|| self.closed.map(|closed| closed.because))
+    }
+
+    /// A call on a thread that does not run is lost, however few there are.
+    fn stopped(&self, now: Now) -> Option<Overload> {
         let for_ms = self.looked_at.map_or(0, |at| now.ms_since(at));
-        if for_ms > STOPPED_MS && self.limits.late_ms_max > 0 {
-            return Some(Overload::Stopped { for_ms });
-        }
-        self.closed.map(|closed| closed.because)
+        (for_ms > STOPPED_MS && self.limits.late_ms_max > 0).then_some(Overload::Stopped { for_ms })
     }
 
     /// What became of it since it was asked last.
@@ -257,7 +265,7 @@ impl ThreadAdmission {
     }
 
     fn close(&mut self, because: Overload, calls: usize) {
-        if matches!(because, Overload::FramesLate { .. } | Overload::BeatLate { .. }) {
+        if because.is_lateness() {
             self.calls_max = LATE_CALLS_SHARE * calls as f64;
         }
         self.closed = Some(Closed { because, calm_since: None });
@@ -327,6 +335,12 @@ fn p999_ms<'a>(looks: impl IntoIterator<Item = &'a Lateness>) -> u32 {
     let mut all = Lateness::default();
     looks.into_iter().for_each(|look| all.merge(look));
     all.p999_ms()
+}
+
+impl Overload {
+    fn is_lateness(&self) -> bool {
+        matches!(self, Self::FramesLate { .. } | Self::BeatLate { .. })
+    }
 }
 
 impl fmt::Display for Overload {

@@ -38,6 +38,11 @@ const EXPECTED_WEIGHT: f64 = 3_000.0;
 /// With fewer calls nothing is learned: they do not share what a core costs that wakes up.
 const CALLS_LEARNED_FROM: usize = 20;
 
+/// Meanwhile this is left, from look to look, of the difference to what is expected: half in
+/// ten minutes. So a cost that was learned while something else took the cores, and with which
+/// so many calls are never taken, is not believed for ever.
+const BELIEVED: f64 = 0.999_77;
+
 /// So much of what is left besides what may be taken on average may be taken in one second.
 const PEAK_SHARE: f64 = 0.7;
 
@@ -70,6 +75,7 @@ pub struct BusyForecast {
     taken: f64,
     /// What was only expected, of `felt`.
     expected: f64,
+    cost_expected: f64,
 }
 
 /// How busy something may be in one second that may be so busy on average, in percent.
@@ -90,6 +96,7 @@ impl BusyForecast {
             felt: EXPECTED_WEIGHT,
             taken: EXPECTED_WEIGHT * COST_EXPECTED / cores,
             expected: EXPECTED_WEIGHT,
+            cost_expected: COST_EXPECTED / cores,
         }
     }
 
@@ -111,7 +118,16 @@ impl BusyForecast {
         self.seen.push_back(seen);
         if calls >= CALLS_LEARNED_FROM {
             self.learn(seen);
+        } else {
+            self.doubt_more();
         }
+    }
+
+    fn doubt_more(&mut self) {
+        let towards = |value: f64, expected: f64| expected + BELIEVED * (value - expected);
+        self.felt = towards(self.felt, EXPECTED_WEIGHT);
+        self.expected = towards(self.expected, EXPECTED_WEIGHT);
+        self.taken = towards(self.taken, EXPECTED_WEIGHT * self.cost_expected);
     }
 
     fn learn(&mut self, Seen { felt, busy, beginning, .. }: Seen) {
@@ -234,6 +250,15 @@ mod tests {
             begun.look(10 * look, 0.001 * felt + 0.01);
         }
         assert_eq!(percent(begun.busy_with(1_000)), 100);
+    }
+
+    #[test]
+    fn a_cost_that_lets_nobody_in_is_forgotten_within_the_hour() {
+        let mut forecast = BusyForecast::new(1, 0.0);
+        looked(&mut forecast, 200, 20, 0.05);
+        assert!(forecast.busy_with(20) > 0.9);
+        looked(&mut forecast, 5 * 3_600, 19, 0.001);
+        assert!(forecast.busy_with(400) < 0.6, "{}", forecast.busy_with(400));
     }
 
     #[test]

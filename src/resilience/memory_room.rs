@@ -16,7 +16,7 @@ const EXCESS: f64 = 1.05;
 #[derive(Debug)]
 pub struct MemoryRoom {
     bytes_max: u64,
-    /// The fewest calls with which the limit was reached, until the process is smaller.
+    /// The calls with which the limit was reached, until the process is smaller.
     full_with: Option<usize>,
 }
 

@@ -67,7 +67,8 @@ impl fmt::Display for CoresBusy {
         let Self { percent, percent_max } = self;
         write!(
             f,
-            "the process busy {percent} % of its cores with one more call, more than {percent_max}"
+            "the process is busy for {percent} % of the time of its cores with one more call, more \
+             than {percent_max}"
         )
     }
 }
@@ -87,7 +88,8 @@ mod tests {
         assert_eq!(room(85, 100, 0.8).take(100), Ok(()));
         let because = room(85, 100, 0.9).take(100).expect_err("too busy");
         assert_eq!(because, CoresBusy { percent: 90, percent_max: 85 });
-        let told = "the process busy 90 % of its cores with one more call, more than 85";
+        let told = "the process is busy for 90 % of the time of its cores with one more call, \
+                    more than 85";
         assert_eq!(because.to_string(), told);
     }
 

@@ -168,11 +168,23 @@ fn whoever_was_late_with_so_many_calls_takes_fewer_next_time_and_forgets_it_slow
 }
 
 #[test]
+fn a_thread_that_was_closed_before_it_was_late_takes_fewer_next_time_as_well() {
+    let mut thread = Watched::new();
+    thread.looks(5, &seen(100, 0.99, 0));
+    assert!(thread.is_closed());
+    thread.looks(10, &seen(100, 0.99, 50));
+    thread.looks(20, &seen(60, 0.2, 0));
+    assert_eq!(thread.take(80), Ok(()));
+    assert!(matches!(thread.take(95), Err(Overload::WasLate { .. })));
+}
+
+#[test]
 fn a_thread_that_does_not_run_takes_no_call_until_it_runs_again() {
     let mut thread = Watched::new();
     thread.looks(10, &seen(50, 0.2, 0));
     thread.at += 1_500;
     assert_eq!(thread.take(50), Err(Overload::Stopped { for_ms: 1_500 }));
+    assert_eq!(thread.take(3), Err(Overload::Stopped { for_ms: 1_500 }), "however few there are");
     thread.looks(1, &seen(50, 0.2, 90));
     assert_eq!(thread.take(50), Ok(()));
 }

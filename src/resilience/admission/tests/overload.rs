@@ -52,7 +52,7 @@ fn beyond_the_capacity_nobody_is_late_and_most_of_it_is_used() {
     for load in LOADS {
         let capacity = capacity(load);
         // Refusals take a share of the cores, too.
-        for (times, used_min) in [(1.1, 0.85), (1.5, 0.85), (2.0, 0.85), (5.0, 0.7)] {
+        for (times, used_min) in [(1.1, 0.85), (1.5, 0.85), (2.0, 0.85), (5.0, 0.6)] {
             let outcome = offered(load, times * capacity);
             let told = format!("{} cores, {times} times {capacity}: {outcome:?}", load.cores);
             let is_promised = times <= TIMES_PROMISED;
