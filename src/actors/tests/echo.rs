@@ -30,11 +30,11 @@ impl Room {
     async fn send(self, caller: &Caller, person: &[i16]) {
         let gain = 10_f32.powf(-self.loss_db / 20.0);
         let delay = INNER_RATE.samples_in_ms(self.delay_ms);
-        let (mut begun, mut heard) = (None, usize::MAX);
+        let (mut begun, mut heard) = (usize::MAX, usize::MAX);
         for (nth, piece) in person.chunks(PIECE).enumerate() {
             let at = nth * PIECE;
             let played = caller.audio.lock().clone();
-            let begun = *begun.get_or_insert(if played.is_empty() { usize::MAX } else { at });
+            begun = if played.is_empty() { begun } else { begun.min(at) };
             if caller.told.lock().contains(&Told::Flush) {
                 heard = heard.min(at.saturating_sub(begun));
             }
