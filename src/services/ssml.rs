@@ -110,8 +110,7 @@ fn split_markup(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
     let name = tag_name(text)?;
     let known = ELEMENTS.iter().any(|element| element.eq_ignore_ascii_case(name));
-    // A prefix is a synthesiser's own: `amazon:effect`, `mstts:express-as`.
-    if !known && !name.contains(':') {
+    if !known && !has_prefix(name) {
         return None;
     }
     let Some((end, is_whole)) = tag_end(text) else { return Some(("".into(), "")) };
@@ -129,6 +128,17 @@ fn tag_name(text: &str) -> Option<&str> {
     let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let ends = after.starts_with(|next: char| matches!(next, '/' | '>') || next.is_whitespace());
     (begins && (ends || after.is_empty())).then_some(name)
+}
+
+/// Whether `name` is one of a synthesiser's own: `amazon:effect`, `mstts:express-as`. What
+/// ends with the colon, or goes on with no name behind it, is text: `<http://example.com>`,
+/// `<Name: Smith>`.
+fn has_prefix(name: &str) -> bool {
+    let begins_name = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let parts = name.split_once(':');
+    parts.is_some_and(|(prefix, local)| {
+        begins_name(prefix) && begins_name(local) && !local.contains(':')
+    })
 }
 
 /// Behind the `>` of the tag, the first one outside of quotes, and whether its quotes are in
