@@ -17,6 +17,8 @@
 //! `{"interruptible": false}` in `data` says that the caller may not interrupt this output,
 //! `true` that the caller may; so does `bargeIn` of an older gateway's message.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::ssml::{self, Spoken};
@@ -60,26 +62,16 @@ pub(super) struct FlowOutputs {
 /// Reads the list of outputs: objects with `text` and `data`, or plain texts.
 /// Outputs without words are skipped, their `data` is heeded.
 pub(super) fn read_outputs(outputs: &[Value]) -> FlowOutputs {
-    let mut read = FlowOutputs::default();
-    let mut unsaid_chars = 0;
+    let mut reading = Reading::default();
     for output in outputs {
         let (text, data) = match output {
             Value::Object(output) => (field(output, "text"), field(output, "data")),
             text => (text, &Value::Null),
         };
-        read.heed(data);
-        for output in said(text, data) {
-            if read.spoken.len() < OUTPUTS_MAX {
-                read.spoken.push(output);
-            } else {
-                unsaid_chars += output.text.expose().chars().count() as u64;
-            }
-        }
+        reading.outputs.heed(data);
+        reading.take(text, data);
     }
-    if unsaid_chars > 0 {
-        read.flaws.push(ReplyFlaw::TooLong { unsaid_chars });
-    }
-    read
+    reading.end()
 }
 
 impl FlowOutputs {
@@ -95,10 +87,10 @@ impl FlowOutputs {
         activities(data).for_each(|activity| self.activity(activity));
     }
 
-    /// An event is a command; a message without words asks for something else.
+    /// An event is a command; a message without a text asks for something else.
     fn activity(&mut self, activity: &Value) {
         let is_message = activity["type"] == MESSAGE;
-        if is_message && message(activity).is_some() {
+        if is_message && text_of(&activity["text"]).is_some() {
             return;
         }
         let asked = if is_message { &activity["type"] } else { &activity["name"] };
@@ -128,22 +120,62 @@ impl FlowOutputs {
     }
 }
 
-/// What an output says, in order.
-fn said(text: &Value, data: &Value) -> impl Iterator<Item = ReplyOutput> {
-    let by_data = data["interruptible"].as_bool();
-    let own = words(text, data).map(|words| output(words, by_data));
-    let messages = activities(data).filter_map(move |activity| {
-        let by_message = activity.pointer("/activityParams/bargeIn").and_then(Value::as_bool);
-        Some(output(message(activity)?, by_data.or(by_message)))
-    });
-    own.into_iter().chain(messages)
+/// Outputs while they are read. Markup is read once, and not at all where it is not said.
+#[derive(Default)]
+struct Reading {
+    outputs: FlowOutputs,
+    /// As they are written.
+    unsaid_chars: u64,
 }
 
-fn output(spoken: Spoken, interruptible: Option<bool>) -> ReplyOutput {
-    ReplyOutput {
-        text: CallerText::new(spoken.plain),
-        markup: spoken.markup.map(Private::new),
-        interruptible,
+impl Reading {
+    fn end(mut self) -> FlowOutputs {
+        if self.unsaid_chars > 0 {
+            let flaw = ReplyFlaw::TooLong { unsaid_chars: self.unsaid_chars };
+            self.outputs.flaws.push(flaw);
+        }
+        self.outputs
+    }
+
+    /// Takes what an output says, in order: its own text, or that of its template, and the
+    /// messages of older gateways.
+    fn take(&mut self, text: &Value, data: &Value) {
+        let by_data = data["interruptible"].as_bool();
+        if !self.say(text, by_data)
+            && let Some(Value::Object(templates)) = data.pointer(TEMPLATES)
+        {
+            let _is_said = templates.values().any(|template| self.say_template(template, by_data));
+        }
+        for message in activities(data).filter(|activity| activity["type"] == MESSAGE) {
+            let by_message = message.pointer("/activityParams/bargeIn").and_then(Value::as_bool);
+            self.say(&message["text"], by_data.or(by_message));
+        }
+    }
+
+    fn say_template(&mut self, template: &Value, interruptible: Option<bool>) -> bool {
+        match template {
+            Value::Object(template) => {
+                TEMPLATE_TEXTS.iter().any(|key| self.say(field(template, key), interruptible))
+            }
+            text => self.say(text, interruptible),
+        }
+    }
+
+    /// Takes a text or a number; `false` when there are no words in it. Where there is no room
+    /// for more, whatever is written counts as words.
+    fn say(&mut self, text: &Value, interruptible: Option<bool>) -> bool {
+        let Some(text) = text_of(text) else { return false };
+        if self.outputs.spoken.len() >= OUTPUTS_MAX {
+            self.unsaid_chars += text.chars().count() as u64;
+            return true;
+        }
+        let Spoken { plain, markup } = ssml::read(&text);
+        let has_words = !plain.trim().is_empty();
+        if has_words {
+            let (text, markup) = (CallerText::new(plain), markup.map(Private::new));
+            self.outputs.spoken.push(ReplyOutput { text, markup, interruptible });
+        }
+        has_words
     }
 }
 
@@ -155,36 +187,14 @@ fn activities(data: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// What a message of an older gateway says.
-fn message(activity: &Value) -> Option<Spoken> {
-    (activity["type"] == MESSAGE).then(|| spoken(&activity["text"]))?
-}
-
-/// What an output itself says: its own text, or that of its template.
-fn words(text: &Value, data: &Value) -> Option<Spoken> {
-    spoken(text).or_else(|| {
-        let templates = data.pointer(TEMPLATES)?.as_object()?;
-        templates.values().find_map(template_words)
-    })
-}
-
-fn template_words(template: &Value) -> Option<Spoken> {
-    match template {
-        Value::Object(template) => {
-            TEMPLATE_TEXTS.iter().find_map(|key| spoken(field(template, key)))
-        }
-        text => spoken(text),
-    }
-}
-
-/// A text or a number; `None` when there are no words in it.
-fn spoken(text: &Value) -> Option<Spoken> {
-    let spoken = match text {
-        Value::String(text) => ssml::read(text),
-        Value::Number(number) => ssml::read(&number.to_string()),
+/// A text or a number as it is written; `None` when nothing is.
+fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+    let text: Cow<'_, str> = match value {
+        Value::String(text) => text.into(),
+        Value::Number(number) => number.to_string().into(),
         _ => return None,
     };
-    (!spoken.plain.trim().is_empty()).then_some(spoken)
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn field<'a>(object: &'a Map<String, Value>, key: &str) -> &'a Value {
@@ -367,6 +377,28 @@ mod tests {
         let read = read_outputs(&list);
         assert_eq!((read.spoken.len(), read.end_call), (200, true));
         assert_eq!(read.flaws, [ReplyFlaw::TooLong { unsaid_chars: 99_800 * 4 }]);
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_read_and_counts_as_it_is_written() {
+        let marked = "<speak>No.</speak>";
+        let mut list = vec![json!({"text": "Yes."}); 200];
+        list.push(json!({"text": marked, "data": {"_cognigy": {"_default": {"_text": "Or."}}}}));
+        list.push(json!({"data": {"_cognigy": {"_voiceGateway": {"json": {"activities": [
+            {"type": "message", "text": marked}, {"type": "message", "text": " "}
+        ]}}}}}));
+        let read = read_outputs(&list);
+        assert_eq!(read.spoken.len(), 200);
+        let unsaid_chars = 2 * marked.len() as u64;
+        let not_possible = ReplyFlaw::ActionNotPossible { action: MESSAGE.to_owned() };
+        assert_eq!(read.flaws, [not_possible, ReplyFlaw::TooLong { unsaid_chars }]);
+    }
+
+    #[test]
+    fn a_message_of_nothing_but_a_pause_says_nothing_and_asks_for_nothing() {
+        let activity = json!({"type": "message", "text": "<speak><break/></speak>"});
+        let data = json!({"_cognigy": {"_bandwidth": {"json": activity}}});
+        assert_eq!(outputs(json!([{"text": null, "data": data}])), FlowOutputs::default());
     }
 
     #[test]

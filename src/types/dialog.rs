@@ -75,7 +75,7 @@ pub struct DialogReply {
 pub enum ReplyFlaw {
     /// It is longer than what is said of one reply; the rest is not said.
     TooLong {
-        /// Characters that are not said.
+        /// Characters that are not said, as the platform wrote them.
         unsaid_chars: u64,
     },
     /// There is nothing to say, and the call goes on: the caller would hear silence.
