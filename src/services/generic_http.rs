@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::breaker::{Admitted, ProviderBreaker};
 use super::credentials::{CredentialSource, Environment};
@@ -27,6 +30,11 @@ const VOICE: &str = "en-US-Standard-A";
 /// Largest answer: two minutes at 48 kHz, with some room.
 const AUDIO_BYTES_MAX: usize = 12 * 1024 * 1024;
 
+/// Refusals of SSML in a row after which it is not sent for a while. One text may be at fault.
+const SSML_REFUSALS_MAX: u32 = 3;
+/// Time for which it is not sent then.
+const SSML_REST: Duration = Duration::from_secs(300);
+
 /// The `generic-http` synthesiser.
 pub(super) struct GenericTts {
     clients: Clients,
@@ -34,10 +42,37 @@ pub(super) struct GenericTts {
     key: Secret,
     key_place: String,
     takes_ssml: bool,
+    ssml: Mutex<SsmlRefusals>,
     timeout_ms: u32,
     breaker: Arc<ProviderBreaker>,
     /// Something was spoken there, or would have been.
     is_known: Arc<AtomicBool>,
+}
+
+/// How often SSML was refused.
+#[derive(Debug, Default)]
+struct SsmlRefusals {
+    in_a_row: u32,
+    rests_until: Option<Instant>,
+}
+
+impl SsmlRefusals {
+    /// Whether it is not to be sent.
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
+    fn taken(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes a refusal, and says whether it is not sent for a while now. After that while one
+    /// more refusal is enough.
+    fn refused(&mut self, now: Instant) -> bool {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.rests_until = (self.in_a_row >= SSML_REFUSALS_MAX).then(|| now + SSML_REST);
+        self.rests_until.is_some()
+    }
 }
 
 #[derive(Serialize)]
@@ -71,6 +106,7 @@ impl GenericTts {
             key: source.read(environment)?,
             key_place: source.place(),
             takes_ssml: settings.ssml,
+            ssml: Mutex::default(),
             timeout_ms: settings.timeout_ms,
             breaker,
             is_known: Arc::default(),
@@ -108,13 +144,18 @@ impl GenericTts {
         if !self.takes_ssml {
             return ask(&request.text, None).await;
         }
-        if let Some(ssml) = &request.ssml {
-            match ask(ssml, Some("ssml")).await {
-                Err(ExchangeError::Status { status: 400 | 413 | 422, .. }) => {
-                    tracing::warn!("a synthesiser refused SSML; the words are spoken without");
+        let may_send = |_: &&CallerText| !self.ssml.lock().rests(Instant::now());
+        if let Some(ssml) = request.ssml.as_ref().filter(may_send) {
+            let opened = ask(ssml, Some("ssml")).await;
+            let Err(ExchangeError::Status { status: 400 | 413 | 422, .. }) = opened else {
+                if opened.is_ok() {
+                    self.ssml.lock().taken();
                 }
-                opened => return opened,
-            }
+                return opened;
+            };
+            let rests = self.ssml.lock().refused(Instant::now());
+            let for_s = if rests { SSML_REST.as_secs() } else { 0 };
+            tracing::warn!(for_s, "a synthesiser refused SSML; the words are spoken without");
         }
         ask(&request.text, Some("text")).await
     }
@@ -264,5 +305,23 @@ impl SpeechSource for Body {
             pass.judge(&verdict);
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssml_that_is_refused_again_and_again_is_tried_again_after_some_minutes() {
+        let (mut ssml, begun) = (SsmlRefusals::default(), Instant::now());
+        let refused: Vec<bool> = (0..3).map(|_| ssml.refused(begun)).collect();
+        assert_eq!(refused, [false, false, true]);
+        assert!(ssml.rests(begun + SSML_REST - Duration::from_millis(1)));
+        let later = begun + SSML_REST;
+        assert!(!ssml.rests(later));
+        assert!(ssml.refused(later) && ssml.rests(later), "one more is enough");
+        ssml.taken();
+        assert!(!ssml.rests(later) && !ssml.refused(later), "one text is at fault");
     }
 }
