@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::chance;
 use super::doors;
 use super::handles;
-use super::health::{Finding, HealthBoard, check_providers, watch};
+use super::health::{Finding, HealthBoard, Watch, check_providers};
 use super::planner::Planner;
 use super::routes::EngineState;
 use crate::actors::link::Switchboard;
@@ -29,7 +29,7 @@ use crate::services::{
 };
 use crate::telemetry::{
     EngineEvent, EventFileError, EventQueue, Prometheus, PrometheusError, QueueLimits, Service,
-    SpanQueue, Telemetry, Upkeep, check_event_file, install_panic_hook, keep_running,
+    SpanQueue, Telemetry, Upkeep, check_event_file, install_panic_hook,
 };
 use crate::transports::{CertificateError, CertificateFiles, Tls};
 use crate::turn::all_sentences;
@@ -303,11 +303,13 @@ async fn prepare(
         tracing::warn!("the prompts are not rendered yet; calls begin without them");
     }
     board.update_prompts(prompts, telemetry);
-    let watched = (providers.clone(), Arc::clone(prompts), board.clone(), telemetry.clone());
-    services.spawn(keep_running(telemetry.clone(), "health", move || {
-        let (providers, prompts, board, telemetry) = watched.clone();
-        watch(providers, prompts, board, telemetry)
-    }));
+    let watch = Watch {
+        providers: providers.clone(),
+        prompts: Arc::clone(prompts),
+        board: board.clone(),
+        telemetry: telemetry.clone(),
+    };
+    watch.start(services);
     Ok(())
 }
 

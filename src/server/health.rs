@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use parking_lot::RwLock;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::services::{Health, PromptCache, Providers};
-use crate::telemetry::{EngineEvent, ProviderHealth, Service, Telemetry};
+use crate::telemetry::{EngineEvent, ProviderHealth, Service, Telemetry, keep_running};
 
 /// Longest time for one check.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
@@ -115,18 +116,44 @@ impl HealthBoard {
     }
 }
 
-/// Checks again and again, and renders the prompts that could not be rendered yet.
-pub async fn watch(
-    providers: Providers,
-    prompts: Arc<PromptCache>,
-    board: HealthBoard,
-    telemetry: Telemetry,
-) {
-    loop {
-        tokio::time::sleep(CHECK_EVERY).await;
-        board.update(check_providers(&providers).await, &telemetry);
-        prompts.render(&providers.tts).await;
-        board.update_prompts(&prompts, &telemetry);
+/// What is watched, and where it is told.
+#[derive(Clone)]
+pub struct Watch {
+    /// Who is asked how they are.
+    pub providers: Providers,
+    /// What is rendered as soon as it can be.
+    pub prompts: Arc<PromptCache>,
+    /// Who answers whether calls would be served.
+    pub board: HealthBoard,
+    /// Where it is told.
+    pub telemetry: Telemetry,
+}
+
+impl Watch {
+    /// Checks the providers again and again, and renders the prompts that could not be
+    /// rendered yet. Each is a task of its own: who hangs over a prompt does not keep the
+    /// findings from being fresh.
+    pub fn start(self, services: &Handle) {
+        let (checking, rendering) = (self.clone(), self.clone());
+        let checks = move || checking.clone().check();
+        services.spawn(keep_running(self.telemetry.clone(), "health", checks));
+        let renders = move || rendering.clone().render();
+        services.spawn(keep_running(self.telemetry, "prompts", renders));
+    }
+
+    async fn check(self) {
+        loop {
+            tokio::time::sleep(CHECK_EVERY).await;
+            self.board.update(check_providers(&self.providers).await, &self.telemetry);
+        }
+    }
+
+    async fn render(self) {
+        loop {
+            tokio::time::sleep(CHECK_EVERY).await;
+            self.prompts.render(&self.providers.tts).await;
+            self.board.update_prompts(&self.prompts, &self.telemetry);
+        }
     }
 }
 
@@ -147,5 +174,52 @@ fn kind(health: &Health) -> ProviderHealth {
 fn words(health: &Health) -> &str {
     match health {
         Health::Ready(text) | Health::Unavailable(text) | Health::Refused(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::services::{ServiceFuture, TextToSpeech, TtsRequest};
+    use crate::telemetry::QueueLimits;
+    use crate::turn::all_sentences;
+    use crate::types::{Route, SpeechAudio, TtsFailure};
+
+    /// Answers no request, and says of itself that it is well or that it is not.
+    #[derive(Default)]
+    struct Hung {
+        is_unwell: AtomicBool,
+    }
+
+    impl TextToSpeech for Hung {
+        fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn check(&self) -> ServiceFuture<'_, Health> {
+            let is_unwell = self.is_unwell.load(Ordering::SeqCst);
+            let health = if is_unwell { Health::Unavailable } else { Health::Ready };
+            Box::pin(std::future::ready(health(String::new())))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_findings_stay_fresh_while_a_synthesiser_hangs_over_a_prompt() {
+        let limits = QueueLimits { queue_max: 100, batch_max: 10 };
+        let (telemetry, _queue) = Telemetry::new(limits, Vec::new());
+        let (hung, board) = (Arc::new(Hung::default()), HealthBoard::default());
+        let mut providers = Providers::default();
+        providers.tts.insert("hung".to_owned(), Arc::clone(&hung) as Arc<dyn TextToSpeech>);
+        let route = Route { tts: "hung".to_owned(), ..Route::default() };
+        let prompts = Arc::new(PromptCache::new([&route], all_sentences));
+        let watch = Watch { providers, prompts, board: board.clone(), telemetry };
+        watch.start(&Handle::current());
+        tokio::time::sleep(2 * CHECK_EVERY).await;
+        assert!(board.complaints().is_empty(), "{:?}", board.complaints());
+        hung.is_unwell.store(true, Ordering::SeqCst);
+        tokio::time::sleep(2 * CHECK_EVERY).await;
+        assert_eq!(board.complaints(), ["tts hung: unavailable; the log says why"]);
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::RwLock;
 use tokio::time::{Duration, Instant};
 
@@ -39,13 +40,27 @@ struct Kept {
     /// Fallbacks as another synthesiser speaks them.
     stand_ins: HashMap<Key, SpeechAudio>,
     /// Why what is missing could not be rendered.
-    troubles: BTreeMap<Key, Trouble>,
+    troubles: Troubles,
+    /// Why nobody stands in, as whoever should was asked for it.
+    stand_in_troubles: Troubles,
 }
+
+#[derive(Default)]
+struct Troubles(BTreeMap<Key, Trouble>);
 
 struct Trouble {
     tries: u32,
+    /// In how many of them it was asked for itself.
+    asked: u32,
     failure: TtsFailure,
     again_at: Instant,
+}
+
+/// Why a sentence has no audio.
+struct Unspoken {
+    failure: TtsFailure,
+    /// It was asked for, and not left out because of another one.
+    was_asked: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,34 +117,26 @@ impl PromptCache {
         if self.fallbacks.contains(&key) {
             return Some(Ok(kept.stand_ins.get(&key).cloned().unwrap_or_else(attention_tones)));
         }
-        kept.troubles.get(&key).map(|trouble| Err(trouble.failure.clone()))
+        kept.troubles.0.get(&key).map(|trouble| Err(trouble.failure.clone()))
     }
 
     /// Renders what is missing and may be tried now. Call it again and again.
     pub async fn render(&self, synthesisers: &Synthesisers) {
         let Ok(_alone) = self.rendering.try_lock() else { return };
-        let mut down = BTreeMap::new();
-        for key in self.missing() {
-            if self.rests(&key) {
-                continue;
-            }
-            let Some(synthesiser) = synthesisers.get(&key.provider) else { continue };
-            let outcome = match down.get(&key.provider) {
-                Some(failure) => Err(TtsFailure::clone(failure)),
-                None => synthesiser.synthesize(key.request()).await,
-            };
-            match outcome {
+        join_all(synthesisers.iter().map(|(name, own)| self.render_by(name, &**own))).await;
+        self.find_stand_ins(synthesisers).await;
+    }
+
+    async fn render_by(&self, name: &str, synthesiser: &dyn TextToSpeech) {
+        let missing = self.missing().into_iter().filter(|key| key.provider == name);
+        let due = self.kept.read().troubles.due(missing);
+        let mut down = None;
+        for key in due {
+            match key.spoken_by(synthesiser, &mut down).await {
                 Ok(audio) => self.keep(key, audio),
-                Err(failure) => {
-                    // Whoever answers may refuse one voice or one text only.
-                    if !matches!(failure, TtsFailure::Failed { .. }) {
-                        down.insert(key.provider.clone(), failure.clone());
-                    }
-                    self.note_trouble(key, failure);
-                }
+                Err(unspoken) => self.kept.write().troubles.note(key, unspoken),
             }
         }
-        self.find_stand_ins(synthesisers).await;
     }
 
     /// How many sentences of prompts are not rendered.
@@ -146,7 +153,7 @@ impl PromptCache {
         for key in self.wanted.iter().filter(|key| !kept.rendered.contains_key(key)) {
             let (count, trouble) = missing.entry(&key.provider).or_default();
             *count += 1;
-            *trouble = trouble.or_else(|| kept.troubles.get(key));
+            *trouble = trouble.or_else(|| kept.troubles.0.get(key));
         }
         let line = |(provider, (count, trouble)): (&str, (usize, Option<&Trouble>))| {
             let why = match trouble {
@@ -163,55 +170,101 @@ impl PromptCache {
         self.wanted.iter().filter(|key| !kept.rendered.contains_key(key)).cloned().collect()
     }
 
-    /// Whether it is too early to try again.
-    fn rests(&self, key: &Key) -> bool {
-        let kept = self.kept.read();
-        kept.troubles.get(key).is_some_and(|trouble| Instant::now() < trouble.again_at)
-    }
-
     fn keep(&self, key: Key, audio: SpeechAudio) {
         let mut kept = self.kept.write();
-        kept.troubles.remove(&key);
+        kept.troubles.0.remove(&key);
         kept.stand_ins.remove(&key);
         kept.rendered.insert(key, audio);
     }
 
-    fn note_trouble(&self, key: Key, failure: TtsFailure) {
-        let mut kept = self.kept.write();
-        let tries = kept.troubles.get(&key).map_or(0, |trouble| trouble.tries) + 1;
-        let wait_ms = BACKOFF.wait_ms(tries, None, 1.0);
-        let again_at = Instant::now() + Duration::from_millis(wait_ms.into());
-        kept.troubles.insert(key, Trouble { tries, failure, again_at });
-    }
-
     /// Whether a synthesiser could not render something of its own.
     fn is_in_trouble(&self, provider: &str) -> bool {
-        self.kept.read().troubles.keys().any(|key| key.provider == provider)
+        self.kept.read().troubles.0.keys().any(|key| key.provider == provider)
     }
 
     /// Has fallbacks that are missing spoken by another synthesiser, in its own voice.
     async fn find_stand_ins(&self, synthesisers: &Synthesisers) {
-        for key in self.missing() {
-            let has_one = self.kept.read().stand_ins.contains_key(&key);
-            if has_one || !self.fallbacks.contains(&key) {
+        for (name, synthesiser) in synthesisers {
+            if self.is_in_trouble(name) || !synthesiser.speaks_words() {
                 continue;
             }
-            for (name, synthesiser) in synthesisers {
-                if *name == key.provider || self.is_in_trouble(name) || !synthesiser.speaks_words()
-                {
-                    continue;
+            self.stand_in(name, &**synthesiser).await;
+        }
+    }
+
+    async fn stand_in(&self, name: &str, synthesiser: &dyn TextToSpeech) {
+        let mut wanted: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
+        for key in self.without_voice().into_iter().filter(|key| key.provider != name) {
+            wanted.entry(key.as_of(name)).or_default().push(key);
+        }
+        let due = self.kept.read().stand_in_troubles.due(wanted.keys().cloned());
+        let mut down = None;
+        for key in due {
+            match key.spoken_by(synthesiser, &mut down).await {
+                Ok(audio) => {
+                    let mut kept = self.kept.write();
+                    kept.stand_in_troubles.0.remove(&key);
+                    let replaced = wanted[&key].iter().map(|of| (of.clone(), audio.clone()));
+                    kept.stand_ins.extend(replaced);
                 }
-                let request = TtsRequest { voice: String::new(), ..key.request() };
-                if let Ok(audio) = synthesiser.synthesize(request).await {
-                    self.kept.write().stand_ins.insert(key, audio);
-                    break;
-                }
+                Err(unspoken) => self.kept.write().stand_in_troubles.note(key, unspoken),
             }
         }
+    }
+
+    /// Fallbacks that nobody speaks.
+    fn without_voice(&self) -> Vec<Key> {
+        let kept = self.kept.read();
+        let has_voice =
+            |key: &Key| kept.rendered.contains_key(key) || kept.stand_ins.contains_key(key);
+        self.fallbacks.iter().filter(|key| !has_voice(key)).cloned().collect()
+    }
+}
+
+impl Troubles {
+    /// Which of `keys` may be tried now. The least asked for comes first: a text at which a
+    /// synthesiser breaks down does not keep it from the others.
+    fn due(&self, keys: impl Iterator<Item = Key>) -> Vec<Key> {
+        let now = Instant::now();
+        let rests = |key: &Key| self.0.get(key).is_some_and(|trouble| now < trouble.again_at);
+        let mut due: Vec<Key> = keys.filter(|key| !rests(key)).collect();
+        due.sort_by_key(|key| self.0.get(key).map_or(0, |trouble| trouble.asked));
+        due
+    }
+
+    fn note(&mut self, key: Key, Unspoken { failure, was_asked }: Unspoken) {
+        let before = self.0.get(&key).map_or((0, 0), |trouble| (trouble.tries, trouble.asked));
+        let (tries, asked) = (before.0 + 1, before.1 + u32::from(was_asked));
+        let wait_ms = BACKOFF.wait_ms(tries, None, 1.0);
+        let again_at = Instant::now() + Duration::from_millis(wait_ms.into());
+        self.0.insert(key, Trouble { tries, asked, failure, again_at });
     }
 }
 
 impl Key {
+    /// The same in the own voice of the synthesiser `name`.
+    fn as_of(&self, name: &str) -> Self {
+        Self { provider: name.to_owned(), voice: String::new(), ..self.clone() }
+    }
+
+    /// Has it spoken, unless `synthesiser` is found to be `down`.
+    async fn spoken_by(
+        &self,
+        synthesiser: &dyn TextToSpeech,
+        down: &mut Option<TtsFailure>,
+    ) -> Result<SpeechAudio, Unspoken> {
+        if let Some(failure) = down.clone() {
+            return Err(Unspoken { failure, was_asked: false });
+        }
+        synthesiser.synthesize(self.request()).await.map_err(|failure| {
+            // Whoever answers may refuse one voice or one text only.
+            if !matches!(failure, TtsFailure::Failed { .. }) {
+                *down = Some(failure.clone());
+            }
+            Unspoken { failure, was_asked: true }
+        })
+    }
+
     fn request(&self) -> TtsRequest {
         TtsRequest {
             text: self.text.as_str().into(),

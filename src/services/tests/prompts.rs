@@ -149,3 +149,69 @@ async fn a_voice_that_is_refused_costs_the_other_routes_nothing() {
     assert_eq!(cache.get("own", &refused_one), Some(Err(refused())));
     assert!(cache.complaints()[0].contains("404"), "{:?}", cache.complaints());
 }
+
+/// Refuses one text as if it were down; never answers where it `hangs`.
+struct Picky {
+    refuses: String,
+    hangs: bool,
+}
+
+impl TextToSpeech for Picky {
+    fn synthesize(
+        &self,
+        request: TtsRequest,
+    ) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        Box::pin(async move {
+            if self.hangs {
+                tokio::time::sleep(Duration::from_millis(request.answer_ms_max.into())).await;
+                return Err(TtsFailure::Timeout);
+            }
+            let is_refused = *request.text.expose() == self.refuses;
+            if is_refused { Err(unreachable()) } else { Ok(SpeechAudio::new(vec![700; 160])) }
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::ready(Health::Ready(String::new())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stand_in_that_fails_is_asked_ever_more_rarely() {
+    let (own, other, route) = (Voice::new(None), Voice::new(None), route("own"));
+    let cache = PromptCache::new([&route], all_sentences);
+    let voices = at_hand(&[("own", &own), ("other", &other)]);
+    let mut asked = Vec::new();
+    for _ in 0..8 {
+        cache.render(&voices).await;
+        asked.push(other.asked());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(asked, [1, 2, 2, 3, 3, 3, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_at_which_a_synthesiser_breaks_down_keeps_it_from_no_other() {
+    let route = route("own");
+    let cache = PromptCache::new([&route], all_sentences);
+    let first = cache.missing().remove(0);
+    let own = Arc::new(Picky { refuses: first.text, hangs: false });
+    let voices = Synthesisers::from([("own".to_owned(), own as Arc<dyn TextToSpeech>)]);
+    cache.render(&voices).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    cache.render(&voices).await;
+    assert_eq!(cache.missing_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_synthesiser_that_hangs_holds_up_nobody_elses_prompts() {
+    let (stuck, well) = (route("a"), route("b"));
+    let cache = PromptCache::new([&stuck, &well], all_sentences);
+    let voice =
+        |hangs| -> Arc<dyn TextToSpeech> { Arc::new(Picky { refuses: String::new(), hangs }) };
+    let voices =
+        Synthesisers::from([("a".to_owned(), voice(true)), ("b".to_owned(), voice(false))]);
+    let rendering = tokio::time::timeout(Duration::from_secs(1), cache.render(&voices));
+    assert!(rendering.await.is_err(), "one hangs");
+    assert_eq!(level(cache.get("b", &request(&well.prompts.no_match))), Some(700));
+}
