@@ -339,8 +339,8 @@ mod tests {
         assert!(found.iter().all(|it| matches!(it, Health::Refused(_))), "{found:?}");
         let passing = Scripted {
             dialog: Err(DialogFailure::Status { status: 503 }),
-            stt: Err(SttFailure::Timeout),
-            tts: Err(TtsFailure::Saturated),
+            stt: Err(SttFailure::Unavailable { message: "the answer has status 502".to_owned() }),
+            tts: Err(TtsFailure::RateLimited),
             ..well()
         };
         let found = asked(&passing).await;

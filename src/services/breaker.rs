@@ -238,13 +238,13 @@ impl From<Refused> for DialogFailure {
 
 impl From<Refused> for SttFailure {
     fn from(refused: Refused) -> Self {
-        Self::Unavailable { message: refused.to_string() }
+        Self::BreakerOpen { message: refused.to_string() }
     }
 }
 
 impl From<Refused> for TtsFailure {
     fn from(refused: Refused) -> Self {
-        Self::Unavailable { message: refused.to_string() }
+        Self::BreakerOpen { message: refused.to_string() }
     }
 }
 

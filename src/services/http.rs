@@ -317,11 +317,14 @@ macro_rules! speech_failure_from_exchange {
                 let message = error.to_string();
                 match error {
                     ExchangeError::TimedOut => Self::Timeout,
-                    ExchangeError::Status { status: 429, .. } => Self::Saturated,
+                    ExchangeError::Status { status: 429, .. } => Self::RateLimited,
                     ExchangeError::NotSent
                     | ExchangeError::NotSecure(_)
                     | ExchangeError::Broken
-                    | ExchangeError::Status { status: 503, .. } => Self::Unavailable { message },
+                    // It may work again by itself.
+                    | ExchangeError::Status { status: 500..=599, .. } => {
+                        Self::Unavailable { message }
+                    }
                     ExchangeError::Status { status: status @ (401 | 403), .. } => Self::Failed {
                         message: format!("the key is refused (status {status}): check the key"),
                     },

@@ -52,20 +52,46 @@ struct Kept {
     failure: String,
 }
 
+/// Why a request was not carried out.
+trait Failure: ToString {
+    /// Whether the provider had the request. What the engine itself held back says nothing
+    /// about it.
+    fn was_sent(&self) -> bool;
+}
+
+impl Failure for DialogFailure {
+    fn was_sent(&self) -> bool {
+        !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
+    }
+}
+
+impl Failure for SttFailure {
+    fn was_sent(&self) -> bool {
+        !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
+    }
+}
+
+impl Failure for TtsFailure {
+    fn was_sent(&self) -> bool {
+        !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
+    }
+}
+
 impl Record {
     fn new(has_trials: bool) -> Arc<Self> {
         Arc::new(Self { kept: Mutex::default(), started: Instant::now(), has_trials })
     }
 
-    fn note<E: ToString>(&self, outcome: Result<(), &E>) {
+    fn note<F: Failure>(&self, outcome: Result<(), &F>) {
         let now = self.now();
         let mut kept = self.kept.lock();
         match outcome {
             Ok(()) => kept.standing.worked(now),
-            Err(failure) => {
+            Err(failure) if failure.was_sent() => {
                 kept.standing.failed(now);
                 kept.failure = failure.to_string();
             }
+            Err(_) => {}
         }
     }
 

@@ -62,8 +62,10 @@ pub(super) const FLAW: LabelSpec = LabelSpec {
     name: "reason",
     values: &["too_long", "without_words", "action_not_possible", "session_data_too_large"],
 };
-pub(super) const PROVIDER_FAILURE: LabelSpec =
-    LabelSpec { name: "failure", values: &["timeout", "saturated", "unavailable", "failed"] };
+pub(super) const PROVIDER_FAILURE: LabelSpec = LabelSpec {
+    name: "failure",
+    values: &["timeout", "rate_limited", "saturated", "breaker_open", "unavailable", "failed"],
+};
 pub(super) const DIALOG_FAILURE: LabelSpec = LabelSpec {
     name: "failure",
     values: &[

@@ -205,9 +205,18 @@ pub enum SttFailure {
     /// No answer in time.
     #[error("the recogniser did not answer in time")]
     Timeout,
-    /// Too many utterances are waiting for it.
-    #[error("the recogniser has too much to do")]
+    /// 429: it has enough for now.
+    #[error("the recogniser is rate limiting (429)")]
+    RateLimited,
+    /// It was not asked: too many utterances are waiting for it here.
+    #[error("too many requests are waiting for the recogniser")]
     Saturated,
+    /// It was not asked: it failed too often in a row, and is left alone for a while.
+    #[error("the recogniser is not asked for a while: {message}")]
+    BreakerOpen {
+        /// What came of the last request; holds no caller data.
+        message: String,
+    },
     /// It cannot be reached or its worker is not running.
     #[error("the recogniser is not available: {message}")]
     Unavailable {
@@ -229,9 +238,18 @@ pub enum TtsFailure {
     /// No answer in time.
     #[error("the synthesiser did not answer in time")]
     Timeout,
-    /// Too many sentences are waiting for it.
-    #[error("the synthesiser has too much to do")]
+    /// 429: it has enough for now.
+    #[error("the synthesiser is rate limiting (429)")]
+    RateLimited,
+    /// It was not asked: too many sentences are waiting for it here.
+    #[error("too many requests are waiting for the synthesiser")]
     Saturated,
+    /// It was not asked: it failed too often in a row, and is left alone for a while.
+    #[error("the synthesiser is not asked for a while: {message}")]
+    BreakerOpen {
+        /// What came of the last request; holds no caller data.
+        message: String,
+    },
     /// It cannot be reached or its worker is not running.
     #[error("the synthesiser is not available: {message}")]
     Unavailable {
@@ -324,7 +342,9 @@ macro_rules! provider_failure_names {
             pub const fn as_str(&self) -> &'static str {
                 match self {
                     Self::Timeout => "timeout",
+                    Self::RateLimited => "rate_limited",
                     Self::Saturated => "saturated",
+                    Self::BreakerOpen { .. } => "breaker_open",
                     Self::Unavailable { .. } => "unavailable",
                     Self::Failed { .. } => "failed",
                 }

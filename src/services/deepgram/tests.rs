@@ -285,7 +285,7 @@ async fn a_refusal_is_final_and_says_what_is_wrong() {
     }
     let (addr, _) = server(&[Script::Refuse(429)]).await;
     let failed = recogniser(addr).transcribe(request("a", spoken(10))).await;
-    assert_eq!(failed, Err(SttFailure::Saturated));
+    assert_eq!(failed, Err(SttFailure::RateLimited));
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ async fn callers_do_not_wait_for_a_recogniser_or_a_synthesiser_that_is_broken() 
         trace: None,
     };
     let outcome = sixth(&server, || recogniser.transcribe(utterance())).await;
-    let failure = SttFailure::Unavailable { message: message.clone() };
+    let failure = SttFailure::BreakerOpen { message: message.clone() };
     assert_eq!(outcome, (Err(failure), 5));
 
     let server = ScriptedServer::start(vec![Step::status(500)]);
@@ -170,7 +170,7 @@ async fn callers_do_not_wait_for_a_recogniser_or_a_synthesiser_that_is_broken() 
     let settings = GenericHttpSettings { endpoint, ..GenericHttpSettings::default() };
     let synthesiser = GenericTts::new(&settings, &key, breaker()).unwrap();
     let (outcome, arrived) = sixth(&server, || synthesiser.synthesize(sentence())).await;
-    assert_eq!((outcome.err(), arrived), (Some(TtsFailure::Unavailable { message }), 5));
+    assert_eq!((outcome.err(), arrived), (Some(TtsFailure::BreakerOpen { message }), 5));
 }
 
 #[tokio::test]

@@ -123,13 +123,12 @@ async fn a_request_without_effect_is_sent_once_more_where_its_connection_breaks(
 #[tokio::test]
 async fn a_recogniser_that_fails_says_how() {
     assert_eq!(transcribe(Step::Hang).await, Err(SttFailure::Timeout));
-    assert_eq!(transcribe(Step::status(429)).await, Err(SttFailure::Saturated));
-    for step in [Step::Break, Step::status(503)] {
+    assert_eq!(transcribe(Step::status(429)).await, Err(SttFailure::RateLimited));
+    for step in [Step::Break].into_iter().chain([500, 502, 503, 504].map(Step::status)) {
         assert!(matches!(transcribe(step).await, Err(SttFailure::Unavailable { .. })));
     }
     for step in [
         Step::status(401),
-        Step::status(500),
         Step::status(404),
         Step::typed("application/json", "{\"text\": 1}"),
         Step::typed("application/json", "[]"),
@@ -285,6 +284,23 @@ async fn markup_is_sent_to_a_synthesiser_that_takes_it_and_plain_words_to_every_
 }
 
 #[tokio::test]
+async fn markup_that_was_refused_three_times_in_a_row_is_not_sent_any_more() {
+    let sound = || Step::typed("audio/l16", [0, 16]);
+    let refused_each = || [Step::status(400), sound()];
+    let steps = [refused_each(), refused_each(), refused_each()].concat();
+    let server = ScriptedServer::start([steps, vec![sound()]].concat());
+    let endpoint = server.url("");
+    let settings = GenericHttpSettings { endpoint, ssml: true, ..GenericHttpSettings::default() };
+    let synthesiser = GenericTts::new(&settings, &with_key, breaker()).unwrap();
+    for _ in 0..5 {
+        let ssml = Some("<speak>Breakfast<break/> is at seven.</speak>".into());
+        synthesiser.synthesize(TtsRequest { ssml, ..sentence() }).await.unwrap();
+    }
+    let kinds: Vec<Value> = server.seen().iter().map(|seen| seen.json()["type"].clone()).collect();
+    assert_eq!(kinds, ["ssml", "text", "ssml", "text", "ssml", "text", "text", "text"]);
+}
+
+#[tokio::test]
 async fn the_voice_of_the_route_is_asked_for() {
     let server = ScriptedServer::start(vec![Step::typed("audio/l16", [0, 16])]);
     let request = TtsRequest { voice: "en-GB-Neural-B".to_owned(), ..sentence() };
@@ -305,8 +321,9 @@ async fn a_wav_file_is_read_whatever_it_is_declared_as() {
 #[tokio::test]
 async fn a_synthesiser_that_fails_says_how() {
     assert_eq!(synthesize(Step::Hang).await, Err(TtsFailure::Timeout));
-    assert_eq!(synthesize(Step::status(429)).await, Err(TtsFailure::Saturated));
-    for step in [Step::Break, Step::BreakInBody, Step::status(503)] {
+    assert_eq!(synthesize(Step::status(429)).await, Err(TtsFailure::RateLimited));
+    let broken = [Step::Break, Step::BreakInBody];
+    for step in broken.into_iter().chain([500, 502, 503, 504].map(Step::status)) {
         assert!(matches!(synthesize(step).await, Err(TtsFailure::Unavailable { .. })));
     }
     for step in [
@@ -318,7 +335,6 @@ async fn a_synthesiser_that_fails_says_how() {
         Step::status(404),
         Step::typed("application/json", "{\"error\": \"no such voice\"}"),
         Step::status(401),
-        Step::status(500),
     ] {
         assert!(matches!(synthesize(step).await, Err(TtsFailure::Failed { .. })));
     }
@@ -396,8 +412,8 @@ pub(super) fn failures() -> Vec<(&'static str, Step, &'static str)> {
         ("404", Step::status(404), "failed"),
         ("415", Step::status(415), "failed"),
         ("308", Step::status(308), "failed"),
-        ("429", Step::retry_after(429, "60"), "saturated"),
-        ("500", Step::status(500), "failed"),
+        ("429", Step::retry_after(429, "60"), "rate_limited"),
+        ("500", Step::status(500), "unavailable"),
         ("503", Step::status(503), "unavailable"),
         ("nothing is answered", Step::Hang, "timeout"),
         ("the connection breaks", Step::Break, "unavailable"),

@@ -187,3 +187,42 @@ async fn silence_is_a_failure_of_any_synthesiser() {
     }
     assert!(matches!(watched.check().await, Health::Unavailable(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_itself_holds_back_says_nothing_of_the_provider() {
+    let message = String::new;
+    for failure in [TtsFailure::Saturated, TtsFailure::BreakerOpen { message: message() }] {
+        let answers = [Err(not_found()), Err(failure.clone())];
+        let watched = WatchedTts::new(Scripted::new(&ready(), answers));
+        for _ in 0..3 {
+            let _failed = watched.synthesize(sentence()).await;
+        }
+        assert_eq!(watched.check().await, ready(), "{failure}: one was sent");
+    }
+    for failure in [SttFailure::Saturated, SttFailure::BreakerOpen { message: message() }] {
+        let watched = WatchedStt::new(Scripted::new(&ready(), [Err(failure.clone())]));
+        for _ in 0..3 {
+            let _failed = watched.transcribe(trial_utterance()).await;
+        }
+        assert_eq!(watched.check().await, ready(), "{failure}");
+    }
+    for failure in [DialogFailure::Saturated, DialogFailure::BreakerOpen { message: message() }] {
+        let watched = WatchedDialog::new(Scripted::new(&ready(), [Err(failure.clone())]));
+        for _ in 0..3 {
+            let _failed = watched.ask(turn("a")).await;
+        }
+        assert_eq!(watched.check().await, ready(), "{failure}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_failed_before_it_was_left_alone_is_not_called_well_meanwhile() {
+    let refused = TtsFailure::BreakerOpen { message: String::new() };
+    let answers = [Err(not_found()), Err(not_found()), Err(refused)];
+    let watched = WatchedTts::new(Scripted::new(&ready(), answers));
+    for _ in 0..9 {
+        let _failed = watched.synthesize(sentence()).await;
+    }
+    let Health::Unavailable(found) = watched.check().await else { panic!("it is not ready") };
+    assert!(found.contains("last 2 requests") && found.contains("status 404"), "{found}");
+}

@@ -172,7 +172,9 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
     }
     for failure in [
         SttFailure::Timeout,
+        SttFailure::RateLimited,
         SttFailure::Saturated,
+        SttFailure::BreakerOpen { message: text() },
         SttFailure::Unavailable { message: text() },
         SttFailure::Failed { message: text() },
     ] {
@@ -180,7 +182,9 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
     }
     for failure in [
         TtsFailure::Timeout,
+        TtsFailure::RateLimited,
         TtsFailure::Saturated,
+        TtsFailure::BreakerOpen { message: text() },
         TtsFailure::Unavailable { message: text() },
         TtsFailure::Failed { message: text() },
     ] {
