@@ -1,6 +1,6 @@
 //! Cognigy behind `GET {base}/bots` and `POST {base}/dialogs` with an API key.
 //!
-//! The call's id is the dialog's id. The platform's session data goes back with the
+//! The session's id is the dialog's id. The platform's session data goes back with the
 //! next turn; a reply that holds none leaves it as it was. What ends the call is
 //! said in [`super::cognigy_output`].
 //!

@@ -4,7 +4,7 @@
 //! its own last 64 are mirrored behind it. What is computed: the loudness of 129
 //! frequencies in four frames, four layers of convolution, a memory of 128 units, one
 //! number. The result is that of the published model to within rounding (checked
-//! against another runtime, window by window, in `tests/silero.rs`).
+//! against another runtime, window by window, in `tests/track/oracle.rs`).
 //!
 //! | file | what it is |
 //! |---|---|
