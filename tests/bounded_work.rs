@@ -45,6 +45,16 @@ fn eight_times_the_text_takes_about_eight_times_the_work_to_cut() {
     }
 }
 
+#[test]
+fn eight_times_the_ends_of_lines_before_a_last_letter_take_about_eight_times_the_work_to_cut() {
+    for (filling, end) in [("\n", "c"), ("! ", "c"), (" \n", "*"), ("\n\"", "1"), ("。", "c")] {
+        let text = |count: usize| format!("ab{}{end}", filling.repeat(count));
+        let [short, long] = [2_000, 16_000].map(text);
+        let [short, long] = [short, long].map(|text| cost_of(|| sentences(&text, "de").count()));
+        assert!(long < short * 24, "{filling:?}: {short} ns, then {long} ns");
+    }
+}
+
 /// A call whose turn is answered with `text`.
 fn answer(text: &str) -> usize {
     answer_with(ReplyOutput { text: text.into(), markup: None, interruptible: None })

@@ -7,6 +7,7 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::health::HealthBoard;
 use crate::actors::link::Switchboard;
@@ -71,7 +72,13 @@ async fn ready(state: web::Data<EngineState>) -> HttpResponse {
         .json(json!({ "ready": false, "because": complaints }))
 }
 
+/// The metrics are rendered for one client after the other: each rendering takes a thread.
+static RENDERING: Semaphore = Semaphore::const_new(1);
+
 async fn metrics(state: web::Data<EngineState>) -> HttpResponse {
+    let Ok(_one) = RENDERING.acquire().await else {
+        return HttpResponse::ServiceUnavailable().finish();
+    };
     // Rendering takes a while and reads files; this thread has callers to serve.
     match web::block(move || state.prometheus.render()).await {
         Ok(text) => HttpResponse::Ok().content_type(PROMETHEUS_TEXT).body(text),

@@ -57,8 +57,9 @@ impl Access {
             };
         };
         let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
-        let is_own =
-            host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host));
+        // A page that came from this engine came by the web.
+        let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let is_own = host.is_some_and(|host| page == Some(host.as_str()));
         if is_own {
             Ok(Visit::Own)
         } else if self.origins.contains(&origin) {

@@ -16,8 +16,8 @@ use self::language::Language;
 pub const SENTENCE_CHARS_MAX: usize = 300;
 /// Shortest rest of a sentence that is cut, in characters.
 const REST_CHARS_MIN: usize = 60;
-/// How far ahead is looked whether more is to be said, in characters.
-const LOOK_AHEAD_CHARS_MAX: usize = 64;
+/// So many characters are a piece of their own, whatever they are.
+const PIECE_CHARS_MIN: usize = 65;
 /// Letters without which a piece is too short to be spoken by itself.
 const LETTERS_MIN: usize = 2;
 /// Digits of an ordinal at most.
@@ -26,7 +26,7 @@ const ORDINAL_DIGITS_MAX: usize = 3;
 /// The sentences of `text` in `language` (a BCP 47 tag), trimmed, none empty.
 #[must_use]
 pub fn sentences<'a>(text: &'a str, language: &str) -> Sentences<'a> {
-    Sentences { text, language: Language::of(language), at: 0, end: 0 }
+    Sentences { text, language: Language::of(language), tail: Tail::of(text), at: 0, end: 0 }
 }
 
 /// All [`sentences`] of a `text` that is known to be short.
@@ -40,6 +40,7 @@ pub fn all_sentences<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 pub struct Sentences<'a> {
     text: &'a str,
     language: &'static Language,
+    tail: Tail,
     /// Where what was not given yet begins.
     at: usize,
     /// Where the sentence ends that is given in pieces.
@@ -68,7 +69,7 @@ impl<'a> Iterator for Sentences<'a> {
     fn next(&mut self) -> Option<&'a str> {
         while self.at < self.text.len() {
             if self.at == self.end {
-                self.end = self.at + sentence_end(self.rest(), self.language);
+                self.end = self.sentence_end();
             }
             let piece = self.piece();
             if piece.contains(char::is_alphanumeric) {
@@ -81,21 +82,57 @@ impl<'a> Iterator for Sentences<'a> {
 
 // === Where a sentence ends ===
 
-/// Where the first sentence of `text` ends that can be spoken by itself.
-fn sentence_end(text: &str, language: &Language) -> usize {
-    let mut letters = 0;
-    for (at, mark) in text.char_indices() {
-        letters += letters_of(mark);
-        if letters < LETTERS_MIN || !is_sentence_mark(mark) {
-            continue;
+impl Sentences<'_> {
+    /// Where the first sentence of the rest ends that can be spoken by itself.
+    fn sentence_end(&self) -> usize {
+        let text = self.rest();
+        let mut letters = 0;
+        for (at, mark) in text.char_indices() {
+            letters += letters_of(mark);
+            if letters < LETTERS_MIN || !is_sentence_mark(mark) {
+                continue;
+            }
+            let end = end_of_closing_marks(text, at + mark.len_utf8());
+            let rest = &text[end..];
+            if ends_sentence(&text[..at], mark, rest, self.language)
+                && self.tail.can_be_spoken(self.at + end)
+            {
+                return self.at + end;
+            }
         }
-        let end = end_of_closing_marks(text, at + mark.len_utf8());
-        let rest = &text[end..];
-        if ends_sentence(&text[..at], mark, rest, language) && can_be_spoken(rest) {
-            return end;
-        }
+        self.text.len()
     }
-    text.len()
+}
+
+/// The end of a text, where what is left is too short to be a piece of its own. Found once:
+/// to look for it behind each mark took the square of a text that was all ends of lines.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// From where on that is so, in bytes.
+    from: usize,
+    /// From where on there is nothing but white space.
+    blank_from: usize,
+}
+
+impl Tail {
+    fn of(text: &str) -> Self {
+        let said = text.trim_end();
+        let (mut letters, mut chars, mut from) = (0, 0, 0);
+        for (at, character) in said.char_indices().rev() {
+            letters += letters_of(character);
+            chars += usize::from(!character.is_whitespace());
+            if letters >= LETTERS_MIN || chars >= PIECE_CHARS_MIN {
+                from = at + 1;
+                break;
+            }
+        }
+        Self { from, blank_from: said.len() }
+    }
+
+    /// Whether what is left from there on is nothing, or enough to be a piece of its own.
+    const fn can_be_spoken(self, at: usize) -> bool {
+        at < self.from || at >= self.blank_from
+    }
 }
 
 /// What a character adds to a piece: beyond the alphabets one letter is a syllable or more.
@@ -104,19 +141,6 @@ fn letters_of(character: char) -> usize {
         '\u{900}'.. if character.is_alphabetic() => LETTERS_MIN,
         _ => usize::from(character.is_alphabetic()),
     }
-}
-
-/// Whether what is left is nothing, or enough to be a piece of its own.
-fn can_be_spoken(rest: &str) -> bool {
-    let rest = rest.trim_start();
-    let mut letters = 0;
-    for (looked_at, character) in rest.chars().enumerate() {
-        letters += letters_of(character);
-        if letters >= LETTERS_MIN || looked_at >= LOOK_AHEAD_CHARS_MAX {
-            return true;
-        }
-    }
-    rest.is_empty()
 }
 
 fn is_sentence_mark(mark: char) -> bool {

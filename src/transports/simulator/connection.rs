@@ -85,8 +85,10 @@ impl Door for SimulatorState {
     }
 }
 
-/// A path without its slash selects the route, when it can be a name at all.
+/// A path without its slash selects the route. What is too long to be a name of one is cut,
+/// and is none all the same.
 fn route_of_path(path: &str) -> Option<String> {
     let name = path.trim_matches('/');
-    (!name.is_empty() && name.len() <= NAME_BYTES_MAX).then(|| name.to_owned())
+    let end = name.floor_char_boundary(NAME_BYTES_MAX + 4);
+    (!name.is_empty()).then(|| name[..end].to_owned())
 }

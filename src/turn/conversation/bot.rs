@@ -34,6 +34,10 @@ impl Conversation {
 
     pub(super) fn say_prompt(&mut self, prompt: &Prompt, turn: Option<TurnId>, purpose: Purpose) {
         let interruptible = prompt.interruptible.unwrap_or(self.route.turns.interruptible);
+        if self.begun_last.is_some_and(|last| last.purpose == purpose) {
+            // It is said anew, not on.
+            self.begun_last = None;
+        }
         let route = Arc::clone(&self.route);
         for piece in pieces(&prompt.text, None, &route.language) {
             let intent = purpose.as_intent().map(str::to_owned);
@@ -168,11 +172,13 @@ impl Conversation {
     }
 
     fn tell_begun(&mut self, now: Now, passage: Passage) {
-        self.begun_last = Some(passage);
+        let goes_on = self.begun_last.replace(passage) == Some(passage);
         match passage.purpose {
             Purpose::Reply => self.tell_answered(now, passage.turn),
-            Purpose::Fallback => self.tell(passage.turn, CallEventKind::FallbackPlayed {}),
-            Purpose::Greeting | Purpose::NoMatch | Purpose::TurnFailed => {}
+            Purpose::Fallback if !goes_on => {
+                self.tell(passage.turn, CallEventKind::FallbackPlayed {});
+            }
+            Purpose::Fallback | Purpose::Greeting | Purpose::NoMatch | Purpose::TurnFailed => {}
         }
     }
 

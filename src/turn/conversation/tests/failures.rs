@@ -85,6 +85,8 @@ fn a_turn_of_which_nothing_could_be_spoken_is_told_once_and_the_fallback_is_hear
         matches!(output, TurnOutput::Tell { kind: CallEventKind::TurnUnheard {}, .. })
     }));
     assert_eq!(story.events(started(4)), ["fallback_played"]);
+    story.then(finished(4));
+    assert_eq!(story.events(started(5)), NOTHING, "its second sentence is no other fallback");
 }
 
 #[test]
