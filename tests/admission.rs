@@ -9,7 +9,7 @@ mod support;
 use std::cell::Cell;
 use std::time::Duration;
 
-use antiphon::load::LoadPlan;
+use antiphon::load::{LoadPlan, Schedule, Stage};
 use futures_util::future::{join, join_all};
 use serde_json::Value;
 use support::callers::{coded, plan, run, stream};
@@ -84,7 +84,7 @@ async fn deaf_and_gone(http: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
-    // A thread with eight calls is always busier than this, and never less is taken.
+    // Before anything is known of calls, ten are expected to take as much.
     let setup = coded().key("LIMITS__BUSY_PERCENT_MAX", "1").key("SERVER__MEDIA_THREADS", "1");
     let engine = setup.start().await;
     let told = async {
@@ -111,8 +111,9 @@ async fn full_threads_take_no_more_calls_and_those_they_have_go_on_unharmed() {
         .await;
         assert_eq!(engine.metric("antiphon_arbiter_open").await, 0.0);
     };
-    let (report, ()) =
-        join(run(LoadPlan { seed: 3, ..plan(&stream(&engine), 12, 8.0) }), told).await;
+    let slowly = Schedule::Held(vec![Stage { calls: 20, ramp_s: 10.0, hold_s: 4.0 }]);
+    let plan = LoadPlan { seed: 3, schedule: slowly, ..plan(&stream(&engine), 20, 4.0) };
+    let (report, ()) = join(run(plan), told).await;
     assert!(report.connected >= 8 && report.refused > 0, "{report:?}");
     assert_eq!((report.errors_count(), report.flaws()), (0, 0), "{report:?}");
     let refused = engine.metric("antiphon_calls_refused_total{reason=\"overloaded\"}").await;

@@ -165,11 +165,13 @@ impl BusyForecast {
         self.cost() * calls as f64
     }
 
-    /// The share that `calls` will take on average at most, for whoever is careful.
+    /// The share that `calls` will take on average at most, for whoever is careful with those
+    /// before the last of them.
     #[must_use]
     pub fn busy_at_most_with(&self, calls: usize) -> f64 {
         let care = CARE + CARE_UNLEARNED * self.doubt();
-        self.busy_with(calls) + care * self.cost() * self.unfelt(calls).max(0.0)
+        let unfelt = self.unfelt(calls.saturating_sub(1)).max(0.0);
+        self.busy_with(calls) + care * self.cost() * unfelt
     }
 
     /// How many of `calls` are not felt yet; negative when more were felt.
