@@ -85,10 +85,10 @@ impl Door for SimulatorState {
     }
 }
 
-/// A path without its slash selects the route. What is too long to be a name of one is cut,
-/// and is none all the same.
+/// A path without its slash selects the route. What is too long to be a name of one is none,
+/// and not the default one either.
 fn route_of_path(path: &str) -> Option<String> {
     let name = path.trim_matches('/');
-    let end = name.floor_char_boundary(NAME_BYTES_MAX + 4);
-    (!name.is_empty()).then(|| name[..end].to_owned())
+    let route = || if name.len() <= NAME_BYTES_MAX { name } else { "/" };
+    (!name.is_empty()).then(|| route().to_owned())
 }
