@@ -9,6 +9,10 @@ use crate::types::{INNER_RATE, MediaTime, Now, SpeechAudio};
 /// one, and one that grows as many as it came in: 6 s of them, where 0.16 s are sent ahead.
 const PIECES_MAX: usize = 64;
 
+/// For so long after it was heard (2 s) a piece is remembered at most, though nobody listens: an
+/// echo's time, and as much as the caller's audio may be late.
+const KEPT_NANOS: u64 = 2_000_000_000;
+
 /// What is played, and when. It takes 2.5 kB at most, and the sentences until they were heard.
 #[derive(Clone, Debug, Default)]
 pub struct Played {
@@ -39,6 +43,7 @@ impl Piece {
 impl Played {
     /// Samples `from..to` of `audio` were handed over; they are heard from `since` on.
     pub fn hand_over(&mut self, since: Now, audio: &SpeechAudio, from: usize, to: usize) {
+        self.forget_before(Now(since.0.saturating_sub(KEPT_NANOS)));
         if let Some(last) = self.pieces.back_mut()
             && last.is_continued_by(since, audio, from)
         {
@@ -151,6 +156,15 @@ mod tests {
         played.hand_over(ms(10), &audio, 0, 16);
         played.hand_over(ms(90), &audio, 16, 32);
         assert_eq!(heard(&played, ms(89), 17), [vec![0; 16], vec![116]].concat());
+    }
+
+    #[test]
+    fn what_was_heard_long_ago_is_forgotten_although_nobody_listens() {
+        let mut played = Played::default();
+        for nth in 0..20 {
+            played.hand_over(ms(5_000 * nth), &speech(1, 16), 0, 16);
+        }
+        assert_eq!(played.pieces.len(), 1);
     }
 
     #[test]
