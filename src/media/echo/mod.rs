@@ -50,7 +50,8 @@ const SLIGHT_EXCESS: f32 = steps_between(4.0);
 /// What is so much louder than an echo of the most gain that was seen is the caller: a room
 /// swallows some tones.
 const LOUDER: f32 = steps_between(10.0);
-/// How fast that gain rises while something is played: a frame may have been such a tone.
+/// How fast that gain rises while something is played: a frame may have been such a tone
+/// (3 dB a second).
 const RISE: f32 = steps_between(0.03);
 /// No echo has more gain than this.
 const GAIN_MAX: f32 = steps_between(-7.0);
@@ -150,7 +151,7 @@ impl EchoGate {
         self.caller_filter.reset();
         self.played_filter.reset();
         if now.0.saturating_sub(self.active_at.0) > KNOWN_NANOS {
-            self.loudest_gain = None;
+            (self.loudest_gain, self.gain, self.alike_at) = (None, None, None);
         }
     }
 
@@ -340,4 +341,21 @@ impl Deviation {
 
 fn products(one: &[Steps], other: &[Steps]) -> i32 {
     one.iter().zip(other).map(|(one, other)| i32::from(*one) * i32::from(*other)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_learned_of_an_echo_is_forgotten_when_nothing_was_played_for_long() {
+        let mut gate = EchoGate {
+            loudest_gain: Some(1.0),
+            gain: Some(1.0),
+            alike_at: Some(1),
+            ..EchoGate::default()
+        };
+        gate.begin(Now(KNOWN_NANOS + 1));
+        assert_eq!((gate.loudest_gain, gate.gain, gate.alike_at), (None, None, None));
+    }
 }
