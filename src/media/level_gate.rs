@@ -93,6 +93,9 @@ impl LevelGate {
         if let Some(utterance) = self.utterance {
             return self.loudest(WINDOWS_SPEAKING) >= utterance.level - range_db;
         }
+        if self.caller.known < UTTERANCES_AGREED {
+            return true;
+        }
         let fall = FALL_DB * (self.silent_seconds - TURN_SECONDS).max(0.0);
         self.caller.quietest().is_none_or(|quietest| loudest >= quietest - range_db - fall)
     }
@@ -115,6 +118,9 @@ impl LevelGate {
 
 /// Utterances that tell how loud the caller is.
 const UTTERANCES: usize = 4;
+/// So many have to agree before anybody is left out while the bot is silent: one may have been
+/// a cough.
+const UTTERANCES_AGREED: usize = 2;
 
 /// How loud the last utterances were at their loudest, in dB.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,12 +152,12 @@ impl Caller {
         self.levels[..self.known].iter().copied().reduce(f32::min)
     }
 
-    /// The second loudest: one may have been a cough, and others somebody's behind the caller.
+    /// The second loudest where there are two: one may have been a cough, and others somebody's behind the caller.
     fn usual(&self) -> Option<f32> {
         let mut levels = self.levels;
         let levels = &mut levels[..self.known];
         levels.sort_unstable_by(|one, other| other.total_cmp(one));
-        levels.get(usize::from(self.known > 2)).copied()
+        levels.get(usize::from(self.known > 1)).copied()
     }
 }
 
@@ -223,7 +229,7 @@ mod tests {
 
     #[test]
     fn another_caller_is_heard_after_some_seconds_and_then_at_once() {
-        let mut gate = after_utterances_at(&[-20.0]);
+        let mut gate = after_utterances_at(&[-20.0, -20.0]);
         assert!(!speak(&mut gate, -38.0, 400, false, false));
         for _ in 0..2 {
             quiet(&mut gate, 10_000, false);
@@ -244,7 +250,19 @@ mod tests {
     #[test]
     fn a_caller_whose_level_varies_is_heard_at_any_of_them() {
         let mut gate = after_utterances_at(&[-14.0, -25.0, -14.0, -14.0]);
-        assert!(speak(&mut gate, -25.0, 400, false, false));
+        assert!(speak(&mut gate, -36.0, 400, false, false));
+    }
+
+    #[test]
+    fn after_one_loud_sound_anybody_is_heard_while_the_bot_is_silent() {
+        let mut gate = after_utterances_at(&[-8.0]);
+        assert!(speak(&mut gate, -26.0, 400, false, false));
+    }
+
+    #[test]
+    fn of_two_utterances_the_quieter_tells_who_may_interrupt() {
+        let mut gate = after_utterances_at(&[-8.0, -18.0]);
+        assert!(speak(&mut gate, -28.0, 400, false, true));
     }
 
     #[test]

@@ -179,8 +179,8 @@ pub struct ListeningSettings {
     pub silence_ms_end: u32,
     /// Audio kept from before the start.
     pub pre_roll_ms: u32,
-    /// Who is so much quieter than the caller (dB) does not keep an utterance open and does
-    /// not interrupt the bot; 0 for everybody does.
+    /// Who is so much quieter than the caller (dB) opens no utterance, does not keep one
+    /// open and does not interrupt the bot; 0 for everybody does.
     pub level_gate_db: u32,
     /// Whether the bot's echo is told from the caller.
     pub echo_gate: bool,
