@@ -258,9 +258,8 @@ fn a_crate_stays_where_it_can_be_replaced() {
 
 #[test]
 fn unsafe_code_stays_where_foreign_code_or_single_instructions_are_called() {
-    let folders = ["src/services/speech/library", "src/media/silero"];
-    let elsewhere =
-        |source: &&Source| !folders.iter().any(|folder| source.path.starts_with(folder));
+    let places = ["src/services/speech/library", "src/media/silero", "src/media/echo/bands.rs"];
+    let elsewhere = |source: &&Source| !places.iter().any(|place| source.path.starts_with(place));
     let mut findings = Vec::new();
     for source in sources().iter().filter(elsewhere) {
         let allowed = source.statements().filter(|(_, line)| line.contains("unsafe_code"));
