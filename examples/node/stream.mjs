@@ -18,7 +18,9 @@ address.searchParams.set("rate", String(rate));
 address.searchParams.set("events", "1");
 
 const answer = [];
-let answered = false;
+// What becomes of what was said. The bot apologises unless it answers.
+const DECIDED = new Set(["turn_answered", "not_understood", "stt_failed", "dialog_failed"]);
+let decided = false;
 let ticker;
 
 const call = await connect(address, { onMessage, onClose }).catch((error) => {
@@ -44,8 +46,8 @@ function onMessage(kind, payload) {
 function onEvent(kind) {
   if (kind.event === "transcribed") console.log(`heard: ${kind.text}`);
   else if (kind.event === "dialog_replied") console.log(`bot: ${kind.text}`);
-  else if (kind.event === "turn_answered") answered = true;
-  else if (kind.event === "bot_turn_stopped" && answered) {
+  else if (DECIDED.has(kind.event)) decided = true;
+  else if (kind.event === "bot_turn_stopped" && decided) {
     // Everything was said: hang up.
     call.send(TEXT, Buffer.from('{"type":"hangup"}'));
   }
@@ -72,7 +74,7 @@ function onClose(code, reason) {
   writeFileSync(reply, wav(audio));
   console.log(`closed with ${code}: ${reason}`);
   console.log(`${Math.round((audio.length / 2 / rate) * 1000)} ms of answer in ${reply}`);
-  process.exitCode = answered ? 0 : 1;
+  process.exitCode = decided ? 0 : 1;
 }
 
 /** Rate and samples of a recording. */

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 FRAME_MS = 20
 WAIT_S_MAX = 30
+# What becomes of what was said. The bot apologises unless it answers.
+DECIDED = {"turn_answered", "not_understood", "stt_failed", "dialog_failed"}
 
 
 class WebSocket:
@@ -125,7 +127,7 @@ def main():
     call = WebSocket(f"{url}{'&' if '?' in url else '?'}rate={rate}&events=1")
     is_over = threading.Event()
     speaker = threading.Thread(target=speak, args=(call, rate, samples, is_over), daemon=True)
-    answer, answered = bytearray(), False
+    answer, decided = bytearray(), False
     for kind, payload in call.messages():
         if kind == WebSocket.BINARY:
             answer += payload
@@ -146,9 +148,9 @@ def main():
                 print(f"heard: {message['kind']['text']}")
             elif event == "dialog_replied":
                 print(f"bot: {message['kind']['text']}")
-            elif event == "turn_answered":
-                answered = True
-            elif event == "bot_turn_stopped" and answered:
+            elif event in DECIDED:
+                decided = True
+            elif event == "bot_turn_stopped" and decided:
                 # Everything was said: hang up.
                 is_over.set()
                 call.send(WebSocket.TEXT, b'{"type":"hangup"}')
@@ -158,7 +160,7 @@ def main():
         recording.setframerate(rate)
         recording.writeframes(bytes(answer))
     print(f"{len(answer) // 2 * 1000 // rate} ms of answer in {reply}")
-    sys.exit(0 if answered else "no answer came")
+    sys.exit(0 if decided else "no answer came")
 
 
 if __name__ == "__main__":
