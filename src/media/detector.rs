@@ -69,7 +69,7 @@ impl SileroDetector {
     const UNFORGOTTEN_WINDOWS_MAX: u32 = 313;
     /// It forgets a little more after so many further ones: 2 s.
     const FORGETTING_WINDOWS: u32 = 63;
-    /// What it forgets each time: it stays used to what it heard in the last 7 s.
+    /// What it forgets each time: after 4 s half of what it was used to is left.
     const FORGOTTEN_SHARE: f32 = 0.3;
     /// Before it forgets, the model is sure in so many windows: it may be in mid-word.
     const SURE_WINDOWS: u32 = 5;
