@@ -13,7 +13,7 @@ const PIECES_MAX: usize = 64;
 /// echo's time, and as much as the caller's audio may be late.
 const KEPT_NANOS: u64 = 2_000_000_000;
 
-/// What is played, and when. It takes 2.5 kB at most, and the sentences until they were heard.
+/// What is played, and when. It takes 2.5 kB at most, and the sentences until 2 s after they were heard.
 #[derive(Clone, Debug, Default)]
 pub struct Played {
     /// One after the other, none before the one before it.
