@@ -88,9 +88,14 @@ impl Proxy {
 
     /// Status of a request that is sent as it is written.
     async fn status(&self, request: &str) -> u16 {
+        self.status_with(request, "Connection: close").await
+    }
+
+    /// The same with one more header.
+    async fn status_with(&self, request: &str, header: &str) -> u16 {
         let mut raw = Raw::connect(&self.url).await;
         let text = format!(
-            "{request} HTTP/1.1\r\nHost: voice.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: voice.example\r\nContent-Length: 0\r\n{header}\r\n\r\n"
         );
         raw.send(text.as_bytes()).await;
         let head = raw.read_head().await;
@@ -142,6 +147,10 @@ async fn carriers_get_what_calls_need_and_nothing_else() {
         assert_eq!(proxy.status("GET /v1/calls/nobody").await, 404);
         assert_eq!(proxy.status("GET /v1/calls/nobody/audio").await, 404);
         assert_eq!(proxy.status("GET /v1/stream").await, 400, "it is the engine's answer");
+        for page in ["http://localhost", "https://LOCALHOST", "http://localhost:3000", "null"] {
+            let origin = format!("Origin: {page}");
+            assert_eq!(proxy.status_with("POST /v1/calls", &origin).await, 403, "{page}");
+        }
         let mut stream = Raw::connect(&proxy.url).await;
         stream.send(raw::upgrade("/v1/stream").as_bytes()).await;
         let head = stream.read_head().await;

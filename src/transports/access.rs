@@ -5,6 +5,8 @@
 //! Carriers, programs and Prometheus send no `Origin` and call the engine by a name that it
 //! knows.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use actix_http::RequestHead;
 use actix_http::uri::Authority;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
@@ -45,11 +47,11 @@ impl Access {
     /// Whether a request may come in.
     pub(super) fn check(&self, head: &RequestHead) -> Result<Visit, Refusal> {
         let host = self.host(head)?;
-        let text = |name: HeaderName| head.headers.get(name)?.to_str().ok();
-        let Some(origin) = head.headers.get(ORIGIN) else {
+        let mut origins = head.headers.get_all(ORIGIN);
+        let Some(origin) = origins.next() else {
             // What a page loads without asking has no origin.
-            let is_foreign = matches!(text(SEC_FETCH_SITE), Some("cross-site" | "same-site"));
-            let is_link = text(SEC_FETCH_MODE) == Some("navigate") && head.method == Method::GET;
+            let is_foreign = says(head, SEC_FETCH_SITE, &["cross-site", "same-site"]);
+            let is_link = says(head, SEC_FETCH_MODE, &["navigate"]) && head.method == Method::GET;
             return if is_foreign && !is_link {
                 Err(foreign_page("this page"))
             } else {
@@ -57,6 +59,10 @@ impl Access {
             };
         };
         let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
+        if origins.next().is_some() {
+            // Whoever stands before the engine may have looked at the other one.
+            return Err(foreign_page("a page of two origins"));
+        }
         // A page that came from this engine came by the web.
         let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         let is_own = host.is_some_and(|host| page == Some(host.as_str()));
@@ -85,13 +91,22 @@ impl Access {
 
     fn is_ours(&self, host: &str) -> bool {
         let Some(name) = without_port(host) else { return false };
-        let address =
-            name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-        let is_loopback = address.is_ok_and(|address| address.to_canonical().is_loopback());
+        let is_loopback = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+            Some(address) => {
+                address.parse::<Ipv6Addr>().is_ok_and(|it| it.to_canonical().is_loopback())
+            }
+            None => name.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback()),
+        };
         is_loopback
             || name == "localhost"
             || self.hosts.iter().any(|allowed| allowed == name || allowed == host)
     }
+}
+
+/// Whether any header of this name has one of these values.
+fn says(head: &RequestHead, name: HeaderName, values: &[&str]) -> bool {
+    let is_one = |said: &str| values.iter().any(|value| value.eq_ignore_ascii_case(said));
+    head.headers.get_all(name).any(|said| said.to_str().is_ok_and(is_one))
 }
 
 /// Whether a path is written as it is meant. Whoever stands before the engine and lets some
@@ -210,6 +225,9 @@ mod tests {
             "127.0.0.1.evil.example",
             "[::1",
             "[::1]x",
+            "[127.0.0.1]",
+            "127.0.0.1]",
+            "::1",
             "[2001:db8::1]:80",
             "proxy.example",
             "0.0.0.0:8080",
@@ -241,6 +259,18 @@ mod tests {
         ] {
             assert_eq!(from(foreign), Err("foreign_origin"), "{foreign}");
         }
+    }
+
+    #[test]
+    fn of_headers_that_are_there_twice_none_is_overlooked() {
+        let own = ("origin", "http://127.0.0.1:8080");
+        let foreign = ("origin", "https://evil.example");
+        for origins in [[own, foreign], [foreign, own], [own, own]] {
+            let headers = [&[("host", "127.0.0.1:8080")], &origins[..]].concat();
+            assert_eq!(check(&headers), Err("foreign_origin"), "{origins:?}");
+        }
+        let sites = [("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(check(&sites), Err("foreign_origin"));
     }
 
     #[test]
@@ -277,6 +307,7 @@ mod tests {
             check(&[("host", "localhost"), ("sec-fetch-site", site), ("sec-fetch-mode", mode)])
         };
         assert_eq!(fetched("cross-site", "no-cors"), Err("foreign_origin"));
+        assert_eq!(fetched("Cross-Site", "no-cors"), Err("foreign_origin"));
         assert_eq!(fetched("same-site", "cors"), Err("foreign_origin"));
         assert_eq!(fetched("cross-site", "navigate"), Ok(Visit::Own));
         assert_eq!(fetched("same-origin", "cors"), Ok(Visit::Own));
