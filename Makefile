@@ -6,7 +6,7 @@ CARGO ?= cargo
 # the synthesiser's library with its voices. A C compiler links the program.
 PACKAGES := gcc libc6-dev libpocketsphinx3 pocketsphinx-en-us libflite1
 
-# What tests/prometheus.rs and tests/operations.rs run. Unpacked, not installed: an installed
+# What tests/engine/prometheus.rs and tests/engine/operations.rs run. Unpacked, not installed: an installed
 # Prometheus or HAProxy is a service that starts. Without them those tests say that they were
 # skipped.
 TOOLS := target/tools

@@ -33,7 +33,7 @@ pub fn new_detector(kind: Detector) -> Box<dyn VoiceDetector> {
 /// A window so quiet that nobody could hear speech in it is none, whatever the model
 /// makes of it, so that an utterance ends where the voice does and not when the model has
 /// forgotten it. The model takes such windows for digital silence, which costs it a fifth,
-/// and after a few seconds of them it is left alone: most of a call is silence. `tests/vad.rs`
+/// and after a few seconds of them it is left alone: most of a call is silence. `tests/hearing/vad.rs`
 /// holds what is found to that of the model alone.
 ///
 /// The model gets used to whatever it hears, without a bound: after half a minute of noise a

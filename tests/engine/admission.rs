@@ -4,17 +4,15 @@
 //! How fast this computer is decides nothing here: limits are set so low, or so high, that
 //! it is clear on which side of them it is.
 
-mod support;
-
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::support::callers::{coded, plan, run, stream};
+use crate::support::raw::{self, BINARY, Raw, frame};
+use crate::support::{Engine, Phone, Setup, client, eventually, speech};
 use antiphon::load::{LoadPlan, Schedule, Stage};
 use futures_util::future::{join, join_all};
 use serde_json::Value;
-use support::callers::{coded, plan, run, stream};
-use support::raw::{self, BINARY, Raw, frame};
-use support::{Engine, Phone, Setup, client, eventually, speech};
 use tokio::time::Instant;
 
 /// Callers who never behave, of each kind.

@@ -1,16 +1,14 @@
 //! Connections that come, stay or go as no caller's would, and requests of those who have no
 //! business with the engine: each is told, and others get in.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::raw::{self, Raw};
+use crate::support::{Engine, Phone, Setup, client, eventually, sandbox, speech};
 use futures_util::future::join_all;
 use reqwest::Method;
-use support::raw::{self, Raw};
-use support::{Engine, Phone, Setup, client, eventually, sandbox, speech};
 use tokio::time::Instant;
 
 const LIVE: &str = "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -158,7 +156,7 @@ async fn talk(url: String, number: usize, is_over: Arc<AtomicBool>) {
     let mut phone = Phone::dial(&url, &path).await.expect("taken");
     loop {
         let told = phone.turn(&speech()).await;
-        let events: Vec<&str> = told.iter().map(support::Message::event).collect();
+        let events: Vec<&str> = told.iter().map(crate::support::Message::event).collect();
         assert!(events.contains(&"turn_answered"), "{events:?}");
         assert!(!events.contains(&"audio_dropped"), "{events:?}");
         if is_over.load(Ordering::Relaxed) {
@@ -346,7 +344,7 @@ async fn too_few_handles_are_told_before_anything_starts() {
         .args(["-c", &format!("ulimit -n 20 && exec {program} serve")])
         .current_dir(setup.folder().path())
         .kill_on_drop(true);
-    let output = tokio::time::timeout(support::HANG_GUARD, command.output()).await;
+    let output = tokio::time::timeout(crate::support::HANG_GUARD, command.output()).await;
     let output = output.expect("it ends").expect("it can be started");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{told}");

@@ -1,15 +1,11 @@
 //! The voice activity detectors on the labelled track: as good as `docs/vad.md` says, and
 //! the same as the model in another runtime.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
-
-mod track;
-
+use crate::track::oracle::{Oracle, WINDOW_SAMPLES};
+use crate::track::score::{Score, probabilities, score, segments};
+use crate::track::{Stream, Track, recordings};
 use antiphon::media::silero::{Level, Silero};
 use antiphon::types::Detector;
-use track::oracle::{Oracle, WINDOW_SAMPLES};
-use track::score::{Score, probabilities, score, segments};
-use track::{Stream, Track, recordings};
 
 /// How far a probability may be from the other runtime's.
 const ERROR_MAX: f32 = 1e-4;

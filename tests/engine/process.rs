@@ -1,17 +1,15 @@
 //! The engine as a process: what it refuses to start with, how it starts without
 //! its platforms, how it stops, and what it leaves behind whatever ends it.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
-use serde_json::Value;
-use support::{
+use crate::support::{
     Ended, Message, Phone, Setup, brief, eventually, free_address, run_to_end, sandbox, sandbox_at,
     speech,
 };
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 

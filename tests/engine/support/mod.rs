@@ -4,8 +4,6 @@
 //! Everything listens on free loopback ports and lives in a folder of its own.
 //! Waiting is bounded by [`HANG_GUARD`]; no test depends on how fast a machine is.
 
-#![allow(dead_code, unused_imports, reason = "every test uses a part of this")]
-
 pub mod callers;
 pub mod certificates;
 mod engine;
@@ -18,9 +16,9 @@ pub mod schema;
 use std::time::Duration;
 
 use antiphon::sandbox::{self, RunningSandbox, SandboxSettings};
-pub use engine::{Ended, Engine, Setup, client, run_to_end, sum_of};
+pub use engine::{Ended, Engine, Setup, client, run_to_end};
 pub use folder::Folder;
-pub use phone::{Message, Phone, Refused, brief, chunk};
+pub use phone::{Message, Phone, brief, chunk};
 
 /// Nothing that a test waits for takes this long, even on a busy machine.
 pub const HANG_GUARD: Duration = Duration::from_secs(60);
@@ -65,12 +63,12 @@ pub fn free_address() -> String {
 
 /// A human voice, 16 kHz: one short utterance of about a second.
 pub fn speech() -> Vec<i16> {
-    recording(include_bytes!("../audio/cards_001.wav"))
+    recording(include_bytes!("../../audio/cards_001.wav"))
 }
 
 /// A human voice, 16 kHz: one utterance of three and a half seconds.
 pub fn long_speech() -> Vec<i16> {
-    recording(include_bytes!("../audio/cards_005.wav"))
+    recording(include_bytes!("../../audio/cards_005.wav"))
 }
 
 fn recording(bytes: &[u8]) -> Vec<i16> {

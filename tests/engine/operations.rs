@@ -2,15 +2,13 @@
 //! manifest refers to exists, that the engine and the proxy start with what a cluster would
 //! give them, and that the image has all that the engine needs.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use support::certificates::certify;
-use support::prometheus::{ops, run, tool};
-use support::{Folder, Phone, Setup, run_to_end, sandbox, speech};
+use crate::support::certificates::certify;
+use crate::support::prometheus::{ops, run, tool};
+use crate::support::{Folder, Phone, Setup, run_to_end, sandbox, speech};
 use tokio::process::Command;
 use yaml_rust2::{Yaml, YamlLoader};
 

@@ -1,13 +1,11 @@
 //! What callers say, hear and are, and what opens doors, is nowhere in what the
 //! engine writes: planted words are looked for in all of it.
 
-mod support;
-
+use crate::support::{Engine, Phone, Setup, client, free_address, sandbox_with, speech};
 use antiphon::sandbox::{DEFAULT_URL_TOKEN, SandboxSettings};
 use antiphon::types::Secret;
 use futures_util::future::join_all;
 use serde_json::json;
-use support::{Engine, Phone, Setup, client, free_address, sandbox_with, speech};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// What the caller says; the hotel hears a yes.

@@ -4,16 +4,14 @@
 //! Machines stall. The engine of these tests waits longer than a stall lasts before it takes
 //! an utterance for finished, and nothing here depends on how long something took.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::callers::{coded, plan, run, stream};
+use crate::support::{Engine, HANG_GUARD, Setup, eventually};
 use antiphon::load::{LoadPlan, ValidityLimits};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::Value;
-use support::callers::{coded, plan, run, stream};
-use support::{Engine, HANG_GUARD, Setup, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};

@@ -1,7 +1,5 @@
 //! The program as a speech worker, as any engine would use it: lines in, lines out.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

@@ -1,15 +1,13 @@
 //! A hundred callers at once, in real time, on one engine: everybody is answered,
 //! nobody's audio is dropped, and nothing is left of them afterwards.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::support::{Engine, HANG_GUARD, Setup, eventually, sandbox, speech};
 use antiphon::load::{CallEnd, CallPlan, CallerSettings, place_call};
 use antiphon::types::INNER_RATE;
 use futures_util::future::join_all;
-use support::{Engine, HANG_GUARD, Setup, eventually, sandbox, speech};
 
 const CALLS: usize = 100;
 const TURNS: usize = 2;

@@ -2,11 +2,9 @@
 //! a key or a package, and answers an utterance with the tone that the measurement
 //! expects.
 
-mod support;
-
+use crate::support::{HANG_GUARD, Setup, speech};
 use antiphon::types::INNER_RATE;
 use futures_util::{SinkExt, StreamExt};
-use support::{HANG_GUARD, Setup, speech};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 

@@ -1,13 +1,11 @@
 //! The proxies that are shipped, in front of an engine: carriers get what calls need, and
 //! nobody else's way of writing a path gets past that.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use support::raw::{self, Raw};
-use support::{Engine, Folder, Setup, eventually, free_address, sandbox};
+use crate::support::raw::{self, Raw};
+use crate::support::{Engine, Folder, Setup, eventually, free_address, sandbox};
 use tokio::process::{Child, Command};
 
 /// A proxy, ended with this value.

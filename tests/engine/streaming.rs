@@ -1,14 +1,12 @@
 //! Providers that stream: a recogniser that listens while the caller speaks, over TLS.
 
-mod support;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use crate::support::certificates::{certify, shown};
+use crate::support::{Phone, Setup, speech};
 use antiphon::sandbox::{DEFAULT_KEY, FaultProfile, FaultProfiles, SandboxSettings};
 use serde_json::{Value, json};
-use support::certificates::{certify, shown};
-use support::{Phone, Setup, speech};
 
 #[tokio::test]
 async fn calls_are_answered_by_a_recogniser_that_listens_while_the_caller_speaks() {
@@ -17,7 +15,7 @@ async fn calls_are_answered_by_a_recogniser_that_listens_while_the_caller_speaks
     // Every third request of the recogniser goes wrong: the handshake is the first, the
     // first utterance the second. The stream breaks at the end of the second utterance.
     let stt = FaultProfile { status_every_nth: 3, ..FaultProfile::default() };
-    let sandbox = support::sandbox_with(SandboxSettings {
+    let sandbox = crate::support::sandbox_with(SandboxSettings {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tls: Some(shown(&certificate, &key)),
         faults: FaultProfiles { stt, ..FaultProfiles::default() },

@@ -1,18 +1,14 @@
 //! Short answers are found whatever was heard before them: silence of any length, half a
 //! minute of noise, nothing at all.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
-
-mod track;
-
 use std::ops::Range;
 
+use crate::track::score::probabilities;
+use crate::track::words::{Word, noises, words};
+use crate::track::{Random, over_the_telephone};
 use antiphon::media::SegmenterEvent;
 use antiphon::media::finder::SpeechFinder;
 use antiphon::types::{Detector, ListeningSettings, UtteranceEnd};
-use track::score::probabilities;
-use track::words::{Word, noises, words};
-use track::{Random, over_the_telephone};
 
 /// A call in which words are at known places.
 #[derive(Default)]
@@ -130,7 +126,8 @@ fn a_short_word_is_found_after_half_a_minute_of_noise_as_after_three_seconds_of_
             call.word(word);
         }
         call.silence(16_000);
-        let louder = track::mixed_at_speech_level(&call.samples, &noise, RATIO_DB - LOUDER_DB);
+        let louder =
+            crate::track::mixed_at_speech_level(&call.samples, &noise, RATIO_DB - LOUDER_DB);
         let hidden = |word: &Range<usize>| {
             let near = word.start - SHORT_NOISE..word.end + 16_000;
             utterances(&louder[near]).iter().all(|it| it.end <= SHORT_NOISE)
@@ -138,7 +135,7 @@ fn a_short_word_is_found_after_half_a_minute_of_noise_as_after_three_seconds_of_
         let hidden: Vec<usize> =
             (0..call.words.len()).filter(|number| hidden(&call.words[*number])).collect();
         assert!(hidden.len() + NOT_HIDDEN_MIN <= WORDS_IN_NOISE, "{name}: {hidden:?}");
-        call.samples = track::mixed_at_speech_level(&call.samples, &noise, RATIO_DB);
+        call.samples = crate::track::mixed_at_speech_level(&call.samples, &noise, RATIO_DB);
         let mut missed = call.missed();
         missed.retain(|number| !hidden.contains(number));
         all_missed.extend(missed.into_iter().map(|number| (name, number)));
@@ -154,7 +151,7 @@ const FALSE_MAX: [(&str, usize); 4] = [("white", 0), ("pink", 0), ("music", 5), 
 fn noise_does_not_become_speech_because_the_detector_forgets_it() {
     let silence = vec![0; 600 * 16_000];
     for ((name, noise), (_, false_max)) in noises(silence.len()).iter().zip(FALSE_MAX) {
-        let found = utterances(&track::mixed_at_speech_level(&silence, noise, 10.0));
+        let found = utterances(&crate::track::mixed_at_speech_level(&silence, noise, 10.0));
         assert!(found.len() <= false_max, "{name}: {found:?}");
     }
 }

@@ -3,19 +3,17 @@
 //!
 //! Callers are processes of their own: whom they trust stands in their environment.
 
-mod support;
-
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::support::callers::{coded, stream};
+use crate::support::certificates::{certify, shown, tls_to};
+use crate::support::raw::{BINARY, Raw, frame, upgrade};
+use crate::support::{Ended, Engine, Setup, speech};
 use antiphon::sandbox::{DEFAULT_KEY, SandboxSettings};
 use futures_util::future::{join, join_all};
 use serde_json::Value;
-use support::callers::{coded, stream};
-use support::certificates::{certify, shown, tls_to};
-use support::raw::{BINARY, Raw, frame, upgrade};
-use support::{Ended, Engine, Setup, speech};
 use tokio::io::AsyncWriteExt as _;
 
 const CERTIFICATE: &str = "SERVER__TLS_CERTIFICATE_FILE";
@@ -103,7 +101,7 @@ async fn an_address_with_the_wrong_scheme_is_told_with_the_right_one() {
     .await;
 }
 
-const WAV: &[u8] = include_bytes!("audio/cards_001.wav");
+const WAV: &[u8] = include_bytes!("../audio/cards_001.wav");
 
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_named_before_the_engine_takes_calls() {
@@ -176,7 +174,7 @@ async fn providers_are_asked_under_tls_and_one_that_nobody_trusts_is_named() {
     let folder = Setup::bare();
     let (certificate, key) = certify(&folder, "platform");
     let settings = SandboxSettings { tls: Some(shown(&certificate, &key)), ..here() };
-    let sandbox = support::sandbox_with(settings);
+    let sandbox = crate::support::sandbox_with(settings);
     let setup = Setup::with(&sandbox)
         .key("ROUTE__STT", "deepgram")
         .key("STT__DEEPGRAM__BASE_URL", &sandbox.base_url())
@@ -200,7 +198,7 @@ async fn an_answer_is_heard_while_it_is_still_streamed_under_tls() {
     let (certificate, key) = certify(&folder, "platform");
     let tls = Some(shown(&certificate, &key));
     // As fast as it is spoken.
-    let sandbox = support::sandbox_with(SandboxSettings { tls, speech_pace: 1, ..here() });
+    let sandbox = crate::support::sandbox_with(SandboxSettings { tls, speech_pace: 1, ..here() });
     let trusted = certificate.display().to_string();
     let engine = Setup::with(&sandbox).variable("SSL_CERT_FILE", &trusted).start().await;
     let typed = ["load", "--url", &stream(&engine), "--calls", "1", "--for", "9s", "--ramp", "1s"];

@@ -1,11 +1,9 @@
 //! Connections, platforms and engines that go away in mid-call and come back.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Message, Phone, Setup, brief, long_speech, sandbox, sandbox_at, speech};
 use antiphon::sandbox::RunningSandbox;
-use support::{Message, Phone, Setup, brief, long_speech, sandbox, sandbox_at, speech};
 
 /// Said twice, it moves a booking on twice: people first, then nights.
 const BOOKING: &str = "book a room two";

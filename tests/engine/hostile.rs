@@ -2,16 +2,16 @@
 //! like. Each is told what is wrong or sent away, and a good call that goes on
 //! beside it is answered as if nothing happened.
 
-mod support;
-
 use std::cell::Cell;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use support::raw::{self, BINARY, GOES_ON, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame, header};
-use support::{
+use crate::support::raw::{
+    self, BINARY, GOES_ON, PING, PONG, Raw, TEXT, TEXT_BEGINS, frame, header,
+};
+use crate::support::{
     Engine, HANG_GUARD, Message, Phone, Setup, brief, chunk, client, eventually, sandbox, speech,
 };
+use futures_util::future::join_all;
 
 /// How much an engine may grow by what strangers do to it, in kB. One megabyte may
 /// wait for each slow reader, and as much for each slow writer.

@@ -2,10 +2,8 @@
 //! callers hear something all the same, and everybody who should know is told. And what a
 //! check finds before there are callers.
 
-mod support;
-
+use crate::support::{Engine, Message, Phone, Setup, eventually, free_address, sandbox, speech};
 use serde_json::Value;
-use support::{Engine, Message, Phone, Setup, eventually, free_address, sandbox, speech};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -1,18 +1,18 @@
 //! What `docs/protocols.md` and `docs/api` say is what the engine does: real messages and real
 //! answers fit the documents, and the clients in `examples/` make calls with them.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::support::prometheus::tool;
+use crate::support::schema::Document;
+use crate::support::{
+    Engine, HANG_GUARD, Message, Phone, Setup, client, eventually, sandbox, speech,
+};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use antiphon::media::wav;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use support::prometheus::tool;
-use support::schema::Document;
-use support::{Engine, HANG_GUARD, Message, Phone, Setup, client, eventually, sandbox, speech};
 use tokio::process::Command;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
@@ -310,10 +310,10 @@ async fn the_example_page_makes_a_call_in_a_browser() {
     let origins = format!("[{:?}]", page.trim_end_matches('/'));
     let engine = Setup::with(&sandbox).key("SERVER__ALLOWED_ORIGINS", &origins).start().await;
     let stream = format!("{}/v1/stream", engine.http.replace("http", "ws"));
-    let profile = support::Folder::new();
+    let profile = crate::support::Folder::new();
     let page = format!("{page}?call&url={stream}");
     let question = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/cards_001.wav");
-    let door = support::free_address();
+    let door = crate::support::free_address();
     let port = door.rsplit(':').next().expect("a port");
     let mut browser = Command::new(browser);
     browser

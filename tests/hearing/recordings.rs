@@ -1,8 +1,6 @@
 //! The way of a caller's audio, from bytes to utterances, on recordings of people.
 //! Where they come from and what is said in them: `tests/audio/README.md`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
-
 use std::ops::RangeInclusive;
 
 use antiphon::media::decoder::Decoder;

@@ -1,14 +1,12 @@
 //! Traces as a collector gets them: one for each call, with its turns and what each of them
 //! was spent on.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{Phone, Setup, free_address, sandbox, speech};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use parking_lot::Mutex;
 use serde_json::Value;
-use support::{Phone, Setup, free_address, sandbox, speech};
 
 /// The bodies that a collector was sent.
 type Bodies = web::Data<Mutex<Vec<Value>>>;

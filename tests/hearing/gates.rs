@@ -1,16 +1,12 @@
 //! Whose speech it is: the caller's, the bot's echo, or somebody's behind the caller. The
 //! goals of `docs/vad.md` on a sample; `make gates-table` measures all of it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
-
-mod track;
-
-use antiphon::types::ListeningSettings;
-use track::Track;
-use track::line::{
+use crate::track::Track;
+use crate::track::line::{
     Line, Scene, gates_open, interruptions, only_the_bot, people, people_over_the_bot, percentile,
     replies, stopped_replies, talker_behind, whole,
 };
+use antiphon::types::ListeningSettings;
 
 /// From somebody's first sound to the decision, in milliseconds: the flush follows within 30.
 const DECIDED_MS_MAX: u32 = 570;

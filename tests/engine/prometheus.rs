@@ -1,13 +1,11 @@
 //! The metrics as those have them who look at them: a real Prometheus scrapes an
 //! engine with calls, the rules compute, and the dashboard shows something.
 
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::prometheus::{Prometheus, ops, run, tool};
+use crate::support::{Engine, Phone, Setup, client, sandbox, speech};
 use serde_json::{Value, json};
-use support::prometheus::{Prometheus, ops, run, tool};
-use support::{Engine, Phone, Setup, client, sandbox, speech};
 
 /// Queries of the dashboard that find numbers only when something goes wrong, or when
 /// a caller interrupts. None so far: what is counted is counted from the start.
@@ -100,7 +98,7 @@ async fn the_proxy_example_is_understood_by_the_proxy() {
         .lines()
         .map(|line| line.split_once(" ssl crt ").map_or(line, |(before, _)| before))
         .collect();
-    let folder = support::Folder::new();
+    let folder = crate::support::Folder::new();
     let file = folder.write("haproxy.cfg", &(plain.join("\n") + "\n"));
     run(&haproxy, &["-c", "-f", file.to_str().expect("a plain name")], "").await;
 }

@@ -1,0 +1,13 @@
+//! The pure parts over hours of recorded speech, and over texts without end: who is heard,
+//! what is taken for speech, and what it costs.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its recording has failed")]
+
+#[path = "../track/mod.rs"]
+mod track;
+
+mod bounded_work;
+mod gates;
+mod recordings;
+mod short_words;
+mod vad;
