@@ -1,5 +1,6 @@
 //! The stage: one engine thread under a paused clock, scripted services, a caller.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -26,14 +27,20 @@ use crate::types::{
 /// Runs a test under a paused clock.
 pub fn act<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F) {
     crate::telemetry::install_panic_hook();
-    let system = actix_rt::System::with_tokio_rt(|| {
+    let system = paused_system();
+    // Of one type, so that the runtime is compiled once and not for each test.
+    let test: Pin<Box<dyn Future<Output = ()>>> = Box::pin(test());
+    system.block_on(test);
+}
+
+fn paused_system() -> actix_rt::SystemRunner {
+    actix_rt::System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
             .build()
             .expect("a runtime can be built")
-    });
-    system.block_on(test());
+    })
 }
 
 /// What the services answer.
