@@ -38,6 +38,7 @@ mod tests;
 mod tone;
 mod watched;
 mod websocket;
+mod wordless;
 mod words;
 
 pub use credentials::{CredentialError, Environment, process_environment};
@@ -68,6 +69,11 @@ pub trait SpeechToText: Send + Sync + 'static {
     /// has begun, otherwise when the utterance is complete.
     fn follows_speech(&self) -> bool {
         false
+    }
+
+    /// Whether it knows the words of its language, and not the sentences of a grammar only.
+    fn knows_any_words(&self) -> bool {
+        true
     }
 
     /// The call is over: what was kept for its next utterance is of no use any more.

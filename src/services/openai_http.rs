@@ -174,9 +174,16 @@ const AN_ERROR: ExchangeError = ExchangeError::Malformed("is an error");
 const ERROR_KEYS: [&str; 4] = ["error", "errors", "detail", "message"];
 
 /// What an answer says. An object without a text is one in which nothing was heard, unless it
-/// tells of something else.
+/// tells of something else, or of nothing at all. Bytes that are no text hide what was heard,
+/// and would be no words.
 fn transcript(answer: &Answer) -> Result<Transcript, ExchangeError> {
     let body: Map<String, Value> = answer.json()?;
+    if body.is_empty() {
+        return Err(ExchangeError::Malformed("is an empty object"));
+    }
+    if std::str::from_utf8(&answer.body).is_err() {
+        return Err(ExchangeError::Malformed("is not in UTF-8"));
+    }
     let tells = |key: &&str| body.get(*key).is_some_and(|told| !told.is_null());
     if tells(&"error") || !tells(&"text") && ERROR_KEYS.iter().any(tells) {
         return Err(AN_ERROR);

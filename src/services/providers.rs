@@ -92,8 +92,7 @@ impl Providers {
         }
         for name in names.stt {
             let recogniser = recogniser(name, &config.stt, environment, breakers);
-            let recogniser = recogniser
-                .map(|recogniser| Arc::new(WatchedStt::new(recogniser)) as Arc<dyn SpeechToText>);
+            let recogniser = recogniser.map(|recogniser| watched(name, recogniser, telemetry));
             place(&mut built.stt, &mut unbuilt, name, recogniser);
         }
         for name in names.tts {
@@ -141,6 +140,18 @@ struct Breakers<'a> {
     settings: &'a BreakerSettings,
     telemetry: Option<&'a Telemetry>,
 }
+fn watched(
+    name: &str,
+    recogniser: Arc<dyn SpeechToText>,
+    telemetry: Option<&Telemetry>,
+) -> Arc<dyn SpeechToText> {
+    let watched = WatchedStt::new(recogniser);
+    Arc::new(match telemetry {
+        Some(telemetry) => watched.telling(name, telemetry),
+        None => watched,
+    })
+}
+
 
 impl Breakers<'_> {
     fn before(self, service: Service, provider: &'static str) -> Arc<ProviderBreaker> {

@@ -5,7 +5,9 @@
 //! what is no word, and every sentence, which fails when it is nothing but silence.
 //!
 //! Where requests fail and nobody calls, recognisers and synthesisers are asked for something
-//! now and then. Dialog platforms are not: a turn has effects.
+//! now and then. A dialog platform is only where it declines what it is asked, as one does that
+//! refuses the key: nothing runs then, and the first turn that does ends it. Every other turn
+//! has effects.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,14 +16,16 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::growing_speech::{is_audible, silent};
+use super::wordless::Wordless;
 use super::{
     DialogBackend, Health, ServiceFuture, Speech, SpeechToText, SttRequest, TextToSpeech,
     TtsRequest, words,
 };
 use crate::resilience::Standing;
+use crate::telemetry::{EngineEvent, Telemetry};
 use crate::types::{
-    CallId, DialogFailure, DialogReply, DialogRequest, INNER_RATE, Now, SpeechAudio, SttFailure,
-    Transcript, TtsFailure,
+    CallId, CallerText, DialogFailure, DialogReply, DialogRequest, INNER_RATE, Now, SessionData,
+    SessionId, SpeechAudio, SttFailure, Transcript, TtsFailure, TurnId, UserId,
 };
 
 /// A request that was carried out so lately is better than any check. So is one that failed,
@@ -30,10 +34,14 @@ use crate::types::{
 const FRESH_MS: u64 = 15_000;
 /// Longest time for a request of the engine's own.
 const TRIAL_MS_MAX: u32 = 10_000;
-/// What is spoken when it has to be found out whether anything is.
+/// What is spoken, or asked, when it has to be found out whether anything is.
 const TRIAL_WORDS: &str = "Hello.";
+/// Who asks it.
+const TRIAL_USER: &str = "antiphon-check";
 /// No call is drawn this id.
 const NO_CALL: CallId = CallId::from_bits(0);
+/// Nor is a session this one: whatever is tried is one session for the platform.
+const TRIAL_SESSION: SessionId = SessionId::from_bits(0);
 /// How long the sound is that is to be recognised then.
 const TRIAL_SPEECH_MS: u32 = 500;
 
@@ -41,8 +49,6 @@ const TRIAL_SPEECH_MS: u32 = 500;
 struct Record {
     kept: Mutex<Kept>,
     started: Instant,
-    /// Requests are made just to find out.
-    has_trials: bool,
 }
 
 #[derive(Default)]
@@ -50,6 +56,9 @@ struct Kept {
     standing: Standing,
     /// The latest failure; holds no caller data.
     failure: String,
+    /// A request may be made just to find out: it has no effect, or none as long as it fails
+    /// like the latest one.
+    may_try: bool,
 }
 
 /// Why a request was not carried out.
@@ -57,11 +66,26 @@ trait Failure: ToString {
     /// Whether the provider had the request. What the engine itself held back says nothing
     /// about it.
     fn was_sent(&self) -> bool;
+
+    /// Whether a request that fails like this has no effect.
+    fn has_no_effect(&self) -> bool {
+        true
+    }
 }
 
 impl Failure for DialogFailure {
     fn was_sent(&self) -> bool {
         !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
+    }
+
+    /// What is declined is not run, and is declined until somebody changes something. A 408
+    /// may come after the turn was taken, a 409 because of it.
+    fn has_no_effect(&self) -> bool {
+        match self {
+            Self::Unauthorized | Self::Forbidden => true,
+            Self::Status { status } => matches!(status, 300..=407 | 410..=428 | 430..=499),
+            _ => false,
+        }
     }
 }
 
@@ -78,8 +102,8 @@ impl Failure for TtsFailure {
 }
 
 impl Record {
-    fn new(has_trials: bool) -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), started: Instant::now(), has_trials })
+    fn new() -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), started: Instant::now() })
     }
 
     fn note<F: Failure>(&self, outcome: Result<(), &F>) {
@@ -90,6 +114,7 @@ impl Record {
             Err(failure) if failure.was_sent() => {
                 kept.standing.failed(now);
                 kept.failure = failure.to_string();
+                kept.may_try = failure.has_no_effect();
             }
             Err(_) => {}
         }
@@ -114,7 +139,7 @@ impl Record {
         let now = self.now();
         let kept = self.kept.lock();
         let failures = kept.standing.failing()?;
-        let hope = if self.has_trials {
+        let hope = if kept.may_try {
             "it is ready as soon as one does not, and is asked for that from time to time"
         } else if kept.standing.failed_within(now, FRESH_MS) {
             "it is ready as soon as one does not, or when none was made for a while"
@@ -134,7 +159,8 @@ impl Record {
 
     fn take_trial(&self) -> bool {
         let now = self.now();
-        self.kept.lock().standing.take_trial(now)
+        let mut kept = self.kept.lock();
+        kept.may_try && kept.standing.take_trial(now)
     }
 
     fn now(&self) -> Now {
@@ -150,7 +176,21 @@ pub(super) struct WatchedDialog {
 
 impl WatchedDialog {
     pub(super) fn new(backend: Arc<dyn DialogBackend>) -> Self {
-        Self { backend, record: Record::new(false) }
+        Self { backend, record: Record::new() }
+    }
+}
+
+/// A turn of nobody's.
+fn trial_turn() -> DialogRequest {
+    DialogRequest {
+        call_id: NO_CALL,
+        session_id: TRIAL_SESSION,
+        user_id: UserId::from(TRIAL_USER),
+        turn: TurnId(1),
+        text: CallerText::from(TRIAL_WORDS),
+        session: SessionData::default(),
+        answer_ms_max: TRIAL_MS_MAX,
+        trace: None,
     }
 }
 
@@ -164,6 +204,13 @@ impl DialogBackend for WatchedDialog {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
+        if self.record.take_trial() {
+            let (backend, record) = (Arc::clone(&self.backend), Arc::clone(&self.record));
+            tokio::spawn(async move {
+                let outcome = backend.ask(trial_turn()).await;
+                record.note(outcome.as_ref().map(drop));
+            });
+        }
         Box::pin(self.record.overrule(self.backend.check()))
     }
 }
@@ -172,29 +219,56 @@ impl DialogBackend for WatchedDialog {
 pub(super) struct WatchedStt {
     recogniser: Arc<dyn SpeechToText>,
     record: Arc<Record>,
+    wordless: Mutex<Wordless>,
+    /// Its name, and who is told.
+    told_as: Option<(String, Telemetry)>,
 }
 
 impl WatchedStt {
     pub(super) fn new(recogniser: Arc<dyn SpeechToText>) -> Self {
-        Self { recogniser, record: Record::new(true) }
+        let (record, wordless) = (Record::new(), Mutex::default());
+        Self { recogniser, record, wordless, told_as: None }
+    }
+
+    /// The same, which tells by `telemetry` as `provider` when nothing is recognised any more.
+    pub(super) fn telling(self, provider: &str, telemetry: &Telemetry) -> Self {
+        Self { told_as: Some((provider.to_owned(), telemetry.clone())), ..self }
+    }
+
+    /// Looks whether there were words in `speech_ms` of what a caller of `call_id` said.
+    fn look_for_words(&self, call_id: CallId, speech_ms: u64, has_words: bool) {
+        let run = self.wordless.lock().heard(call_id, speech_ms, has_words);
+        if let (Some(utterances), Some((provider, telemetry))) = (run, &self.told_as) {
+            let provider = provider.clone();
+            telemetry.engine_event(&EngineEvent::NothingRecognised { provider, utterances });
+        }
     }
 }
 
 impl SpeechToText for WatchedStt {
     fn transcribe(&self, request: SttRequest) -> ServiceFuture<'_, Result<Transcript, SttFailure>> {
         Box::pin(async move {
-            let speech = request.speech.clone();
+            let (call_id, speech) = (request.call_id, request.speech.clone());
             let outcome = self.recogniser.transcribe(request).await;
             // Nobody was there any more to be served.
             if outcome.is_ok() || !speech.is_cut_off() {
                 self.record.note(outcome.as_ref().map(drop));
             }
-            outcome.map(words::only)
+            let transcript = words::only(outcome?);
+            if speech.has_ended() && !speech.is_cut_off() {
+                let has_words = matches!(transcript, Transcript::Final { .. });
+                self.look_for_words(call_id, speech.whole().await.ms(), has_words);
+            }
+            Ok(transcript)
         })
     }
 
     fn follows_speech(&self) -> bool {
         self.recogniser.follows_speech()
+    }
+
+    fn knows_any_words(&self) -> bool {
+        self.recogniser.knows_any_words()
     }
 
     fn forget(&self, call_id: &CallId) {
@@ -238,7 +312,7 @@ pub(super) struct WatchedTts {
 impl WatchedTts {
     pub(super) fn new(synthesiser: Arc<dyn TextToSpeech>) -> Self {
         let asked_for = Mutex::new((String::new(), "en-US".to_owned()));
-        Self { synthesiser, record: Record::new(true), asked_for }
+        Self { synthesiser, record: Record::new(), asked_for }
     }
 
     fn trial_sentence(&self) -> TtsRequest {

@@ -97,6 +97,14 @@ pub enum EngineEvent {
         /// How long ago the breaker opened.
         away_ms: u64,
     },
+    /// A recogniser found no words in anything that callers of several calls said. Told once,
+    /// until it finds some again.
+    NothingRecognised {
+        /// Its name in the configuration.
+        provider: String,
+        /// How many utterances there were in a row.
+        utterances: u32,
+    },
     /// A speech worker process ended and is replaced.
     WorkerRestarted {
         /// Which service it provides.
@@ -167,6 +175,7 @@ impl EngineEvent {
             Self::DialogThrottled { .. } => "dialog_throttled",
             Self::BreakerOpened { .. } => "breaker_opened",
             Self::BreakerClosed { .. } => "breaker_closed",
+            Self::NothingRecognised { .. } => "nothing_recognised",
             Self::WorkerRestarted { .. } => "worker_restarted",
             Self::ActorRestarted { .. } => "actor_restarted",
             Self::CertificateTaken => "certificate_taken",
@@ -194,6 +203,7 @@ impl EngineEvent {
             | Self::RefusalsLeftOut { .. }
             | Self::DialogThrottled { .. }
             | Self::BreakerOpened { .. }
+            | Self::NothingRecognised { .. }
             | Self::WorkerRestarted { .. }
             | Self::ActorRestarted { .. } => Level::WARN,
             Self::PromptsRendered { missing, .. } => match missing {
@@ -248,6 +258,9 @@ impl EngineEvent {
                 .text("service", service.as_str())
                 .text("provider", provider)
                 .number("away_ms", *away_ms),
+            Self::NothingRecognised { provider, utterances } => {
+                none.text("provider", provider).number("utterances", *utterances)
+            }
             Self::WorkerRestarted { service, provider, message } => none
                 .text("service", service.as_str())
                 .text("provider", provider)
@@ -257,8 +270,9 @@ impl EngineEvent {
         }
     }
 
-    /// Counts the event. Dropped events were counted when they were dropped; a breaker and
-    /// a dialog platform's governor count by their own meters.
+    /// Counts the event. Dropped events were counted when they were dropped, and utterances
+    /// without words by their calls; a breaker and a dialog platform's governor count by their
+    /// own meters.
     pub(super) fn measure(&self, metrics: &Metrics) {
         match self {
             Self::EngineStarted { .. } => metrics.set(Metric::Draining, &[], 0.0),
@@ -272,6 +286,7 @@ impl EngineEvent {
             | Self::DialogThrottled { .. }
             | Self::BreakerOpened { .. }
             | Self::BreakerClosed { .. }
+            | Self::NothingRecognised { .. }
             | Self::EventsDropped { .. } => {}
             Self::CallRefused { reason, .. } => {
                 metrics.count(Metric::CallsRefused, &[reason.as_str()], 1);

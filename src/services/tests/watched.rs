@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::services::fixed::saying;
 use crate::services::tests::turn;
+use crate::telemetry::{EventFileSettings, EventWriter, LockedFile, QueueLimits};
 
 /// Answers its requests one by one as the script says, the last one again and again; its
 /// check always says the same.
@@ -136,15 +137,15 @@ async fn a_call_that_was_served_overrules_a_check_that_fails_for_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn turns_that_fail_overrule_a_check_of_the_dialog_platform_and_are_never_made_to_find_out() {
-    let gone = DialogFailure::Status { status: 404 };
-    let scripted = Scripted::new(&ready(), [Err(gone.clone())]);
+    let broken = DialogFailure::Status { status: 500 };
+    let scripted = Scripted::new(&ready(), [Err(broken.clone())]);
     let watched = WatchedDialog::new(Arc::clone(&scripted) as Arc<dyn DialogBackend>);
     assert_eq!(watched.check().await, ready());
-    assert_eq!(watched.ask(turn("a")).await, Err(gone));
+    assert_eq!(watched.ask(turn("a")).await, Err(broken));
     assert_eq!(watched.check().await, ready(), "one failure is doubt");
     let _failed = watched.ask(turn("a")).await;
     let Health::Unavailable(found) = watched.check().await else { panic!("it is not ready") };
-    assert!(found.contains("status 404"), "{found}");
+    assert!(found.contains("status 500"), "{found}");
     sleep(Duration::from_millis(FRESH_MS)).await;
     assert_ne!(watched.check().await, ready());
     // Otherwise nobody would ever ask again.
@@ -153,6 +154,60 @@ async fn turns_that_fail_overrule_a_check_of_the_dialog_platform_and_are_never_m
     let _failed = watched.ask(turn("a")).await;
     assert_ne!(watched.check().await, ready(), "it fails as before");
     assert_eq!(*scripted.asked.lock(), 3);
+}
+
+/// How a platform stands at each of `checks`, 5 s apart, after two turns failed by `failure`;
+/// and how many turns it was asked.
+async fn declined(
+    failure: &DialogFailure,
+    mends_after: usize,
+    checks: usize,
+) -> (Vec<bool>, usize) {
+    let answers = std::iter::repeat_n(Err(failure.clone()), mends_after);
+    let scripted = Scripted::new(&ready(), answers.chain([Ok(saying("Hm.".into()))]));
+    let watched = WatchedDialog::new(Arc::clone(&scripted) as Arc<dyn DialogBackend>);
+    for _ in 0..2 {
+        let _failed = watched.ask(turn("a")).await;
+    }
+    let mut told = Vec::new();
+    for _ in 0..checks {
+        told.push(watched.check().await == ready());
+        sleep(Duration::from_secs(5)).await;
+    }
+    let asked = *scripted.asked.lock();
+    (told, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_declines_turns_is_not_ready_until_one_is_carried_out() {
+    let declines = [
+        DialogFailure::Unauthorized,
+        DialogFailure::Forbidden,
+        DialogFailure::Status { status: 404 },
+        DialogFailure::Status { status: 308 },
+    ];
+    for failure in declines {
+        let (told, asked) = declined(&failure, 1_000, 120).await;
+        assert!(!told.contains(&true), "{failure}: nothing has changed: {told:?}");
+        assert!((10..20).contains(&asked), "{failure}: asked ever more rarely: {asked}");
+        let (told, asked) = declined(&failure, 6, 60).await;
+        assert_eq!(told.last(), Some(&true), "{failure}: it is well by itself");
+        assert_eq!(asked, 7, "{failure}: and then it is left alone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_may_have_run_is_not_repeated_to_find_out() {
+    for failure in [
+        DialogFailure::Timeout,
+        DialogFailure::Unreachable,
+        DialogFailure::RateLimited,
+        DialogFailure::Status { status: 502 },
+        DialogFailure::Status { status: 409 },
+        DialogFailure::Malformed { message: "is no JSON".to_owned() },
+    ] {
+        assert_eq!(declined(&failure, 1_000, 120).await.1, 2, "{failure}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,6 +231,26 @@ async fn every_transcript_loses_what_is_no_word() {
         WatchedStt::new(Scripted::new(&ready(), ["[laughs] yes", "[BLANK_AUDIO]"].map(heard)));
     assert_eq!(watched.transcribe(trial_utterance()).await, heard("yes"));
     assert_eq!(watched.transcribe(trial_utterance()).await, Ok(Transcript::NoMatch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recogniser_that_hears_no_words_in_anything_is_told() {
+    let limits = QueueLimits { queue_max: 100, batch_max: 10 };
+    let (telemetry, queue) = Telemetry::new(limits, Vec::new());
+    let scripted = Scripted::new(&ready(), [Ok(Transcript::NoMatch)]);
+    let watched = WatchedStt::new(scripted).telling("worker", &telemetry);
+    for nth in 0..40 {
+        let speech = SpeechAudio::new(vec![0; INNER_RATE.samples_in_ms(1_500)]).into();
+        let request =
+            SttRequest { call_id: CallId::from_bits(nth % 4), speech, ..trial_utterance() };
+        assert_eq!(watched.transcribe(request).await, Ok(Transcript::NoMatch));
+    }
+    let path = std::env::temp_dir().join(format!("antiphon-wordless-{}", std::process::id()));
+    let settings = EventFileSettings { path: path.clone(), rotate_bytes: 0, rotated_files_max: 0 };
+    queue.drain(&mut EventWriter::<LockedFile>::new(settings));
+    let told = std::fs::read_to_string(&path).expect("events");
+    std::fs::remove_file(&path).expect("it is there");
+    assert_eq!(told.matches("nothing_recognised").count(), 1, "told once: {told}");
 }
 
 #[tokio::test(start_paused = true)]

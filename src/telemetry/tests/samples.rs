@@ -121,7 +121,12 @@ fn trouble_events() -> Vec<CallEventKind> {
     vec![
         K::SttFailed { failure: SttFailure::Timeout, stt_ms: 10_000 },
         K::DialogFailed { failure: DialogFailure::RateLimited, dialog_ms: 25_000 },
-        K::TtsFailed { sentence: SentenceId(8), failure: TtsFailure::Saturated, tts_ms: 3 },
+        K::TtsFailed {
+            sentence: SentenceId(8),
+            sentences: 3,
+            failure: TtsFailure::Saturated,
+            tts_ms: 3,
+        },
         K::AudioDropped { samples: 320 },
         K::AudioGap { samples: 640 },
         K::RateSuspected { declared_hz: 16_000, measured_hz: 8_000 },
@@ -188,7 +193,7 @@ pub(super) fn label_events() -> Vec<CallEventKind> {
         TtsFailure::Unavailable { message: text() },
         TtsFailure::Failed { message: text() },
     ] {
-        events.push(K::TtsFailed { sentence: SentenceId(1), failure, tts_ms: 1 });
+        events.push(K::TtsFailed { sentence: SentenceId(1), sentences: 1, failure, tts_ms: 1 });
     }
     events.extend(utterances());
     events.extend(flaws());
@@ -242,6 +247,7 @@ pub(super) fn engine_events() -> Vec<EngineEvent> {
         E::CertificateTaken,
         E::CertificateRefused { message: "cert.pem: it holds no certificate".into() },
         E::EventsDropped { count: 12 },
+        E::NothingRecognised { provider: "worker".to_owned(), utterances: 20 },
     ];
     for reason in [
         RefusalReason::Full { calls_max: 1, retry_after_s: 2 },
