@@ -21,10 +21,11 @@ Examples:
   antiphon check --deep
 
 ok: it works. warn: it may come up by itself; calls would fail now. fail: it will not.
-The exit status is 0 unless something fails.
+The exit status is 0 unless something fails. A synthesiser behind HTTP speaks one word.
 
 --deep costs, for each route, what one short call costs: one sentence of the synthesiser,
-one utterance of the recogniser, and one session of one turn of the dialog platform.";
+one utterance of the recogniser, and one session of one turn of the dialog platform. Whatever
+a call would not be given now fails there, also where it may come up by itself.";
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -61,6 +62,14 @@ impl Finding {
             Health::Ready(text) => Self::new(Level::Ok, what, text),
             Health::Unavailable(text) => Self::new(Level::Warn, what, text),
             Health::Refused(text) => Self::new(Level::Fail, what, text),
+        }
+    }
+
+    /// Of what a call asks for: it is there now, or a call would fail.
+    fn of_trial(what: String, health: Health) -> Self {
+        match health {
+            Health::Ready(text) => Self::new(Level::Ok, what, text),
+            Health::Unavailable(text) | Health::Refused(text) => Self::new(Level::Fail, what, text),
         }
     }
 
@@ -120,7 +129,7 @@ async fn providers(config: &Config, is_deep: bool) -> Vec<Finding> {
     for route in routes.all().filter(|_| is_deep) {
         findings.extend(ask_providers(&built, route).await.into_iter().map(|found| {
             let what = format!("route {} {}", route.name, found.service.as_str());
-            let row = Finding::of_health(what, found.health);
+            let row = Finding::of_trial(what, found.health);
             Finding { text: format!("{}: {}", found.provider, row.text), ..row }
         }));
     }
@@ -187,6 +196,15 @@ mod tests {
         let addr = taken.local_addr().expect("it is bound");
         assert_eq!(port("server.http", addr).level, Level::Warn);
         drop(taken);
+    #[test]
+    fn what_a_call_would_not_be_given_now_fails_also_where_it_may_come_up_by_itself() {
+        let level =
+            |health: Health| Finding::of_trial("route default tts".to_owned(), health).level;
+        assert_eq!(level(Health::Ready("speaks".to_owned())), Level::Ok);
+        assert_eq!(level(Health::Unavailable("no answer".to_owned())), Level::Fail);
+        assert_eq!(level(Health::Refused("404".to_owned())), Level::Fail);
+    }
+
         assert_eq!(port("server.http", addr).level, Level::Ok);
     }
 

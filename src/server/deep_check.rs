@@ -63,7 +63,7 @@ impl Trial<'_> {
                 let has_words = synthesiser.speaks_words();
                 (Health::Ready(found), Utterance { speech, has_words })
             }
-            Err(failure) => (of_tts(&failure), nothing),
+            Err(failure) => (self.of_tts(&failure), nothing),
         };
         (Some(self.finding(Service::Tts, health)), utterance)
     }
@@ -100,18 +100,23 @@ impl Trial<'_> {
         recogniser.forget(&call_id);
         let health = match outcome {
             Ok(Transcript::Final { text, .. }) => {
-                let words = text.expose().split_whitespace().count();
-                Health::Ready(format!("recognises speech: {words} words after {ms} ms"))
+                let words = counted(text.expose().split_whitespace().count(), "word");
+                Health::Ready(format!("recognises speech: {words} after {ms} ms"))
             }
-            Ok(Transcript::NoMatch) if has_words => Health::Unavailable(format!(
-                "answers after {ms} ms, and heard no words in what {} spoke; one with a small \
-                 vocabulary may not know them",
-                self.route.tts
-            )),
-            Ok(Transcript::NoMatch) => {
+            Ok(Transcript::NoMatch) if !has_words => {
                 Health::Ready(format!("answers after {ms} ms; there were no words to be heard"))
             }
-            Err(failure) => of_stt(&failure),
+            Ok(Transcript::NoMatch) if !recogniser.knows_any_words() => Health::Ready(format!(
+                "answers after {ms} ms; it may have a small vocabulary, in which the words that \
+                 {} spoke are not",
+                self.route.tts
+            )),
+            Ok(Transcript::NoMatch) => Health::Unavailable(format!(
+                "answers after {ms} ms, and heard no words in what {} spoke: check the model in \
+                 [stt.{}], the language of the route ({}), and its voice",
+                self.route.tts, self.route.stt, self.route.language
+            )),
+            Err(failure) => self.of_stt(&failure),
         };
         Some(self.finding(Service::Stt, health))
     }
@@ -137,25 +142,101 @@ impl Trial<'_> {
         let ms = begun.elapsed().as_millis();
         let health = match outcome {
             Ok(reply) if is_silent(&reply) => Health::Unavailable(format!(
-                "answers after {ms} ms without words: a caller would hear an apology"
+                "answers after {ms} ms without words, so that a caller would hear an apology: let \
+                 the flow say something when it is told {WORDS:?}"
             )),
             Ok(reply) => {
-                Health::Ready(format!("answers after {ms} ms: {} outputs", reply.outputs.len()))
+                let outputs = counted(reply.outputs.len(), "output");
+                Health::Ready(format!("answers after {ms} ms: {outputs}"))
             }
-            Err(failure) => of_dialog(&failure),
+            Err(failure) => self.of_dialog(&failure),
         };
         Some(self.finding(Service::Dialog, health))
     }
 
     fn finding(&self, service: Service, health: Health) -> Finding {
-        let Route { dialog, stt, tts, .. } = self.route;
-        let provider = match service {
-            Service::Dialog => dialog,
-            Service::Stt => stt,
-            Service::Tts => tts,
-        };
-        Finding { service, provider: provider.clone(), health }
+        Finding { service, provider: self.provider(service).to_owned(), health }
     }
+
+    fn provider(&self, service: Service) -> &str {
+        match service {
+            Service::Dialog => &self.route.dialog,
+            Service::Stt => &self.route.stt,
+            Service::Tts => &self.route.tts,
+        }
+    }
+
+    fn of_tts(&self, failure: &TtsFailure) -> Health {
+        let advice = match failure {
+            TtsFailure::Timeout => Advice::Time,
+            TtsFailure::RateLimited | TtsFailure::Saturated => Advice::Room,
+            TtsFailure::BreakerOpen { .. } | TtsFailure::Unavailable { .. } => Advice::Reach,
+            TtsFailure::Failed { .. } => Advice::Settings,
+        };
+        self.of_failure(Service::Tts, failure, advice)
+    }
+
+    fn of_stt(&self, failure: &SttFailure) -> Health {
+        let advice = match failure {
+            SttFailure::Timeout => Advice::Time,
+            SttFailure::RateLimited | SttFailure::Saturated => Advice::Room,
+            SttFailure::BreakerOpen { .. } | SttFailure::Unavailable { .. } => Advice::Reach,
+            SttFailure::Failed { .. } => Advice::Settings,
+        };
+        self.of_failure(Service::Stt, failure, advice)
+    }
+
+    fn of_dialog(&self, failure: &DialogFailure) -> Health {
+        let advice = match failure {
+            DialogFailure::Timeout => Advice::Time,
+            DialogFailure::RateLimited | DialogFailure::Saturated => Advice::Room,
+            DialogFailure::Unreachable
+            | DialogFailure::BreakerOpen { .. }
+            | DialogFailure::Lost
+            | DialogFailure::Status { status: 500.. } => Advice::Reach,
+            DialogFailure::Unauthorized
+            | DialogFailure::Forbidden
+            | DialogFailure::Malformed { .. }
+            | DialogFailure::Status { .. } => Advice::Settings,
+        };
+        self.of_failure(Service::Dialog, failure, advice)
+    }
+
+    /// What was found, and what to do.
+    fn of_failure(&self, service: Service, failure: &impl ToString, advice: Advice) -> Health {
+        let (name, settings) =
+            (service.as_str(), format!("[{}.{}]", service.as_str(), self.provider(service)));
+        let todo = match advice {
+            Advice::Time => format!("see why it is slow, or raise route.turns.{name}_ms_max"),
+            Advice::Room => "try again later, or have its limit raised".to_owned(),
+            Advice::Reach => format!("see whether it works, and check its address in {settings}"),
+            Advice::Settings => {
+                format!("check address, key, names and voices in {settings} and in the route")
+            }
+        };
+        let text = format!("{}: {todo}", failure.to_string());
+        match advice {
+            Advice::Settings => Health::Refused(text),
+            Advice::Time | Advice::Room | Advice::Reach => Health::Unavailable(text),
+        }
+    }
+}
+
+/// Where to look after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advice {
+    /// At how long it takes.
+    Time,
+    /// At how much it is asked.
+    Room,
+    /// At whether it is there.
+    Reach,
+    /// At what it is asked for. It does not pass by itself.
+    Settings,
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 fn no_chance() -> Health {
@@ -164,35 +245,6 @@ fn no_chance() -> Health {
 
 fn is_silent(reply: &DialogReply) -> bool {
     reply.outputs.is_empty() && !reply.end_call
-}
-
-fn of_tts(failure: &TtsFailure) -> Health {
-    of_failure(failure, matches!(failure, TtsFailure::Failed { .. }))
-}
-
-fn of_stt(failure: &SttFailure) -> Health {
-    of_failure(failure, matches!(failure, SttFailure::Failed { .. }))
-}
-
-fn of_dialog(failure: &DialogFailure) -> Health {
-    let will_not_pass = match failure {
-        DialogFailure::Unauthorized
-        | DialogFailure::Forbidden
-        | DialogFailure::Malformed { .. } => true,
-        DialogFailure::Status { status } => *status < 500,
-        DialogFailure::RateLimited
-        | DialogFailure::Timeout
-        | DialogFailure::Unreachable
-        | DialogFailure::BreakerOpen { .. }
-        | DialogFailure::Saturated
-        | DialogFailure::Lost => false,
-    };
-    of_failure(failure, will_not_pass)
-}
-
-fn of_failure(failure: &impl ToString, will_not_pass: bool) -> Health {
-    let text = failure.to_string();
-    if will_not_pass { Health::Refused(text) } else { Health::Unavailable(text) }
 }
 
 #[cfg(test)]
@@ -204,6 +256,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::services::{DialogBackend, ServiceFuture, SpeechToText, TextToSpeech};
+    use crate::types::ReplyOutput;
 
     /// Every service in one; remembers what was asked of it.
     #[derive(Clone)]
@@ -211,6 +264,7 @@ mod tests {
         dialog: Result<DialogReply, DialogFailure>,
         stt: Result<Transcript, SttFailure>,
         tts: Result<SpeechAudio, TtsFailure>,
+        small_vocabulary: bool,
         asked: Arc<Mutex<Vec<String>>>,
     }
 
@@ -246,6 +300,10 @@ mod tests {
             })
         }
 
+        fn knows_any_words(&self) -> bool {
+            !self.small_vocabulary
+        }
+
         fn check(&self) -> ServiceFuture<'_, Health> {
             Self::check()
         }
@@ -278,6 +336,7 @@ mod tests {
             dialog: Ok(reply(true)),
             stt: Ok(Transcript::Final { text: "hello you".into(), confidence: None }),
             tts: Ok(SpeechAudio::new(vec![1_000; 16_000])),
+            small_vocabulary: false,
             asked: Arc::default(),
         }
     }
@@ -353,9 +412,48 @@ mod tests {
             Scripted { dialog: Ok(reply(false)), stt: Ok(Transcript::NoMatch), ..well() };
         let ready: Vec<bool> = asked(&scripted).await.iter().map(is_ready).collect();
         assert_eq!(ready, [true, false, false]);
+        let small = Scripted { small_vocabulary: true, ..scripted.clone() };
+        let ready: Vec<bool> = asked(&small).await.iter().map(is_ready).collect();
+        assert_eq!(ready, [true, true, false]);
         let unspoken = Scripted { tts: Err(TtsFailure::Timeout), ..scripted };
         let ready: Vec<bool> = asked(&unspoken).await.iter().map(is_ready).collect();
         assert_eq!(ready, [false, true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_is_not_well_says_what_to_do() {
+        let failing = Scripted {
+            dialog: Err(DialogFailure::Unauthorized),
+            stt: Err(SttFailure::Unavailable { message: "no connection".to_owned() }),
+            tts: Err(TtsFailure::Timeout),
+            ..well()
+        };
+        let told: Vec<String> = asked(&failing).await.iter().map(|it| format!("{it:?}")).collect();
+        for (told, todo) in told.iter().zip([
+            "raise route.turns.tts_ms_max",
+            "check its address in [stt.p]",
+            "check address, key, names and voices in [dialog.p]",
+        ]) {
+            assert!(told.contains(todo), "{told}");
+        }
+        let wordless =
+            Scripted { dialog: Ok(reply(false)), stt: Ok(Transcript::NoMatch), ..well() };
+        let told = format!("{:?}", asked(&wordless).await);
+        assert!(told.contains("check the model in [stt.p], the language"), "{told}");
+        assert!(told.contains("let the flow say something"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_is_no_plural() {
+        let reply = DialogReply { outputs: saying(1), ..DialogReply::default() };
+        let one = Scripted { dialog: Ok(reply), ..well() };
+        let told = format!("{:?}", asked(&one).await);
+        assert!(told.contains("1 output\"") && told.contains("2 words"), "{told}");
+    }
+
+    fn saying(outputs: usize) -> Vec<ReplyOutput> {
+        let output = ReplyOutput { text: "Hm.".into(), markup: None, interruptible: None };
+        vec![output; outputs]
     }
 
     #[tokio::test(start_paused = true)]

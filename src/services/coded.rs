@@ -23,6 +23,10 @@ impl SpeechToText for CodedStt {
         })
     }
 
+    fn knows_any_words(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         let found = "reads the numbers in coded speech, and no other speech".to_owned();
         Box::pin(std::future::ready(Health::Ready(found)))

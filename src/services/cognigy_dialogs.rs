@@ -159,9 +159,11 @@ impl CognigyDialogs {
             };
         let (key, place) = (&self.key, &self.key_place);
         match status {
-            200..=299 if json::read::<Value>(body.as_bytes()).is_err() => Health::Unavailable(
-                format!("what answers at {} is no dialog platform: check {BASE_URL}", self.bots),
-            ),
+            200..=299 if !holds_a_list(&body) => Health::Unavailable(format!(
+                "what answers at {} is no dialog platform, which would give a list: check \
+                 {BASE_URL}",
+                self.bots
+            )),
             200..=299 => Health::Ready(format!("{} accepts the API key {key}", self.bots)),
             401 => Health::Refused(format!(
                 "the dialog platform does not accept the API key {key} (401): put a key with the \
@@ -212,6 +214,15 @@ fn base_url(
             problem: "must be the tenant's name alone: letters, digits and -",
         }
         .into()),
+    }
+}
+
+/// Whether `body` is a list, or an object that has one, as lists come that are cut into pages.
+fn holds_a_list(body: &str) -> bool {
+    match json::read(body.as_bytes()) {
+        Ok(Value::Object(page)) => page.values().any(Value::is_array),
+        Ok(body) => body.is_array(),
+        Err(_) => false,
     }
 }
 

@@ -27,6 +27,8 @@ use crate::types::{CallerText, INNER_RATE, Secret, SpeechAudio, TtsFailure};
 const ENDPOINT: &str = "tts.generic-http.endpoint";
 /// The voice of routes that name none.
 const VOICE: &str = "en-US-Standard-A";
+/// What a check has spoken.
+const CHECK_WORDS: &str = "Hello.";
 /// Largest answer: two minutes at 48 kHz, with some room.
 const AUDIO_BYTES_MAX: usize = 12 * 1024 * 1024;
 
@@ -181,8 +183,8 @@ impl GenericTts {
             .body(body)
     }
 
-    /// Makes a connection. Until something was spoken, it asks what calls ask as well, but
-    /// with no words: those cost money, and a server that is there says that they are missing.
+    /// Makes a connection. Until something was spoken, it has a word spoken as well: whatever
+    /// else a server answers, callers would hear nothing of it.
     async fn check_server(&self) -> Health {
         let head = self.clients.kept().head(self.synthesize.clone());
         match http::probe(head).await {
@@ -196,30 +198,45 @@ impl GenericTts {
         if self.is_known.load(Ordering::Relaxed) {
             return Health::Ready(format!("{} answers", self.synthesize));
         }
-        let post = |client: &Client| self.post(client, "", None, "");
+        let kind = self.takes_ssml.then_some("text");
+        let post = |client: &Client| self.post(client, CHECK_WORDS, kind, "");
         let opened = http::within(http::CHECK_MS_MAX, self.clients.open(post, AUDIO_BYTES_MAX));
         match opened.await {
             Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
+            Ok(incoming) => self.listen_to(incoming).await,
                 Health::Refused(format!(
                     "the synthesiser at {} refuses the key (status {status}): put another one \
                      into {}",
                     self.synthesize, self.key_place
                 ))
             }
-            Ok(incoming) => match SpeechBody::new(&incoming.media_type) {
-                Ok(_) => self.asked(),
-                Err(SpeechBodyError::Type(_)) if incoming.is_empty() => self.asked(),
-                Err(error) => self.unavailable(&format!("speaks what is not read here ({error})")),
-            },
-            Err(ExchangeError::Status { status: 400 | 422 | 429, .. }) => self.asked(),
+            // It may not know the voice of routes that name none.
+            Err(ExchangeError::Status { status: status @ (400 | 422 | 429), .. }) => {
+                Health::Ready(format!(
+                    "{} answers with status {status}; whether it speaks is not verified until the \
+                     first sentence of a route (antiphon check --deep has one spoken)",
+                    self.synthesize
+                ))
+            }
             Err(error) => self.unavailable(&format!("answers calls with an error ({error})")),
         }
     }
 
-    /// It would have spoken, had there been words.
-    fn asked(&self) -> Health {
-        self.is_known.store(true, Ordering::Relaxed);
-        Health::Ready(format!("{} answers", self.synthesize))
+    async fn listen_to(&self, incoming: Incoming) -> Health {
+        let speech = match SpeechBody::new(&incoming.media_type) {
+            Ok(speech) => speech,
+            Err(error) => {
+                return self.unavailable(&format!("speaks what is not read here ({error})"));
+            }
+        };
+        let body = Body { incoming, speech, pass: None, is_known: Arc::clone(&self.is_known) };
+        match http::within(http::CHECK_MS_MAX, Speech::begin(body)).await {
+            Ok(_) => {
+                self.is_known.store(true, Ordering::Relaxed);
+                Health::Ready(format!("{} speaks", self.synthesize))
+            }
+            Err(failure) => self.unavailable(&format!("sends no speech ({failure})")),
+        }
     }
 
     fn unavailable(&self, found: &str) -> Health {

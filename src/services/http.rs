@@ -259,11 +259,6 @@ impl Incoming {
         Ok(chunk)
     }
 
-    /// Whether it is told that nothing comes.
-    pub(super) fn is_empty(&self) -> bool {
-        self.response.content_length() == Some(0)
-    }
-
     async fn rest(&mut self) -> Result<Bytes, ExchangeError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {

@@ -1,4 +1,4 @@
-//! How a recogniser behind HTTP is: asked for a list that costs nothing to give.
+//! How a recogniser is that was there before: asked for a list that costs nothing to give.
 //!
 //! Servers of one's own often have no such list. They answer with another status, and are
 //! there all the same; a refused key, a server or gateway in trouble, another address and a

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 async fn calls_are_answered_by_a_recogniser_that_listens_while_the_caller_speaks() {
     let folder = Setup::bare();
     let (certificate, key) = certify(&folder, "platform");
-    // Every third request of the recogniser goes wrong: the handshake is the first, the
-    // first utterance the second. The stream breaks at the end of the second utterance.
-    let stt = FaultProfile { status_every_nth: 3, ..FaultProfile::default() };
+    // Every fourth request of the recogniser goes wrong: the check's handshake is the first,
+    // the call's the second, the first utterance the third. The stream breaks at the end of
+    // the second utterance.
+    let stt = FaultProfile { status_every_nth: 4, ..FaultProfile::default() };
     let sandbox = crate::support::sandbox_with(SandboxSettings {
         addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tls: Some(shown(&certificate, &key)),
@@ -38,8 +39,8 @@ async fn calls_are_answered_by_a_recogniser_that_listens_while_the_caller_speaks
     engine.becomes_empty().await;
     assert_eq!(engine.metric("antiphon_turns_answered_total").await, 2.0);
     let seen = stats(&format!("{}/_sandbox/stats", sandbox.base_url()), &certificate).await;
-    // The handshake, two utterances, another handshake, and the second utterance again.
-    assert_eq!((&seen["stt"]["requests"], &seen["stt"]["faults"]), (&json!(5), &json!(1)));
+    // Two handshakes, two utterances, another handshake, and the second utterance again.
+    assert_eq!((&seen["stt"]["requests"], &seen["stt"]["faults"]), (&json!(6), &json!(1)));
 }
 
 async fn stats(url: &str, certificate: &Path) -> Value {

@@ -10,6 +10,7 @@ mod stream;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Upgraded, Url};
@@ -52,6 +53,8 @@ pub(super) struct DeepgramStt {
     idle: IdleStreams<Upgraded>,
     breaker: Arc<ProviderBreaker>,
     jitter: Jitter,
+    /// A stream was opened there.
+    is_known: AtomicBool,
 }
 
 impl DeepgramStt {
@@ -82,6 +85,7 @@ impl DeepgramStt {
             breaker,
             jitter,
         })
+            is_known: AtomicBool::new(false),
     }
 
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
@@ -148,17 +152,51 @@ impl DeepgramStt {
         let mut url = self.listen.clone();
         url.query_pairs_mut().append_pair("language", &request.language);
         let get = http::traced(self.authorized(self.client.get(url)), request.trace);
-        Ok(Stream::new(websocket::open(get, OPEN_MS_MAX).await?))
+        self.open_by(get).await
+    }
+
+    async fn open_by(&self, get: RequestBuilder) -> Result<Stream<Upgraded>, ExchangeError> {
+        let stream = Stream::new(websocket::open(get, OPEN_MS_MAX).await?);
+        self.is_known.store(true, Ordering::Relaxed);
+        Ok(stream)
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
         request.header("Authorization", format!("Token {}", self.key.expose()))
     }
 
-    /// Asks for the list of projects, which costs nothing.
+    /// Opens a stream, and ends it at once, until that has worked once: a list of projects
+    /// may be refused to a key that may recognise, and given by a server that does not. Then
+    /// the list is enough; calls show the rest. Neither costs anything.
     async fn check_server(&self) -> Health {
-        let get = self.authorized(self.client.get(self.projects.clone()));
-        recogniser_health::ask(get, &self.projects, BASE_URL, &self.key_place).await
+        if self.is_known.load(Ordering::Relaxed) {
+            let get = self.authorized(self.client.get(self.projects.clone()));
+            return recogniser_health::ask(get, &self.projects, BASE_URL, &self.key_place).await;
+        }
+        let opened = self.open_by(self.authorized(self.client.get(self.listen.clone()))).await;
+        let mut url = self.listen.clone();
+        url.set_query(None);
+        match opened {
+            Ok(stream) => {
+                stream.close().await;
+                Health::Ready(format!("{url} listens"))
+            }
+            Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
+                Health::Refused(format!(
+                    "the recogniser at {url} refuses the key (status {status}): put another one \
+                     into {}",
+                    self.key_place
+                ))
+            }
+            // It may not know the model in the language that is its default.
+            Err(ExchangeError::Status { status: 400, .. }) => Health::Ready(format!(
+                "{url} answers with status 400; whether it knows the model in the language of a \
+                 route shows with the first utterance (antiphon check --deep has one recognised)"
+            )),
+            Err(error) => Health::Unavailable(format!(
+                "the recogniser at {url} opens no stream ({error}): check {BASE_URL}"
+            )),
+        }
     }
 }
 

@@ -177,6 +177,34 @@ async fn the_utterances_of_a_call_go_over_one_stream() {
 }
 
 #[tokio::test]
+async fn a_check_opens_a_stream_as_calls_do_and_ends_it() {
+    let (addr, seen) = server(&[Script::Count]).await;
+    let health = recogniser(addr).check().await;
+    assert!(matches!(health, Health::Ready(_)), "{health:?}");
+    until(|| seen.lock().contains(&"CloseStream".to_owned())).await;
+    assert!(seen.lock()[0].starts_with("/v1/listen?encoding=linear16"), "{:?}", seen.lock());
+}
+
+#[tokio::test]
+async fn whoever_opens_no_stream_is_not_called_well() {
+    const UNWELL: [(&[Script], bool); 7] = [
+        (&[Script::Refuse(404)], false),
+        (&[Script::Refuse(200)], false),
+        (&[Script::Refuse(308)], false),
+        (&[Script::Refuse(429)], false),
+        (&[Script::Refuse(503)], false),
+        (&[Script::Refuse(401)], true),
+        (&[Script::Refuse(403)], true),
+    ];
+    for (scripts, is_refused) in UNWELL {
+        let (addr, _) = server(scripts).await;
+        let health = recogniser(addr).check().await;
+        assert_eq!(matches!(health, Health::Refused(_)), is_refused, "{scripts:?}: {health:?}");
+        assert!(!matches!(health, Health::Ready(_)), "{scripts:?}: {health:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_stream_is_shared_between_calls_and_a_call_that_is_over_closes_its_own() {
     let (addr, seen) = server(&[Script::Count]).await;
     let recogniser = recogniser(addr);

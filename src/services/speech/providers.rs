@@ -68,6 +68,11 @@ impl SpeechToText for WorkerStt {
         Box::pin(self.recognise(request))
     }
 
+    /// `pocketsphinx` has a grammar, and a program of the user's own may have one.
+    fn knows_any_words(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> ServiceFuture<'_, Health> {
         Box::pin(self.0.check())
     }

@@ -246,13 +246,27 @@ async fn the_key_check_asks_for_the_bots_and_shows_the_key_masked() {
 
 #[tokio::test]
 async fn a_page_in_place_of_the_bots_and_another_address_are_not_called_well() {
-    for step in [Step::typed("text/html", "<h1>Welcome</h1>"), Step::status(308)] {
+    for step in [
+        Step::typed("text/html", "<h1>Welcome</h1>"),
+        Step::status(308),
+        Step::json(200, &json!({"status": "ok"})),
+        Step::json(200, &json!("welcome")),
+        Step::json(200, &json!(null)),
+    ] {
         let health = check(step.clone()).await;
         assert!(matches!(health, Health::Unavailable(_)), "{step:?}: {health:?}");
     }
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_page_of_a_list_of_bots_is_called_well() {
+    for body in [json!([{"id": "hotel"}]), json!({"items": [], "total": 0})] {
+        let health = check(Step::json(200, &body)).await;
+        assert!(matches!(health, Health::Ready(_)), "{body}: {health:?}");
+    }
+}
+
 async fn a_refused_key_names_the_permission_and_where_the_key_came_from() {
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("dialog:execute and dialog:read"), "{text}");

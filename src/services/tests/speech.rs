@@ -370,7 +370,7 @@ async fn a_synthesiser_that_would_refuse_calls_is_not_called_well() {
         let steps = vec![Step::status(405), step];
         synthesiser(&ScriptedServer::start(steps)).check().await
     };
-    for step in [Step::status(400), Step::status(422), Step::typed("audio/l16", [])] {
+    for step in [Step::status(400), Step::status(422), Step::typed("audio/l16", [0, 16])] {
         assert!(matches!(check(step).await, Health::Ready(_)));
     }
     for step in [
@@ -381,6 +381,10 @@ async fn a_synthesiser_that_would_refuse_calls_is_not_called_well() {
         Step::Break,
         Step::typed("audio/mpeg", [0xff, 0xfb, 0x90, 0x64]),
         Step::typed("text/html", "<h1>Welcome</h1>"),
+        Step::typed("audio/l16", []),
+        Step::typed("audio/l16", [0; 3_200]),
+        Step::typed("audio/wav", wav::write_mono(INNER_RATE, &[])),
+        Step::typed("audio/wav", "{\"error\": 1}"),
     ] {
         let health = check(step.clone()).await;
         assert!(matches!(health, Health::Unavailable(_)), "{step:?}: {health:?}");
@@ -390,8 +394,10 @@ async fn a_synthesiser_that_would_refuse_calls_is_not_called_well() {
 }
 
 #[tokio::test]
-async fn the_check_of_the_synthesiser_has_nothing_spoken_and_asks_once_until_it_is_known() {
-    let server = ScriptedServer::start(vec![Step::status(404), Step::status(400)]);
+async fn the_check_of_the_synthesiser_has_a_word_spoken_once_until_it_is_known() {
+    let spoken = Step::typed("audio/l16", [0, 16]);
+    let steps = vec![Step::status(404), spoken, Step::status(404)];
+    let server = ScriptedServer::start(steps);
     let synthesiser = synthesiser(&server);
     for _ in 0..3 {
         assert!(matches!(synthesiser.check().await, Health::Ready(_)));
@@ -399,7 +405,7 @@ async fn the_check_of_the_synthesiser_has_nothing_spoken_and_asks_once_until_it_
     let targets: Vec<String> = server.seen().iter().map(Seen::target).collect();
     let head = "HEAD /voice/tts/synthesize";
     assert_eq!(targets, [head, "POST /voice/tts/synthesize", head, head]);
-    assert_eq!(server.seen()[1].json()["text"], "");
+    assert_eq!(server.seen()[1].json()["text"], "Hello.");
 
     let port = ReservedPort::new();
     let nobody = synthesiser_at(format!("http://{}", port.addr), 10_000).check().await;
