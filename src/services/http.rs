@@ -17,6 +17,7 @@ use reqwest::header::{
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::json;
 use super::media_type::MediaType;
@@ -294,14 +295,16 @@ pub(super) const fn is_away(status: u16) -> bool {
 }
 
 impl Answer {
-    /// The body as JSON. A media type that says otherwise is believed; none is not held
+    /// The body as a JSON object: every contract has one, and a list of values would pass for
+    /// its fields in order. A media type that says otherwise is believed; none is not held
     /// against it, nor is a byte order mark.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
         if !self.media_type.may_be_json() {
             return Err(ExchangeError::Malformed("is declared as something else than JSON"));
         }
-        json::read(&self.body)
-            .map_err(|_| ExchangeError::Malformed("is no JSON of the expected form"))
+        let other = |_| ExchangeError::Malformed("is no JSON object of the expected form");
+        let object: Map<String, Value> = json::read(&self.body).map_err(other)?;
+        T::deserialize(Value::Object(object)).map_err(other)
     }
 }
 

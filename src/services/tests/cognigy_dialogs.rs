@@ -192,6 +192,7 @@ async fn an_answer_that_is_not_the_contracts_is_malformed_and_is_not_repeated() 
         Step::typed("text/html", format!("<p>{planted}</p>")),
         Step::json(200, &json!({"error": planted})),
         Step::json(200, &json!({"outputs": planted})),
+        Step::json(200, &json!([[{"text": planted}], null, null, null, null])),
         Step::json(204, &Value::Null),
     ] {
         let (failure, requests) = ask_for_failure(vec![step]).await;
@@ -259,7 +260,6 @@ async fn a_page_in_place_of_the_bots_and_another_address_are_not_called_well() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_page_of_a_list_of_bots_is_called_well() {
     for body in [json!([{"id": "hotel"}]), json!({"items": [], "total": 0})] {
         let health = check(Step::json(200, &body)).await;
@@ -267,6 +267,7 @@ async fn a_page_of_a_list_of_bots_is_called_well() {
     }
 }
 
+#[tokio::test]
 async fn a_refused_key_names_the_permission_and_where_the_key_came_from() {
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("dialog:execute and dialog:read"), "{text}");

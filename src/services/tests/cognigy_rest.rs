@@ -131,6 +131,9 @@ async fn however_a_platform_fails_it_is_told_and_it_is_not_called_well_after_two
         ("no JSON", Step::typed("application/json", "{"), ""),
         ("neither outputs nor a text", Step::json(200, &json!({"title": "no such endpoint"})), ""),
         ("a list", Step::json(200, &json!([])), ""),
+        ("a list of numbers", Step::json(200, &json!([1, 2])), ""),
+        ("a list of texts", Step::json(200, &json!(["One.", {}, ["Two."]])), ""),
+        ("a text", Step::json(200, &json!("One.")), ""),
     ];
     for (what, step, _) in failures().into_iter().chain(own) {
         let server = ScriptedServer::start(vec![step]);
