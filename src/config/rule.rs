@@ -234,10 +234,44 @@ fn language(text: &str) -> Result<(), String> {
     Err("must be a language tag such as en-US".to_owned())
 }
 
+/// A level that is misspelt would be read as the name of a part of the program, and silence
+/// all the others.
 fn filter(text: &str) -> Result<(), String> {
-    EnvFilter::try_new(text).map(|_| ()).map_err(|error| {
-        format!("must be a log filter such as `info` or `antiphon=debug`: {error}")
-    })
+    let wrong = |problem: String| format!("must be {FILTER}: {problem}");
+    let directives = || text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    if directives().next().is_none() {
+        return Err(wrong("it is empty; `off` logs nothing".to_owned()));
+    }
+    // What stands in [] may hold commas.
+    if !text.contains('[') {
+        directives().try_for_each(directive).map_err(wrong)?;
+    }
+    EnvFilter::try_new(text).map(|_| ()).map_err(|error| wrong(error.to_string()))
+}
+
+/// `info`, or `antiphon=debug`.
+fn directive(directive: &str) -> Result<(), String> {
+    let (target, level) = match directive.split_once('=') {
+        Some((target, level)) => (Some(target.trim()), level.trim()),
+        None => (None, directive),
+    };
+    let shown = |name: &str| -> String { name.chars().take(SHOWN_CHARS_MAX).collect() };
+    if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+        let hint = nearest(level, LEVELS.iter().copied()).unwrap_or_default();
+        let (directive, level) = (shown(directive), shown(level));
+        return Err(match target {
+            Some(_) => format!("{level:?} in {directive:?} is no level; did you mean `{hint}`?"),
+            None => format!(
+                "{level:?} is no level; did you mean `{hint}`? One part of the program is \
+                 written with its level, such as `{level}=debug`"
+            ),
+        });
+    }
+    let part = target.unwrap_or(PROGRAM).split("::").next().unwrap_or_default();
+    if part != PROGRAM && strsim::jaro_winkler(part, PROGRAM) > MISSPELT_LIKENESS {
+        return Err(format!("{:?} is nothing here; did you mean `{PROGRAM}`?", shown(part)));
+    }
+    Ok(())
 }
 
 fn prompt(value: &DeValue<'_>, may_be_empty: bool) -> Result<(), String> {
@@ -257,6 +291,12 @@ fn prompt_table(table: &DeTable<'_>, may_be_empty: bool) -> Result<(), String> {
     flag(part("interruptible")?).map_err(|problem| format!("`interruptible` {problem}"))
 }
 
+const FILTER: &str = "a log filter such as `info`, `antiphon=debug` or `warn,antiphon=info`";
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// What the parts of this program are called at the beginning.
+const PROGRAM: &str = "antiphon";
+/// From 0 to 1. No crate that logs here comes near it.
+const MISSPELT_LIKENESS: f64 = 0.9;
 const PROMPT: &str = "a text, or a table such as { text = \"…\", interruptible = false }";
 /// How much of a misspelt name is repeated.
 const SHOWN_CHARS_MAX: usize = 40;

@@ -118,6 +118,36 @@ fn texts_with_a_form_are_checked() {
 }
 
 #[test]
+fn a_log_filter_that_would_silence_the_log_by_a_slip_is_told() {
+    for (filter, told) in [
+        ("inof", "\"inof\" is no level; did you mean `info`?"),
+        ("antiphon", "written with its level, such as `antiphon=debug`"),
+        ("warn,debgu", "\"debgu\" is no level; did you mean `debug`?"),
+        ("antiphon=loud", "\"loud\" in \"antiphon=loud\" is no level"),
+        ("antiphon=", "\"\" in \"antiphon=\" is no level"),
+        ("antiphn=debug", "\"antiphn\" is nothing here; did you mean `antiphon`?"),
+        ("antiphone::call=debug", "did you mean `antiphon`?"),
+        ("", "it is empty; `off` logs nothing"),
+        (" , ", "it is empty"),
+    ] {
+        let found = problems(&format!("log.filter = \"{filter}\""));
+        assert_eq!(found.len(), 1, "{filter}: {found:?}");
+        assert!(found[0].contains(told), "{filter}: {found:?}");
+    }
+    for filter in [
+        "info",
+        "OFF",
+        "warn,antiphon=info",
+        "antiphon::call=debug",
+        "actix_web=warn",
+        "info,[turn{id=1}]=debug",
+    ] {
+        let parsed = parse(&format!("log.filter = \"{filter}\""), &[]);
+        assert!(parsed.is_ok(), "{filter}: {parsed:?}");
+    }
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_told() {
     for (wrong, told) in [
         (
