@@ -11,12 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::chance;
 use super::doors;
 use super::handles;
-use super::health::{Finding, HealthBoard, Watch, check_providers};
+use super::health::{Finding, HealthBoard, Watch, check_dialogs};
 use super::planner::Planner;
 use super::routes::EngineState;
 use crate::actors::link::Switchboard;
@@ -34,10 +34,6 @@ use crate::telemetry::{
 use crate::transports::{CertificateError, CertificateFiles, Tls};
 use crate::turn::all_sentences;
 use crate::types::Route;
-
-/// Longest time spent on rendering the prompts before the ports are bound; what is
-/// missing then is rendered later.
-const RENDER_WITHIN: Duration = Duration::from_secs(8);
 
 /// Longest time for calls to say goodbye after they were told to end.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
@@ -145,7 +141,13 @@ impl Engine {
         let providers = providers(&config, &routes, services.handle(), &telemetry)?;
         let board = HealthBoard::default();
         let prompts = Arc::new(PromptCache::new(routes.iter().map(Arc::as_ref), all_sentences));
-        prepare(services.handle(), &providers, &prompts, &board, &telemetry).await?;
+        let watch = Watch {
+            providers: providers.clone(),
+            prompts: Arc::clone(&prompts),
+            board: board.clone(),
+            telemetry: telemetry.clone(),
+        };
+        prepare(services.handle(), watch).await?;
 
         let http_port = doors::listen("server.http", config.server.http)?;
         let simulator_port = doors::listen("server.simulator", config.server.simulator)?;
@@ -282,34 +284,13 @@ fn export(
     Ok(spans.map(start).transpose()?)
 }
 
-/// Checks the providers, renders the prompts, and goes on doing both.
-async fn prepare(
-    services: &Handle,
-    providers: &Providers,
-    prompts: &Arc<PromptCache>,
-    board: &HealthBoard,
-    telemetry: &Telemetry,
-) -> Result<(), StartError> {
-    let (checked, rendered) = (providers.clone(), (providers.clone(), Arc::clone(prompts)));
-    let findings = services.spawn(async move { check_providers(&checked).await }).await;
-    let findings = findings.unwrap_or_default();
-    refuse_wrong_keys(&findings)?;
-    board.update(findings, telemetry);
-    let rendering = services.spawn(async move {
-        let (providers, prompts) = rendered;
-        prompts.render(&providers.tts).await;
-    });
-    if timeout(RENDER_WITHIN, rendering).await.is_err() {
-        tracing::warn!("the prompts are not rendered yet; calls begin without them");
-    }
-    board.update_prompts(prompts, telemetry);
-    let watch = Watch {
-        providers: providers.clone(),
-        prompts: Arc::clone(prompts),
-        board: board.clone(),
-        telemetry: telemetry.clone(),
-    };
-    watch.start(services);
+/// Looks for keys that are refused; then checks the providers and renders the prompts, and goes
+/// on doing both. A synthesiser that hangs does not keep the ports closed.
+async fn prepare(services: &Handle, watch: Watch) -> Result<(), StartError> {
+    let providers = watch.providers.clone();
+    let findings = services.spawn(async move { check_dialogs(&providers).await }).await;
+    refuse_wrong_keys(&findings.unwrap_or_default())?;
+    watch.begin(services).await;
     Ok(())
 }
 

@@ -14,6 +14,10 @@ use crate::telemetry::{EngineEvent, ProviderHealth, Service, Telemetry, keep_run
 /// Longest time for one check.
 const CHECK_WITHIN: Duration = Duration::from_secs(4);
 
+/// Longest time for the providers to say how they are, and for the prompts to be rendered,
+/// before calls are taken. What is missing then comes later, and `/ready` says so.
+const BEGIN_WITHIN: Duration = Duration::from_secs(2);
+
 /// Time between two rounds of checks.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
@@ -28,12 +32,24 @@ pub struct Finding {
     pub health: Health,
 }
 
+/// Asks every dialog platform how it is, all at once.
+pub(super) async fn check_dialogs(providers: &Providers) -> Vec<Finding> {
+    let checks = providers.dialog.iter().map(|(name, backend)| {
+        let answer = backend.check();
+        check(Service::Dialog, name, answer)
+    });
+    join_all(checks).await
+}
+
 /// Asks every provider how it is, all at once.
 pub async fn check_providers(providers: &Providers) -> Vec<Finding> {
+    let (mut findings, speech) = tokio::join!(check_dialogs(providers), check_speech(providers));
+    findings.extend(speech);
+    findings
+}
+
+async fn check_speech(providers: &Providers) -> Vec<Finding> {
     let mut checks: Vec<BoxFuture<'_, Finding>> = Vec::new();
-    for (name, backend) in &providers.dialog {
-        checks.push(check(Service::Dialog, name, backend.check()).boxed());
-    }
     for (name, recogniser) in &providers.stt {
         checks.push(check(Service::Stt, name, recogniser.check()).boxed());
     }
@@ -60,7 +76,8 @@ pub struct HealthBoard(Arc<RwLock<Findings>>);
 
 #[derive(Default)]
 struct Findings {
-    providers: Vec<Finding>,
+    /// None before the first round.
+    providers: Option<Vec<Finding>>,
     /// Prompts that are not rendered, and what is to be said of them.
     prompts_missing: usize,
     prompts: Vec<String>,
@@ -69,7 +86,7 @@ struct Findings {
 impl HealthBoard {
     /// Takes over a round of checks and tells what changed.
     pub fn update(&self, findings: Vec<Finding>, telemetry: &Telemetry) {
-        let before = std::mem::replace(&mut self.0.write().providers, findings.clone());
+        let before = self.0.write().providers.replace(findings.clone()).unwrap_or_default();
         let was = |finding: &Finding| {
             let same =
                 |old: &&Finding| old.service == finding.service && old.provider == finding.provider;
@@ -110,9 +127,10 @@ impl HealthBoard {
             format!("{} {}: {health}; the log says why", finding.service.as_str(), finding.provider)
         };
         let findings = self.0.read();
-        let providers = findings.providers.iter().filter(unwell).map(line);
+        let unknown = findings.providers.is_none().then(|| NOT_ASKED.to_owned());
+        let providers = findings.providers.iter().flatten().filter(unwell).map(line);
         let prompts = findings.prompts.iter().map(|line| without_reason(line));
-        providers.chain(prompts).collect()
+        unknown.into_iter().chain(providers).chain(prompts).collect()
     }
 }
 
@@ -130,15 +148,38 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Checks the providers and renders the prompts, and goes on doing both. Waits a moment
+    /// for the first look, and not for somebody who hangs.
+    pub async fn begin(self, services: &Handle) {
+        let first_look = services.spawn(self.clone().look());
+        if timeout(BEGIN_WITHIN, first_look).await.is_err() {
+            tracing::warn!("not all providers answer yet; calls may begin without the prompts");
+            self.board.update_prompts(&self.prompts, &self.telemetry);
+        }
+        self.start(services);
+    }
+
     /// Checks the providers again and again, and renders the prompts that could not be
     /// rendered yet. Each is a task of its own: who hangs over a prompt does not keep the
     /// findings from being fresh.
-    pub fn start(self, services: &Handle) {
+    fn start(self, services: &Handle) {
         let (checking, rendering) = (self.clone(), self.clone());
         let checks = move || checking.clone().check();
         services.spawn(keep_running(self.telemetry.clone(), "health", checks));
         let renders = move || rendering.clone().render();
         services.spawn(keep_running(self.telemetry, "prompts", renders));
+    }
+
+    /// Checks the providers once and renders what can be rendered.
+    async fn look(self) {
+        let check = async {
+            self.board.update(check_providers(&self.providers).await, &self.telemetry);
+        };
+        let render = async {
+            self.prompts.render(&self.providers.tts).await;
+            self.board.update_prompts(&self.prompts, &self.telemetry);
+        };
+        tokio::join!(check, render);
     }
 
     async fn check(self) {
@@ -156,6 +197,9 @@ impl Watch {
         }
     }
 }
+
+/// What is said before anything is known.
+const NOT_ASKED: &str = "providers: they have not said yet how they are";
 
 /// What is missing, without what the synthesiser says of it.
 fn without_reason(line: &str) -> String {
@@ -205,16 +249,33 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_findings_stay_fresh_while_a_synthesiser_hangs_over_a_prompt() {
+    fn watch(hung: &Arc<Hung>) -> Watch {
         let limits = QueueLimits { queue_max: 100, batch_max: 10 };
         let (telemetry, _queue) = Telemetry::new(limits, Vec::new());
-        let (hung, board) = (Arc::new(Hung::default()), HealthBoard::default());
         let mut providers = Providers::default();
-        providers.tts.insert("hung".to_owned(), Arc::clone(&hung) as Arc<dyn TextToSpeech>);
+        providers.tts.insert("hung".to_owned(), Arc::clone(hung) as Arc<dyn TextToSpeech>);
         let route = Route { tts: "hung".to_owned(), ..Route::default() };
         let prompts = Arc::new(PromptCache::new([&route], all_sentences));
-        let watch = Watch { providers, prompts, board: board.clone(), telemetry };
+        Watch { providers, prompts, board: HealthBoard::default(), telemetry }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_synthesiser_that_hangs_keeps_the_ports_closed_for_a_moment_only() {
+        let watch = watch(&Arc::new(Hung::default()));
+        let board = watch.board.clone();
+        assert_eq!(board.complaints(), [NOT_ASKED], "nothing is ready before it was asked");
+        let begun = tokio::time::Instant::now();
+        watch.begin(&Handle::current()).await;
+        assert_eq!(begun.elapsed(), BEGIN_WITHIN);
+        let complaints = board.complaints();
+        assert!(complaints[0].starts_with("prompts: "), "{complaints:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_findings_stay_fresh_while_a_synthesiser_hangs_over_a_prompt() {
+        let hung = Arc::new(Hung::default());
+        let watch = watch(&hung);
+        let board = watch.board.clone();
         watch.start(&Handle::current());
         tokio::time::sleep(2 * CHECK_EVERY).await;
         assert!(board.complaints().is_empty(), "{:?}", board.complaints());
