@@ -221,14 +221,18 @@ impl Conversation {
         if is_listening { HeardPart::Listening(text) } else { HeardPart::Words(text) }
     }
 
-    /// Decides about the question once the caller has said it all and all is recognised.
+    /// Decides about the question once the caller has said it all and all is recognised. One
+    /// of which a part failed is lost: whoever goes on asking is told, and does not wait for
+    /// the recogniser to fail anew at each part.
     pub(super) fn settle(&mut self) {
-        let Some(turn) = self.collecting().filter(|turn| turn.is_recognised()) else { return };
+        let is_decided = |turn: &&Turn| turn.is_recognised() || turn.has_failed();
+        let Some(turn) = self.collecting().filter(is_decided) else { return };
         if self.caller_speaks() {
             return;
         }
         let id = turn.id;
         if turn.has_failed() {
+            self.discard_pending(id);
             self.close_turn(id);
             self.drop_paused();
             self.apologise(Purpose::TurnFailed, id);
@@ -268,6 +272,14 @@ impl Conversation {
         turn.stage = Stage::Thinking { since: now };
         let (turn, text) = (turn.id, turn.text());
         self.outputs.push_back(TurnOutput::Ask { turn, text, session });
+    }
+
+    /// Forgets what of a question is not recognised yet.
+    fn discard_pending(&mut self, id: TurnId) {
+        let parts = self.turns.iter().filter(|turn| turn.id == id).flat_map(|turn| &turn.parts);
+        let pending = parts.filter(|part| matches!(part.heard, HeardPart::Pending));
+        let discarded = pending.map(|part| TurnOutput::Discard { utterance: part.facts.utterance });
+        self.outputs.extend(discarded);
     }
 
     pub(super) fn close_turn(&mut self, id: TurnId) {

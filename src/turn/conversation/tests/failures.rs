@@ -28,6 +28,31 @@ fn failures_are_excused_until_there_are_too_many_in_a_row() {
 }
 
 #[test]
+fn a_caller_who_speaks_on_while_the_recogniser_hangs_hears_the_apology_as_soon_as_they_pause() {
+    let fail = |utterance| TurnInput::Transcribed {
+        utterance: UtteranceId(utterance),
+        result: Err(SttFailure::Timeout),
+    };
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(TurnInput::SpeechStarted);
+    assert_eq!(story.then(fail(1)), NOTHING, "nobody is talked over");
+    let done = story.then(utterance(2));
+    assert_eq!(done[..2], ["transcribe 2", "discard 2"], "{done:?}");
+    assert!(done[2].contains("Sorry"), "{done:?}");
+    assert_eq!(story.then(fail(2)), NOTHING, "it is counted once");
+
+    let mut story = Story::begin();
+    story.then(utterance(1));
+    story.then(utterance(2));
+    let done = story.then(fail(1));
+    assert!(done[0] == "discard 2" && done[1].contains("Sorry"), "{done:?}");
+    assert_eq!(story.then(transcribed(2, "hello")), NOTHING);
+    story.then(utterance(3));
+    assert_eq!(story.then(transcribed(3, "hello")), ["ask 2 hello"]);
+}
+
+#[test]
 fn an_answered_turn_clears_earlier_failures() {
     let mut story = Story::with(|route| route.turns.failures_max = 2);
     let fail =
