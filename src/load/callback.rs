@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::connection::tls_fault;
 use super::handshake::NotTaken;
 use super::line::{Clock, LineEnd};
+use super::said;
 use super::talker::Talker;
 use super::tally::Tally;
 use crate::types::{Now, SampleRate, TlsFault};
@@ -61,7 +62,7 @@ impl CallbackLine {
             NotTaken::Failed(tls_fault(&error).map_or("not_connected", TlsFault::as_str))
         })?;
         let started: Started =
-            judge(answer)?.json().await.map_err(|_| NotTaken::Failed("bad_answer"))?;
+            judge(answer).await?.json().await.map_err(|_| NotTaken::Failed("bad_answer"))?;
         let url = |path: &str| calls.join(path).map_err(|_| NotTaken::Failed("bad_answer"));
         let mut media = url(&started.media_url)?;
         let call = url(started.media_url.trim_end_matches("/media"))?;
@@ -97,7 +98,14 @@ impl CallbackLine {
                     self.hear(epoch, &audio, clock(), talker, &mut tally.borrow_mut());
                     continue;
                 }
-                Err(NotTaken::Refused { retry_after_ms }) => LineEnd::Refused { retry_after_ms },
+                Err(NotTaken::Refused { retry_after_ms, said }) => {
+                    tally.borrow_mut().answers.add(&said);
+                    LineEnd::Refused { retry_after_ms }
+                }
+                Err(NotTaken::Declined { kind, said }) => {
+                    tally.borrow_mut().answers.add(&said);
+                    LineEnd::Failed(kind)
+                }
                 Err(NotTaken::Failed("ended")) => LineEnd::EngineEnded,
                 Err(NotTaken::Failed(kind)) => LineEnd::Failed(kind),
             };
@@ -116,7 +124,7 @@ impl CallbackLine {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header("X-Sequence-Id", self.sequence)
             .body(body);
-        let answer = judge(post.send().await.map_err(lost)?)?;
+        let answer = judge(post.send().await.map_err(lost)?).await?;
         self.sequence += 1;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let epoch = header("x-epoch").and_then(|value| value.parse().ok()).unwrap_or(self.epoch);
@@ -145,19 +153,33 @@ impl CallbackLine {
     }
 }
 
-fn judge(answer: Response) -> Result<Response, NotTaken> {
+async fn judge(answer: Response) -> Result<Response, NotTaken> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
+    let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = seconds.and_then(|value| value.parse::<u64>().ok());
+    let said = said::of_status(status.as_u16(), &beginning(answer).await);
     Err(match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let seconds = seconds.and_then(|value| value.parse::<u64>().ok());
-            NotTaken::Refused { retry_after_ms: seconds.map(|seconds| seconds * 1_000) }
+            let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+            NotTaken::Refused { retry_after_ms, said }
         }
         StatusCode::GONE => NotTaken::Failed("ended"),
-        status if status.is_client_error() => NotTaken::Failed("status_4xx"),
-        _ => NotTaken::Failed("status_5xx"),
+        status if status.is_client_error() => NotTaken::Declined { kind: "status_4xx", said },
+        _ => NotTaken::Declined { kind: "status_5xx", said },
     })
+}
+
+/// The beginning of an answer's body, as far as it comes.
+async fn beginning(mut answer: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < said::BODY_BYTES_MAX {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => body.extend(&chunk),
+            _ => break,
+        }
+    }
+    body
 }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::connection::{Connection, Trust, Unconnected};
+use super::said;
 
 /// Longest wait for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -18,10 +19,12 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const TLS_ALERT: u8 = 21;
 
 /// Why a call was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
     /// The engine has no room. It may say when to come back.
-    Refused { retry_after_ms: Option<u64> },
+    Refused { retry_after_ms: Option<u64>, said: String },
+    /// It answered that it does not take calls like this one; the name says of what kind.
+    Declined { kind: &'static str, said: String },
     /// Something went wrong; the name says what.
     Failed(&'static str),
 }
@@ -64,8 +67,12 @@ async fn read_answer(connection: &mut Connection) -> Result<Vec<u8>, NotTaken> {
     loop {
         let end = read.windows(4).position(|bytes| bytes == b"\r\n\r\n");
         if let Some(end) = end {
-            let rest = read.split_off(end + 4);
-            return judge(&String::from_utf8_lossy(&read)).map(|()| rest);
+            let mut rest = read.split_off(end + 4);
+            let head = String::from_utf8_lossy(&read);
+            if status_of(&head) != Some("101") {
+                read_body(connection, &head, &mut rest).await;
+            }
+            return judge(&head, &rest).map(|()| rest);
         }
         match connection.receive(&mut piece).await {
             Ok(bytes @ 1..) if read.len() < HEAD_BYTES_MAX => read.extend(&piece[..bytes]),
@@ -74,26 +81,54 @@ async fn read_answer(connection: &mut Connection) -> Result<Vec<u8>, NotTaken> {
     }
 }
 
+/// Reads the beginning of a body, as far as it is announced and comes.
+async fn read_body(connection: &mut Connection, head: &str, body: &mut Vec<u8>) {
+    let announced = header(head, "content-length").and_then(|value| value.parse().ok());
+    let wanted = announced.unwrap_or(0).min(said::BODY_BYTES_MAX);
+    let mut piece = [0; 1_024];
+    while body.len() < wanted {
+        match connection.receive(&mut piece).await {
+            Ok(bytes @ 1..) => body.extend(&piece[..bytes]),
+            _ => return,
+        }
+    }
+}
+
+fn status_of(head: &str) -> Option<&str> {
+    head.lines().next()?.split_whitespace().nth(1)
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    Some(value.trim())
+}
+
 /// Why something is no answer: a port with TLS answers with an alert.
 fn bad_answer(read: &[u8]) -> NotTaken {
     NotTaken::Failed(if read.first() == Some(&TLS_ALERT) { "tls_wanted" } else { "bad_answer" })
 }
 
-/// What the head of an answer says.
-fn judge(head: &str) -> Result<(), NotTaken> {
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split_whitespace().nth(1));
+/// What an answer says.
+fn judge(head: &str, body: &[u8]) -> Result<(), NotTaken> {
+    let status = status_of(head).and_then(|status| status.parse().ok());
+    let said = |status| said::of_status(status, body);
     match status {
-        Some("101") => Ok(()),
-        Some("503" | "429") => {
-            let retry_after = lines
-                .filter_map(|line| line.split_once(':'))
-                .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
-                .and_then(|(_, value)| value.trim().parse::<u64>().ok());
-            Err(NotTaken::Refused { retry_after_ms: retry_after.map(|seconds| seconds * 1_000) })
+        Some(101) => Ok(()),
+        Some(status @ (503 | 429)) => {
+            let seconds = header(head, "retry-after").and_then(|value| value.parse::<u64>().ok());
+            let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+            Err(NotTaken::Refused { retry_after_ms, said: said(status) })
         }
-        Some(status) if status.starts_with('4') => Err(NotTaken::Failed("status_4xx")),
-        Some(status) if status.starts_with('5') => Err(NotTaken::Failed("status_5xx")),
+        Some(status @ 400..=499) => {
+            Err(NotTaken::Declined { kind: "status_4xx", said: said(status) })
+        }
+        Some(status @ 500..=599) => {
+            Err(NotTaken::Declined { kind: "status_5xx", said: said(status) })
+        }
+        Some(status @ 100..=399) => {
+            Err(NotTaken::Declined { kind: "bad_answer", said: said(status) })
+        }
         _ => Err(NotTaken::Failed("bad_answer")),
     }
 }
@@ -104,13 +139,32 @@ mod tests {
 
     #[test]
     fn an_engine_without_room_is_no_error_and_says_when_to_come_back() {
-        let refused = |retry_after_ms| Err(NotTaken::Refused { retry_after_ms });
-        assert_eq!(judge("HTTP/1.1 101 Switching Protocols\r\n"), Ok(()));
-        assert_eq!(judge("HTTP/1.1 503 x\r\nA: b\r\nretry-after: 2\r\n"), refused(Some(2_000)));
-        assert_eq!(judge("HTTP/1.1 503 x\r\n"), refused(None));
-        assert_eq!(judge("HTTP/1.1 400 x\r\n"), Err(NotTaken::Failed("status_4xx")));
+        let refused = |retry_after_ms| {
+            let said = "503 full: no room".to_owned();
+            Err(NotTaken::Refused { retry_after_ms, said })
+        };
+        let body = br#"{"error":{"code":"full","message":"no room"}}"#;
+        assert_eq!(judge("HTTP/1.1 101 Switching Protocols\r\n", b""), Ok(()));
+        let waits = judge("HTTP/1.1 503 x\r\nA: b\r\nretry-after: 2\r\n", body);
+        assert_eq!(waits, refused(Some(2_000)));
+        assert_eq!(judge("HTTP/1.1 503 x\r\n", body), refused(None));
         assert_eq!(bad_answer(&[21, 3, 3]), NotTaken::Failed("tls_wanted"));
         assert_eq!(bad_answer(b"nonsense"), NotTaken::Failed("bad_answer"));
-        assert_eq!(judge("nonsense"), Err(NotTaken::Failed("bad_answer")));
+        assert_eq!(judge("nonsense", b""), Err(NotTaken::Failed("bad_answer")));
+    }
+
+    #[test]
+    fn an_answer_that_declines_keeps_its_status_and_its_words() {
+        let kind = |head: &str, body: &[u8]| match judge(head, body) {
+            Err(NotTaken::Declined { kind, said }) => (kind, said),
+            other => panic!("{other:?}"),
+        };
+        let body = br#"{"error":{"code":"not_found","message":"there is nothing here"}}"#;
+        assert_eq!(
+            kind("HTTP/1.1 404 x\r\n", body),
+            ("status_4xx", "404 not_found: there is nothing here".to_owned())
+        );
+        assert_eq!(kind("HTTP/1.1 502 x\r\n", b""), ("status_5xx", "502 Bad Gateway".to_owned()));
+        assert_eq!(kind("HTTP/1.1 200 OK\r\n", b"x"), ("bad_answer", "200 OK".to_owned()));
     }
 }

@@ -199,7 +199,12 @@ fn counts(report: &Report) -> String {
     if let Some(engine) = &report.engine {
         rows.push(("Engine's process", process(engine)));
     }
-    for (name, counts) in [("Errors", &report.errors), ("Engine told", &report.engine_told)] {
+    let counted = [
+        ("Errors", &report.errors),
+        ("Not taken", &report.answers),
+        ("Engine told", &report.engine_told),
+    ];
+    for (name, counts) in counted {
         if !counts.is_empty() {
             let counts = counts.iter().map(|(kind, it)| format!("{kind} {}", count(*it)));
             rows.push((name, counts.collect::<Vec<_>>().join(", ")));

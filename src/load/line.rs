@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame, WebSocket};
 
 use super::connection::Connection;
 use super::plan::{Carrier, Target};
+use super::said;
 use super::talker::Talker;
 use super::tally::Tally;
 use super::wire::{self, Message};
@@ -77,6 +78,8 @@ pub(super) struct Line {
     is_told: Cell<bool>,
     /// When the call was placed, until it is taken.
     placed: Cell<Option<Now>>,
+    /// The engine said why it does not take the call.
+    is_declined: Cell<bool>,
 }
 
 impl Line {
@@ -107,6 +110,7 @@ impl Line {
             is_blocked: Cell::new(false),
             is_told: Cell::new(false),
             placed: Cell::new(Some(placed)),
+            is_declined: Cell::new(false),
         }
     }
 
@@ -227,6 +231,9 @@ impl Line {
             Frame::Close(close) => {
                 let refusal = close.as_ref().filter(|close| close.code == CloseCode::Again);
                 if let Some(close) = refusal {
+                    if !self.is_declined.get() {
+                        tally.answers.add(&said::of_close(&close.reason));
+                    }
                     let retry_after_ms = retry_after_ms(&close.reason);
                     self.finish(LineEnd::Refused { retry_after_ms }, tally);
                 }
@@ -260,7 +267,10 @@ impl Line {
                 tally.event(now, &event.kind);
             }
             Message::Flush {} => talker.handle_flush(now, tally),
-            Message::Error { .. } if self.placed.get().is_some() => {}
+            Message::Error { code, message } if self.placed.get().is_some() => {
+                self.is_declined.set(true);
+                tally.answers.add(&said::of_message(&code, &message));
+            }
             Message::Error { .. } => tally.error(now, "refused_message"),
             Message::End { .. } => self.is_told.set(true),
             Message::Other => {}

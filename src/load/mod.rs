@@ -13,6 +13,7 @@
 //! | `line`, `handshake`, `callback` | a call over a WebSocket or over HTTP |
 //! | `worker`, `generator`, `gauge` | threads, the ticker that sends, processor time |
 //! | `unreached` | whether anybody is there; pure: why no call came about |
+//! | `said` | pure: what the engine says to calls that it does not take |
 //! | `engine_watch`, `engine` | looks at the engine's metrics; pure: whether its process grows |
 //! | `tally`, `histogram` | pure: counts and durations |
 //! | `report`, `objectives`, `summary`, `html`, `plot`, `figures` | pure: the result, what it misses, and how it is shown |
@@ -37,6 +38,7 @@ mod playback;
 mod plot;
 mod recording;
 mod report;
+mod said;
 mod schedule;
 mod script;
 mod summary;

@@ -43,6 +43,8 @@ pub struct Report {
     pub ended_by_engine: u64,
     /// What went wrong, by its kind.
     pub errors: BTreeMap<String, u64>,
+    /// What the engine said to calls that it did not take: status and its own words.
+    pub answers: BTreeMap<String, u64>,
     /// Caller turns.
     pub turns: TurnFigures,
     /// What the numbers in the audio show, towards the caller.
@@ -249,6 +251,7 @@ impl Report {
             given_up: tally.given_up,
             ended_by_engine: tally.ended_by_engine,
             errors: named(&tally.errors),
+            answers: tally.answers.counts().clone(),
             turns: turn_figures(plan, tally),
             to_caller: FlawFigures {
                 missing_words: flaws.missing_words.into(),
@@ -282,7 +285,7 @@ impl Report {
         };
         if tally.placed > 0 && tally.connected == 0 {
             let url = plan.target.url.as_str();
-            report.no_call = Some(unreached::why(url, tally.refused, &tally.errors));
+            report.no_call = Some(unreached::why(url, tally));
         } else {
             report.invalid_because = report.reasons_against(plan);
         }

@@ -9,6 +9,9 @@ use super::report::Report;
 /// Room for a value beside its name, in a terminal of 80 columns.
 const VALUE_CHARS: usize = 66;
 
+/// Answers to calls that were not taken, of which more are in the report's file.
+const ANSWERS_SHOWN_MAX: usize = 5;
+
 /// The report as lines of at most 80 characters. Ends with a line break.
 #[must_use]
 pub fn summary(report: &Report) -> String {
@@ -55,6 +58,7 @@ pub fn summary(report: &Report) -> String {
         line(&mut text, "engine", &self::engine(engine));
     }
     counts(&mut text, "errors", report.errors.iter());
+    answers(&mut text, report);
     counts(&mut text, "engine told", report.engine_told.iter());
     text.push('\n');
     table(&mut text, report);
@@ -164,6 +168,15 @@ fn counts<'a>(text: &mut String, name: &str, counts: impl Iterator<Item = (&'a S
     }
 }
 
+/// What was said to calls that were not taken, the most frequent first.
+fn answers(text: &mut String, report: &Report) {
+    let mut answers: Vec<_> = report.answers.iter().collect();
+    answers.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (said, count) in answers.into_iter().take(ANSWERS_SHOWN_MAX) {
+        line(text, "not taken", &format!("{count} times: {said}"));
+    }
+}
+
 /// A line with its name; what is longer than a terminal goes on below.
 fn line(text: &mut String, name: &str, value: &str) {
     let (mut name, mut rest) = (name, value);
@@ -194,6 +207,8 @@ mod tests {
             ..Report::default()
         };
         report.errors.insert("connection_lost".to_owned(), 2);
+        report.answers.insert("404 unknown_route: there is no route".to_owned(), 12);
+        report.answers.insert("503 full".to_owned(), 3);
         report.invalid_because.push("the generator was late".to_owned());
         report.missed.push("response p99: 900 ms, at most 800 wanted".to_owned());
         let text = summary(&report);
@@ -201,6 +216,7 @@ mod tests {
             "4 ended: 3 ok (75 %)",
             "not verified: no reply carried a number",
             "connection_lost 2",
+            "not taken     12 times: 404 unknown_route: there is no route\nnot taken     3 times: 503",
             "response                     3     301.2         -",
             "INVALID: the generator was late",
             "MISSED: response p99: 900 ms",

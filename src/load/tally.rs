@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::histogram::Histogram;
+use super::said::Answers;
 use crate::media::coded::{Flaw, Flaws};
 use crate::types::{CallEventKind, Now, TurnTimings};
 
@@ -176,6 +177,8 @@ pub(super) struct Tally {
     pub(super) ended_by_engine: u64,
     /// What went wrong, by its kind.
     pub(super) errors: BTreeMap<&'static str, u64>,
+    /// What the engine said to calls that it did not take.
+    pub(super) answers: Answers,
     pub(super) turns: Turns,
     pub(super) codes: Codes,
     pub(super) set_up: Histogram,
@@ -286,6 +289,7 @@ impl Tally {
         self.given_up += other.given_up;
         self.ended_by_engine += other.ended_by_engine;
         add_counts(&mut self.errors, &other.errors);
+        self.answers.merge(&other.answers);
         self.turns.merge(&other.turns);
         self.codes.merge(&other.codes);
         self.set_up.merge(&other.set_up);

@@ -1,7 +1,6 @@
 //! A run in which no call came about says nothing about the engine, and that is not the
 //! generator's fault: why, in a sentence that says what to do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -9,6 +8,7 @@ use tokio::time::timeout;
 use super::connection::connect_tcp;
 use super::generator::LoadError;
 use super::plan::Target;
+use super::tally::Tally;
 
 /// Longest wait for somebody to answer before a run.
 const KNOCK_WITHIN: Duration = Duration::from_secs(5);
@@ -27,10 +27,14 @@ pub async fn knock(target: &Target) -> Result<(), LoadError> {
 }
 
 /// Why none of the calls at `url` came about: what happened most.
-pub(super) fn why(url: &str, refused: u64, errors: &BTreeMap<&'static str, u64>) -> String {
-    let worst = errors.iter().max_by_key(|(_, count)| **count);
+pub(super) fn why(url: &str, tally: &Tally) -> String {
+    let refused = tally.refused;
+    let answers = tally.answers.counts().iter().max_by_key(|(_, count)| **count);
+    let said = answers.map(|(said, _)| said.as_str());
+    let worst = tally.errors.iter().max_by_key(|(_, count)| **count);
     let Some((kind, count)) = worst.filter(|(_, count)| **count > refused) else {
-        return format!("{url} refused every call ({refused}): it has no room, or is stopping");
+        let because = said.unwrap_or("it has no room, or is stopping");
+        return format!("{url} refused every call ({refused}): {because}");
     };
     match *kind {
         "not_connected" => nobody_answers(url, "every connection failed"),
@@ -42,10 +46,10 @@ pub(super) fn why(url: &str, refused: u64, errors: &BTreeMap<&'static str, u64>)
              certificates that are"
         ),
         "status_4xx" => format!(
-            "{url} refuses calls that are placed like this: try one by `antiphon call`, or look \
-             into the engine's log"
+            "{url} refuses calls that are placed like this ({}): look at path and query of --url",
+            said.unwrap_or("status 4xx")
         ),
-        kind => format!("no call at {url} came about: {kind} ({count})"),
+        kind => format!("no call at {url} came about: {} ({count})", said.unwrap_or(kind)),
     }
 }
 
@@ -60,9 +64,13 @@ mod tests {
 
     #[test]
     fn what_happened_most_is_told_with_what_to_do() {
-        let told = |refused, errors: &[(&'static str, u64)]| {
-            why("ws://a", refused, &errors.iter().copied().collect())
+        let tally = |refused, errors: &[(&'static str, u64)]| {
+            let mut tally = Tally::new(1_000);
+            tally.refused = refused;
+            tally.errors = errors.iter().copied().collect();
+            tally
         };
+        let told = |refused, errors: &[_]| why("ws://a", &tally(refused, errors));
         assert_eq!(told(5, &[]), "ws://a refused every call (5): it has no room, or is stopping");
         assert_eq!(
             told(1, &[("not_connected", 9), ("no_answer", 2)]),
@@ -71,5 +79,19 @@ mod tests {
         );
         assert_eq!(told(0, &[("tls_wanted", 1)]), "ws://a speaks TLS only: use wss:// or https://");
         assert_eq!(told(0, &[("bad_answer", 3)]), "no call at ws://a came about: bad_answer (3)");
+        let said = |refused, errors: &[_], said: &str| {
+            let mut tally = tally(refused, errors);
+            tally.answers.add(said);
+            why("ws://a", &tally)
+        };
+        assert_eq!(
+            said(5, &[], "503 draining: it stops"),
+            "ws://a refused every call (5): 503 draining: it stops"
+        );
+        assert_eq!(
+            said(0, &[("status_4xx", 3)], "404 unknown_route: there is no route of this name"),
+            "ws://a refuses calls that are placed like this (404 unknown_route: there is no \
+             route of this name): look at path and query of --url"
+        );
     }
 }

@@ -29,6 +29,8 @@ use crate::types::Now;
 const LOOK_EVERY_MS: u64 = 250;
 /// Wait before a call is placed again that was refused without a time, or that failed.
 const RETRY_MS: u64 = 1_000;
+/// Longest wait that the engine may ask for.
+const RETRY_MS_MAX: u64 = 60_000;
 /// Longest wait for the engine's answer to a hang-up.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -155,7 +157,7 @@ impl Worker {
         while self.now() < until && !*self.stop.borrow() {
             self.tally.borrow_mut().placed += 1;
             let end = self.place_call(number, until).await;
-            let wait_ms = self.count(end);
+            let wait_ms = self.count(&end);
             match end {
                 Ok(LineEnd::HungUp) => return,
                 Ok(LineEnd::Refused { .. }) | Err(NotTaken::Refused { .. }) => tries += 1,
@@ -171,15 +173,24 @@ impl Worker {
     }
 
     /// Counts how a call ended. Says how long to wait before the next one.
-    fn count(&self, end: Result<LineEnd, NotTaken>) -> u64 {
+    fn count(&self, end: &Result<LineEnd, NotTaken>) -> u64 {
         let (now, mut tally) = (self.now(), self.tally.borrow_mut());
         match end {
             Ok(LineEnd::HungUp) => {}
             Ok(LineEnd::EngineEnded) => tally.ended_by_engine += 1,
             Ok(LineEnd::Failed(kind)) | Err(NotTaken::Failed(kind)) => tally.error(now, kind),
-            Ok(LineEnd::Refused { retry_after_ms }) | Err(NotTaken::Refused { retry_after_ms }) => {
+            Err(NotTaken::Declined { kind, said }) => {
+                tally.answers.add(said);
+                tally.error(now, kind);
+            }
+            Ok(LineEnd::Refused { retry_after_ms }) => {
                 tally.call_refused(now);
-                return retry_after_ms.unwrap_or(RETRY_MS).min(60_000);
+                return retry_after_ms.unwrap_or(RETRY_MS).min(RETRY_MS_MAX);
+            }
+            Err(NotTaken::Refused { retry_after_ms, said }) => {
+                tally.answers.add(said);
+                tally.call_refused(now);
+                return retry_after_ms.unwrap_or(RETRY_MS).min(RETRY_MS_MAX);
             }
         }
         RETRY_MS

@@ -140,6 +140,16 @@ async fn a_run_without_a_call_blames_whoever_took_none_and_not_the_generator() {
     let ended = engine.setup.run(&typed).await;
     assert_eq!(ended.code(), 4, "{ended:?}");
     assert!(ended.printed.contains("NO CALL: ") && !ended.printed.contains("INVALID"), "{ended:?}");
+
+    let misspelt = format!("{}x", stream(&engine));
+    let nowhere = format!("{}?route=nowhere", stream(&engine));
+    for (url, said) in [(misspelt, "404 not_found: "), (nowhere, "404 unknown_route: ")] {
+        let typed = ["load", "--url", &url, "--rate", "20", "--for", "1s", "--out", "report"];
+        let ended = engine.setup.run(&typed).await;
+        assert_eq!(ended.code(), 4, "{ended:?}");
+        assert_eq!(ended.printed.matches("times: ").count(), 1, "once: {ended:?}");
+        assert!(ended.printed.contains(&format!("times: {said}")), "{ended:?}");
+    }
 }
 
 #[tokio::test]
