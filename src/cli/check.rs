@@ -120,8 +120,9 @@ async fn providers(config: &Config, is_deep: bool) -> Vec<Finding> {
     let routes = config.routes();
     let (built, unbuilt) =
         Providers::build_each(config, routes.all().map(Arc::as_ref), &process_environment, None);
-    let unbuilt =
-        unbuilt.into_iter().map(|(name, error)| Finding::new(Level::Fail, name, error.to_string()));
+    let unbuilt = unbuilt.into_iter().map(|(name, error)| {
+        Finding::new(Level::Fail, name, error.to_string().replace('\n', "; "))
+    });
     let checked = check_providers(&built).await.into_iter().map(|found| {
         Finding::of_health(format!("{} {}", found.service.as_str(), found.provider), found.health)
     });

@@ -26,10 +26,12 @@ use std::future::Future;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError};
+use crate::services::{Providers, process_environment};
 
 use self::error::CliError;
 
@@ -96,7 +98,7 @@ Examples:
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
-        Command::Serve => load_config(cli).and_then(|config| block_on(serve::run(config))),
+        Command::Serve => block_on(async { serve::run(with_all_faults(load_config(cli))?).await }),
         Command::Demo(args) => block_on(demo::run(args)),
         Command::Call(args) => {
             load_config(cli).and_then(|config| block_on(call::run(args, &config)))
@@ -105,7 +107,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sandbox(args) => block_on(sandbox::run(args)),
         Command::Vad(args) => load_config(cli).and_then(|config| vad::run(args, &config)),
         Command::SpeechWorker(args) => speech_worker::run(args),
-        Command::Check(args) => block_on(check::run(args, load_config(cli))),
+        Command::Check(args) => {
+            block_on(async { check::run(args, with_all_faults(load_config(cli))).await })
+        }
         Command::Config => load_config(cli).map(|config| print(&config::effective_toml(&config))),
     };
     outcome.map_or_else(|error| error.tell(), |()| ExitCode::SUCCESS)
@@ -115,6 +119,25 @@ fn load_config(cli: &Cli) -> Result<Config, CliError> {
     let config: Result<Config, ConfigError> =
         config::load(cli.config.as_deref(), std::env::vars_os());
     Ok(config?)
+}
+
+/// Adds to what is wrong with a configuration what its providers lack, so that nobody finds
+/// that out only after the rest is right.
+fn with_all_faults(config: Result<Config, CliError>) -> Result<Config, CliError> {
+    config.map_err(|error| match error {
+        CliError::Config(ConfigError::Wrong(mut problems)) => {
+            if let Some(rest) = problems.rest() {
+                let routes = rest.routes();
+                let routes = routes.all().map(Arc::as_ref);
+                let built = Providers::build(rest, routes, &process_environment, None);
+                if let Err(unbuilt) = built {
+                    unbuilt.to_string().lines().for_each(|line| problems.add(line.to_owned()));
+                }
+            }
+            CliError::Config(ConfigError::Wrong(problems))
+        }
+        error => error,
+    })
 }
 
 /// Runs a command where actors can be started.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::settings::Config;
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -29,8 +31,12 @@ pub enum ConfigError {
 }
 
 /// Everything that is wrong with a configuration; at least one problem.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Problems(pub(super) Vec<Problem>);
+#[derive(Debug)]
+pub struct Problems {
+    pub(super) found: Vec<Problem>,
+    /// The configuration without what is wrong.
+    pub(super) rest: Option<Box<Config>>,
+}
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,18 +67,36 @@ impl Problems {
     /// The problems, those of the file in its order.
     #[must_use]
     pub fn all(&self) -> &[Problem] {
-        &self.0
+        &self.found
+    }
+
+    /// What is left without the wrong values, where they do not decide about providers: who
+    /// looks for what else is wrong finds it there. Nothing is to be started with it.
+    #[must_use]
+    pub fn rest(&self) -> Option<&Config> {
+        self.rest.as_deref()
+    }
+
+    /// Adds what was found by others, and belongs to no place.
+    pub fn add(&mut self, message: String) {
+        self.found.push(Problem { place: None, message });
+    }
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(found: Vec<Problem>) -> Self {
+        Self { found, rest: None }
     }
 }
 
 /// One line a problem; of very many only the first ones.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().take(PROBLEMS_SHOWN_MAX).enumerate() {
+        for (index, problem) in self.found.iter().take(PROBLEMS_SHOWN_MAX).enumerate() {
             let gap = if index == 0 { "" } else { "\n" };
             write!(f, "{gap}{problem}")?;
         }
-        match self.0.len().saturating_sub(PROBLEMS_SHOWN_MAX) {
+        match self.found.len().saturating_sub(PROBLEMS_SHOWN_MAX) {
             0 => Ok(()),
             more => write!(f, "\nand {more} more"),
         }

@@ -3,16 +3,18 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::coherence;
 use super::error::{ConfigError, Problem, Problems};
 use super::settings::Config;
 use super::source::Source;
-use super::{coherence, walk};
+use super::walk::{self, Wrong};
 
 /// Reads `path`, or `config.toml` where the process runs, and lays `environment`
 /// over it: `ANTIPHON_SERVER__HTTP` sets `server.http`, and so on with every key
@@ -37,8 +39,7 @@ pub fn load(
         read => read?,
     };
     let environment: Vec<_> = environment.into_iter().collect();
-    parse(&file.display().to_string(), &text, &environment)
-        .map_err(|problems| ConfigError::Wrong(Problems(problems)))
+    parse(&file.display().to_string(), &text, &environment).map_err(ConfigError::Wrong)
 }
 
 /// Makes a configuration of a file's text; `name` is what problems call the file.
@@ -46,17 +47,51 @@ pub(super) fn parse(
     name: &str,
     text: &str,
     environment: &[(OsString, OsString)],
-) -> Result<Config, Vec<Problem>> {
+) -> Result<Config, Problems> {
     let (mut source, mut table) = Source::parse(name, text)?;
-    let mut problems = source.overlay(&mut table, environment);
-    problems.extend(walk::check(&source, &table));
-    if !problems.is_empty() {
-        return Err(problems);
+    let mut found = source.overlay(&mut table, environment);
+    let environment_is_right = found.is_empty();
+    let wrong = walk::check(&table);
+    found.extend(wrong.iter().map(|wrong| wrong.problem(&source)));
+    if !found.is_empty() {
+        let rest = environment_is_right.then(|| without(&source, table, &wrong)).flatten();
+        return Err(Problems { found, rest });
     }
     fill_routes(&mut table);
     let config = build(&source, table.clone()).map_err(|problem| vec![problem])?;
-    let problems = coherence::check(&source, &table, &config);
-    if problems.is_empty() { Ok(config) } else { Err(problems) }
+    let found = coherence::check(&source, &table, &config);
+    if found.is_empty() {
+        return Ok(config);
+    }
+    Err(Problems { found, rest: Some(Box::new(config)) })
+}
+
+/// What is left without what is `wrong`, where that is nothing that decides about providers.
+fn without(source: &Source<'_>, mut table: DeTable<'_>, wrong: &[Wrong]) -> Option<Box<Config>> {
+    let decides = |wrong: &Wrong| {
+        let section = wrong.shown.split(['.', '[']).next().unwrap_or_default();
+        PROVIDER_SECTIONS.contains(&section)
+    };
+    if wrong.iter().any(decides) {
+        return None;
+    }
+    remove(&mut table, wrong);
+    fill_routes(&mut table);
+    build(source, table).ok().map(Box::new)
+}
+
+fn remove(table: &mut DeTable<'_>, wrong: &[Wrong]) {
+    let is_wrong = |span: Range<usize>| wrong.iter().any(|wrong| wrong.span == span);
+    let wrong_ones = table.iter().filter(|(key, it)| is_wrong(key.span()) || is_wrong(it.span()));
+    let names: Vec<String> = wrong_ones.map(|(key, _)| key.get_ref().to_string()).collect();
+    for name in &names {
+        table.remove(name.as_str());
+    }
+    for (_, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut() {
+            remove(inner, wrong);
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -131,5 +166,7 @@ const DEFAULT_FILE: &str = "config.toml";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The key of a named route under which its settings stand.
 const SETTINGS: &str = "settings";
+/// The sections that say which providers there are, and how they are reached.
+const PROVIDER_SECTIONS: [&str; 5] = ["route", "routes", "dialog", "stt", "tts"];
 /// The keys whose values are prompts.
 const PROMPTS: [&str; 4] = ["greeting", "no_match", "turn_failed", "fallback"];

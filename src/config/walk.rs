@@ -14,17 +14,31 @@ use super::nearest::nearest_path;
 use super::rule::{Rule, kind};
 use super::source::Source;
 
+/// A key or a value that is wrong.
+pub(super) struct Wrong {
+    /// Where it stands.
+    pub(super) span: Range<usize>,
+    /// The key, as it is shown.
+    pub(super) shown: String,
+    message: String,
+}
+
+impl Wrong {
+    pub(super) fn problem(&self, source: &Source<'_>) -> Problem {
+        Problem { place: Some(source.place(&self.span)), message: self.message.clone() }
+    }
+}
+
 /// Everything wrong with `table`, in the order of the file.
-pub(super) fn check(source: &Source<'_>, table: &DeTable<'_>) -> Vec<Problem> {
+pub(super) fn check(table: &DeTable<'_>) -> Vec<Wrong> {
     let mut walk = Walk { found: Vec::new() };
     walk.section("", "", table);
-    walk.found.sort_by_key(|(span, _)| span.start);
-    let place = |span| Some(source.place(&span));
-    walk.found.into_iter().map(|(span, message)| Problem { place: place(span), message }).collect()
+    walk.found.sort_by_key(|wrong| wrong.span.start);
+    walk.found
 }
 
 struct Walk {
-    found: Vec<(Range<usize>, String)>,
+    found: Vec<Wrong>,
 }
 
 impl Walk {
@@ -51,7 +65,7 @@ impl Walk {
         let Some(routes) = value.get_ref().as_array() else {
             let found = kind(value.get_ref());
             let message = format!("`routes` must be written as [[routes]], but is {found}");
-            return self.found.push((value.span(), message));
+            return self.wrong(value.span(), "routes", message);
         };
         for (index, route) in routes.iter().enumerate() {
             let shown = format!("routes[{index}]");
@@ -78,14 +92,15 @@ impl Walk {
         }
         for (name, _) in NAMED_ROUTE_KEYS {
             if !table.contains_key(*name) {
-                self.found.push((span.clone(), format!("`{shown}` needs the key `{name}`")));
+                let message = format!("`{shown}` needs the key `{name}`");
+                self.wrong(span.clone(), shown, message);
             }
         }
     }
 
     fn value(&mut self, rule: Rule, shown: &str, value: &Spanned<DeValue<'_>>) {
         if let Err(problem) = rule.check(value.get_ref()) {
-            self.found.push((value.span(), format!("`{shown}` {problem}")));
+            self.wrong(value.span(), shown, format!("`{shown}` {problem}"));
         }
     }
 
@@ -100,14 +115,18 @@ impl Walk {
             None => {
                 let message =
                     format!("`{shown}` must be a table, but is {}", kind(value.get_ref()));
-                self.found.push((value.span(), message));
+                self.wrong(value.span(), shown, message);
             }
         }
     }
 
     fn unknown(&mut self, span: Range<usize>, shown: &str, near: Option<String>) {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        self.found.push((span, format!("`{shown}` is not a key{hint}")));
+        self.wrong(span, shown, format!("`{shown}` is not a key{hint}"));
+    }
+
+    fn wrong(&mut self, span: Range<usize>, shown: &str, message: String) {
+        self.found.push(Wrong { span, shown: shown.to_owned(), message });
     }
 }
 

@@ -25,7 +25,7 @@ use crate::actors::{
 };
 use crate::config::{Config, EventSettings, ServerSettings};
 use crate::services::{
-    Health, PromptCache, ProviderError, Providers, TraceExport, process_environment,
+    Health, PromptCache, ProviderError, Providers, TraceExport, Unbuilt, process_environment,
 };
 use crate::telemetry::{
     EngineEvent, EventFileError, EventQueue, Prometheus, PrometheusError, QueueLimits, Service,
@@ -50,9 +50,12 @@ pub struct Engine;
 /// Why the engine cannot start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A provider cannot be built from its settings.
+    /// Providers cannot be built from their settings.
     #[error(transparent)]
-    Provider(#[from] ProviderError),
+    Providers(#[from] Unbuilt),
+    /// The traces' collector cannot be asked.
+    #[error(transparent)]
+    Traces(#[from] ProviderError),
     /// The dialog platform does not accept the key.
     #[error("dialog {provider}: {message}")]
     DialogRefused {
@@ -266,7 +269,7 @@ fn providers(
     routes: &[Arc<Route>],
     services: &Handle,
     telemetry: &Telemetry,
-) -> Result<Providers, ProviderError> {
+) -> Result<Providers, Unbuilt> {
     // Providers may start tasks; those belong to the service runtime.
     let _inside = services.enter();
     let routes = routes.iter().map(Arc::as_ref);

@@ -23,7 +23,7 @@ use super::governor::Governor;
 use super::http::{self, ExchangeError, HttpSetupError};
 use super::jitter::Jitter;
 use super::json;
-use super::providers::ProviderError;
+use super::providers::{ProviderError, both};
 use super::{DialogBackend, Health, ServiceFuture};
 use crate::config::CognigyDialogsSettings;
 use crate::types::{
@@ -86,13 +86,13 @@ impl CognigyDialogs {
         breaker: Arc<ProviderBreaker>,
         jitter: Jitter,
     ) -> Result<Self, ProviderError> {
-        let base = base_url(settings, environment)?;
         let source = CredentialSource {
             what: "API key",
             variable: "COGNIGY_API_KEY",
             setting: "dialog.cognigy-dialogs.api_key_file",
             file: &settings.api_key_file,
         };
+        let (base, key) = both(base_url(settings, environment), source.read(environment))?;
         let limits = AttemptLimits {
             attempt_ms_max: settings.timeout_ms,
             attempts_max: settings.attempts_max,
@@ -103,7 +103,7 @@ impl CognigyDialogs {
             bots: http::below(&base, "/bots"),
             dialogs: http::below(&base, "/dialogs"),
             bot_id: settings.bot_id.clone(),
-            key: source.read(environment)?,
+            key,
             key_place: source.place(),
             attempts: DialogAttempts::new(governor, breaker, limits, jitter),
         })

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::breaker::{Admitted, ProviderBreaker};
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError, Incoming};
-use super::providers::ProviderError;
+use super::providers::{ProviderError, both};
 use super::repeatable::Clients;
 use super::speech_body::{SpeechBody, SpeechBodyError};
 use super::{Health, ServiceFuture, Speech, SpeechSource, TextToSpeech, TtsRequest};
@@ -95,17 +95,18 @@ impl GenericTts {
         environment: Environment<'_>,
         breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
-        let endpoint = http::address(ENDPOINT, &settings.endpoint)?;
         let source = CredentialSource {
             what: "API key",
             variable: "ANTIPHON_TTS_API_KEY",
             setting: "tts.generic-http.api_key_file",
             file: &settings.api_key_file,
         };
+        let endpoint = http::address(ENDPOINT, &settings.endpoint);
+        let (endpoint, key) = both(endpoint, source.read(environment))?;
         Ok(Self {
             clients: Clients::new(ENDPOINT, &endpoint)?,
             synthesize: http::below(&endpoint, "/tts/synthesize"),
-            key: source.read(environment)?,
+            key,
             key_place: source.place(),
             takes_ssml: settings.ssml,
             ssml: Mutex::default(),
@@ -202,8 +203,8 @@ impl GenericTts {
         let post = |client: &Client| self.post(client, CHECK_WORDS, kind, "");
         let opened = http::within(http::CHECK_MS_MAX, self.clients.open(post, AUDIO_BYTES_MAX));
         match opened.await {
-            Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
             Ok(incoming) => self.listen_to(incoming).await,
+            Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
                 Health::Refused(format!(
                     "the synthesiser at {} refuses the key (status {status}): put another one \
                      into {}",

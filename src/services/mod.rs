@@ -47,7 +47,7 @@ pub use http::HttpSetupError;
 pub use live_speech::{LiveSpeech, SpeechFeed};
 pub use otlp::TraceExport;
 pub use prompts::PromptCache;
-pub use providers::{ProviderError, Providers, synthesiser};
+pub use providers::{ProviderError, Providers, Unbuilt, synthesiser};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -4,6 +4,7 @@
 //! To add a provider, write its file and give it an arm here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::breaker::ProviderBreaker;
@@ -55,21 +56,54 @@ pub enum ProviderError {
     /// Its HTTP settings are unusable.
     #[error(transparent)]
     Http(#[from] HttpSetupError),
+    /// Two things are missing or wrong.
+    #[error("{0}\n{1}")]
+    Two(Box<Self>, Box<Self>),
+}
+
+/// Every provider that cannot be built, by its name, with the reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unbuilt(Vec<(String, ProviderError)>);
+
+/// One line for each reason.
+impl fmt::Display for Unbuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = self.0.iter().map(|(_, error)| error.to_string()).collect();
+        f.write_str(&reasons.join("\n"))
+    }
+}
+
+impl std::error::Error for Unbuilt {}
+
+/// Both, or what is wrong with either: who sets one of them right does not find the other
+/// wrong after that.
+pub(super) fn both<A, B>(
+    first: Result<A, impl Into<ProviderError>>,
+    second: Result<B, impl Into<ProviderError>>,
+) -> Result<(A, B), ProviderError> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(error), Ok(_)) => Err(error.into()),
+        (Ok(_), Err(error)) => Err(error.into()),
+        (Err(first), Err(second)) => {
+            Err(ProviderError::Two(Box::new(first.into()), Box::new(second.into())))
+        }
+    }
 }
 
 impl Providers {
     /// Builds what `routes` name. Reads credential files; makes no connection.
     ///
     /// # Errors
-    /// [`ProviderError`] for the first provider that cannot be built.
+    /// [`Unbuilt`] with every provider that cannot be built.
     pub fn build<'a>(
         config: &Config,
         routes: impl IntoIterator<Item = &'a Route>,
         environment: Environment<'_>,
         telemetry: Option<&Telemetry>,
-    ) -> Result<Self, ProviderError> {
+    ) -> Result<Self, Unbuilt> {
         let (built, unbuilt) = Self::build_each(config, routes, environment, telemetry);
-        unbuilt.into_iter().next().map_or(Ok(built), |(_, error)| Err(error))
+        if unbuilt.is_empty() { Ok(built) } else { Err(Unbuilt(unbuilt)) }
     }
 
     /// Builds what `routes` name, each by itself: beside what was built, the names of
@@ -106,6 +140,18 @@ impl Providers {
     }
 }
 
+fn watched(
+    name: &str,
+    recogniser: Arc<dyn SpeechToText>,
+    telemetry: Option<&Telemetry>,
+) -> Arc<dyn SpeechToText> {
+    let watched = WatchedStt::new(recogniser);
+    Arc::new(match telemetry {
+        Some(telemetry) => watched.telling(name, telemetry),
+        None => watched,
+    })
+}
+
 fn place<P>(
     built: &mut BTreeMap<String, P>,
     unbuilt: &mut Vec<(String, ProviderError)>,
@@ -140,18 +186,6 @@ struct Breakers<'a> {
     settings: &'a BreakerSettings,
     telemetry: Option<&'a Telemetry>,
 }
-fn watched(
-    name: &str,
-    recogniser: Arc<dyn SpeechToText>,
-    telemetry: Option<&Telemetry>,
-) -> Arc<dyn SpeechToText> {
-    let watched = WatchedStt::new(recogniser);
-    Arc::new(match telemetry {
-        Some(telemetry) => watched.telling(name, telemetry),
-        None => watched,
-    })
-}
-
 
 impl Breakers<'_> {
     fn before(self, service: Service, provider: &'static str) -> Arc<ProviderBreaker> {
@@ -261,7 +295,7 @@ mod tests {
         }
     }
 
-    fn build(routes: &[Route]) -> Result<Providers, ProviderError> {
+    fn build(routes: &[Route]) -> Result<Providers, Unbuilt> {
         let environment = |variable: &str| {
             let value = match variable {
                 "COGNIGY_TENANT" => "acme",
@@ -298,6 +332,16 @@ mod tests {
     fn a_provider_without_its_credential_is_an_error_that_names_the_variable() {
         let error = build(&[route("cognigy-rest", "fixed", "generic-http")]).err().unwrap();
         assert!(error.to_string().contains("COGNIGY_ENDPOINT_URL"), "{error}");
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_told_at_once() {
+        let routes = [route("cognigy-dialogs", "deepgram", "parrot")];
+        let built = Providers::build(&Config::default(), &routes, &|_| None, None);
+        let told = built.err().expect("nothing is there").to_string();
+        let missing = ["COGNIGY_TENANT", "COGNIGY_API_KEY", "DEEPGRAM_API_KEY", "parrot"];
+        assert!(missing.iter().all(|it| told.contains(it)), "{told}");
+        assert_eq!(told.lines().count(), 4, "{told}");
     }
 
     #[test]

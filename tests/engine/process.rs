@@ -79,6 +79,20 @@ async fn a_key_that_the_platform_refuses_ends_the_start_with_the_missing_permiss
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_the_configuration_and_what_is_missing_beside_it_is_told_at_once() {
+    let sandbox = sandbox();
+    let setup = Setup::with(&sandbox).key("SERVER__HTTP", "0.0.0.0:8080");
+    let setup = setup.variable("COGNIGY_API_KEY", "").variable("ANTIPHON_TTS_API_KEY", "");
+    for command in ["serve", "check"] {
+        let ended = setup.run(&[command]).await;
+        ended.assert_code(64);
+        for told in ["loopback address", "COGNIGY_API_KEY", "ANTIPHON_TTS_API_KEY"] {
+            assert!(ended.log.contains(told), "{told}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_event_file_that_cannot_be_written_ends_the_start_as_check_says() {
     let sandbox = sandbox();
     let setup = Setup::with(&sandbox);

@@ -13,7 +13,7 @@ fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>
     let environment: Vec<(OsString, OsString)> =
         environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
     load::parse("config.toml", text, &environment)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        .map_err(|problems| problems.all().iter().map(ToString::to_string).collect())
 }
 
 /// The problems of a text, which must have some.

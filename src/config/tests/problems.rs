@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{parse, problems};
+use super::{Config, load, parse, problems};
 
 #[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
@@ -173,6 +173,24 @@ fn settings_that_contradict_each_other_are_told() {
     ] {
         assert_eq!(problems(wrong), [told]);
     }
+}
+
+#[test]
+fn what_is_left_without_a_wrong_value_shows_what_else_is_wrong() {
+    let rest = |text: &str| {
+        let problems = load::parse("config.toml", text, &[]).expect_err("wrong");
+        problems.rest().cloned()
+    };
+    let left = rest(
+        "[server]\nhttp = \"0.0.0.0:1\"\nhtp = 1\nhttp_threads = 3\n[route]\ndialog = \"echo\"\n",
+    )
+    .expect("the providers are known");
+    assert_eq!((left.route.dialog.as_str(), left.server.http_threads), ("echo", 3));
+    assert_eq!(left.server.http, Config::default().server.http);
+    for decides in ["route.stt = \"x\"", "dialog.x = 1", "tts = 5", "[[routes]]\nname = 5"] {
+        assert!(rest(&format!("server.tick_ms = 1\n{decides}\n")).is_none(), "{decides}");
+    }
+    assert!(rest("not = [toml").is_none());
 }
 
 #[test]

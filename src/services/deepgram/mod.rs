@@ -22,7 +22,7 @@ use super::breaker::ProviderBreaker;
 use super::credentials::{CredentialSource, Environment};
 use super::http::{self, ExchangeError};
 use super::jitter::Jitter;
-use super::providers::ProviderError;
+use super::providers::{ProviderError, both};
 use super::{
     Health, LiveSpeech, ServiceFuture, SpeechToText, SttRequest, recogniser_health, websocket,
 };
@@ -65,27 +65,28 @@ impl DeepgramStt {
         jitter: Jitter,
         breaker: Arc<ProviderBreaker>,
     ) -> Result<Self, ProviderError> {
-        let base = http::address(BASE_URL, &settings.base_url)?;
         let source = CredentialSource {
             what: "API key",
             variable: "DEEPGRAM_API_KEY",
             setting: "stt.deepgram.api_key_file",
             file: &settings.api_key_file,
         };
+        let base = http::address(BASE_URL, &settings.base_url);
+        let (base, key) = both(base, source.read(environment))?;
         let mut listen = http::below_v1(&base, "/listen");
         listen.query_pairs_mut().extend_pairs(wire::QUERY).append_pair("model", &settings.model);
         Ok(Self {
             client: http::client(BASE_URL, &base)?,
             listen,
             projects: http::below_v1(&base, "/projects"),
-            key: source.read(environment)?,
+            key,
             key_place: source.place(),
             timeout_ms: settings.timeout_ms,
             idle: IdleStreams::default(),
             breaker,
             jitter,
-        })
             is_known: AtomicBool::new(false),
+        })
     }
 
     async fn recognise(&self, request: SttRequest) -> Result<Transcript, SttFailure> {
