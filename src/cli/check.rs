@@ -151,7 +151,12 @@ fn port(key: &str, addr: SocketAddr) -> Finding {
 fn certificate(settings: &ServerSettings) -> Option<Finding> {
     let files = certificate_files(settings)?;
     Some(match files.check() {
-        Ok(()) => Finding::new(Level::Ok, "server.tls", "certificate and key belong together"),
+        Ok(()) => match files.objection() {
+            None => Finding::new(Level::Ok, "server.tls", "certificate and key belong together"),
+            Some(fault) => {
+                Finding::new(Level::Warn, "server.tls", format!("clients will refuse it: {fault}"))
+            }
+        },
         Err(error) => Finding::new(Level::Fail, "server.tls", error.to_string()),
     })
 }

@@ -14,22 +14,28 @@ use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use parking_lot::Mutex;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::telemetry::{EngineEvent, Telemetry};
+use crate::types::TlsFault;
 
 /// How old what is known of the files may get: renewing programs replace them weeks before
 /// the old certificate ends.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// How old while the files cannot be used. Two files are not written at once: what a look in
+/// between finds is neither told nor taken for the state of the next minute.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Longest time for a handshake. One round trip is usual.
 const HANDSHAKE_MS_MAX: u64 = 5_000;
@@ -76,6 +82,26 @@ impl CertificateFiles {
     /// [`CertificateError`] when they cannot.
     pub fn check(&self) -> Result<(), CertificateError> {
         self.read(&ring::default_provider()).map(drop)
+    }
+
+    /// Why clients will not take the certificate although they trust whoever issued it.
+    /// `None`: nothing is wrong with it, or it cannot be read.
+    #[must_use]
+    pub fn objection(&self) -> Option<TlsFault> {
+        let provider = ring::default_provider();
+        let chain = self.read(&provider).ok()?.cert;
+        let (own, others) = chain.split_first()?;
+        let mut trusted = RootCertStore::empty();
+        trusted.add(others.last().unwrap_or(own).clone()).ok()?;
+        let verdict = verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(own).ok()?,
+            &trusted,
+            others,
+            UnixTime::now(),
+            provider.signature_verification_algorithms.all,
+        );
+        // Its issuer need not be among what is shown.
+        verdict.err().as_ref().map(TlsFault::from).filter(|it| *it != TlsFault::UnknownIssuer)
     }
 
     fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
@@ -133,8 +159,16 @@ struct Resolver {
 struct Shown {
     key: Arc<CertifiedKey>,
     looked_at: Instant,
-    /// What was wrong at the last look, so that it is told once.
+    /// What was wrong at the last look.
     problem: Option<String>,
+    /// It was told.
+    is_told: bool,
+}
+
+impl Shown {
+    const fn look_every(&self) -> Duration {
+        if self.problem.is_some() { LOOK_AGAIN_EVERY } else { LOOK_EVERY }
+    }
 }
 
 impl Resolver {
@@ -144,14 +178,14 @@ impl Resolver {
         telemetry: Telemetry,
     ) -> Result<Self, CertificateError> {
         let key = Arc::new(files.read(&provider)?);
-        let shown = Mutex::new(Shown { key, looked_at: Instant::now(), problem: None });
-        Ok(Self { files, provider, telemetry, shown })
+        let shown = Shown { key, looked_at: Instant::now(), problem: None, is_told: false };
+        Ok(Self { files, provider, telemetry, shown: Mutex::new(shown) })
     }
 
     /// The certificate of the files, or the last good one.
     fn current(&self) -> Arc<CertifiedKey> {
         let mut shown = self.shown.lock();
-        if shown.looked_at.elapsed() >= LOOK_EVERY {
+        if shown.looked_at.elapsed() >= shown.look_every() {
             shown.looked_at = Instant::now();
             self.renew(&mut shown);
         }
@@ -161,12 +195,15 @@ impl Resolver {
     fn renew(&self, shown: &mut Shown) {
         let outcome = self.files.read(&self.provider);
         let problem = outcome.as_ref().err().map(ToString::to_string);
+        let stays = problem == shown.problem;
+        shown.is_told &= stays;
         match outcome {
             Ok(read) if read.cert != shown.key.cert => {
                 shown.key = Arc::new(read);
                 self.telemetry.engine_event(&EngineEvent::CertificateTaken);
             }
-            Err(error) if problem != shown.problem => {
+            Err(error) if stays && !shown.is_told => {
+                shown.is_told = true;
                 let message = error.to_string();
                 self.telemetry.engine_event(&EngineEvent::CertificateRefused { message });
             }

@@ -19,7 +19,7 @@ pub enum TlsFault {
     NotYetValid,
     /// Nobody who is trusted vouches for it.
     UnknownIssuer,
-    /// Its certificate is one to issue others with.
+    /// Its certificate is one to issue others with, as `openssl req -x509` makes them.
     IssuerItself,
     /// Its issuer took the certificate back.
     Revoked,
@@ -103,8 +103,9 @@ impl fmt::Display for TlsFault {
                  file of those that are trusted"
             }
             Self::IssuerItself => {
-                "its certificate is one to issue others with (CA:TRUE); have it show one that was \
-                 issued for its host"
+                "its certificate is one to issue others with (CA:TRUE), as openssl req -x509 makes \
+                 them; have it show one that was issued for its host, or make it with -addext \
+                 basicConstraints=critical,CA:FALSE"
             }
             Self::Revoked => "its certificate was revoked; have a new one issued",
             Self::Certificate => {

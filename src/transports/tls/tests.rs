@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::advance;
 use tokio_rustls::TlsConnector;
@@ -51,8 +51,14 @@ impl Folder {
 
     /// A new certificate for `name` in the same two files.
     fn write(&self, name: &str) -> CertificateFiles {
+        self.write_with(name, &|_| {})
+    }
+
+    /// The same with something changed.
+    fn write_with(&self, name: &str, change: &dyn Fn(&mut CertificateParams)) -> CertificateFiles {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        change(&mut params);
         let certificate = params.self_signed(&key).expect("a certificate");
         let files =
             CertificateFiles { certificate: self.0.join("cert.pem"), key: self.0.join("key.pem") };
@@ -107,7 +113,7 @@ async fn a_renewed_certificate_is_shown_within_a_minute_and_a_broken_one_never()
     let path = resolver.files.certificate.clone();
     let whole = fs::read(&path).expect("it is there");
     fs::write(&path, &whole[..whole.len() / 2]).expect("a file");
-    for _ in 0..2 {
+    for _ in 0..4 {
         advance(LOOK_EVERY).await;
         assert_eq!(resolver.current().cert, second.cert);
     }
@@ -118,6 +124,38 @@ async fn a_renewed_certificate_is_shown_within_a_minute_and_a_broken_one_never()
     advance(LOOK_EVERY).await;
     assert_eq!(resolver.current().cert, second.cert);
     assert_eq!(told(&queue, &folder).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_between_the_writing_of_certificate_and_key_costs_seconds_and_is_not_told() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let (telemetry, queue) = telemetry();
+    let resolver = resolver(folder.write("a.example"), telemetry);
+    let first = resolver.current();
+    let next = other.write("b.example");
+    fs::copy(&next.certificate, &resolver.files.certificate).expect("a file");
+    advance(LOOK_EVERY).await;
+    assert_eq!(resolver.current().cert, first.cert, "its key is not there yet");
+    fs::copy(&next.key, &resolver.files.key).expect("a file");
+    advance(LOOK_AGAIN_EVERY).await;
+    assert_ne!(resolver.current().cert, first.cert);
+    assert_eq!(told(&queue, &folder), ["certificate_taken"]);
+}
+
+#[test]
+fn what_clients_hold_against_a_certificate_is_known_before_they_do() {
+    let objection = |change: &dyn Fn(&mut CertificateParams)| {
+        let folder = Folder::new();
+        let files = folder.write_with("a.example", change);
+        files.check().expect("it can be shown");
+        files.objection()
+    };
+    assert_eq!(objection(&|_| {}), None);
+    let ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    assert_eq!(objection(&|params| params.is_ca = ca), Some(TlsFault::IssuerItself));
+    let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2001, 1, 1);
+    assert_eq!(objection(&past), Some(TlsFault::Expired));
+    assert!(TlsFault::IssuerItself.to_string().contains("basicConstraints=critical,CA:FALSE"));
 }
 
 #[test]
