@@ -286,6 +286,8 @@ impl CallCore {
     fn end(&mut self, now: Now, cause: EndCause) {
         self.ended = true;
         self.tell_repeated(now);
+        let unspoken = self.conversation.take_unspoken();
+        unspoken.into_iter().for_each(|(turn, kind)| self.tell(turn, kind));
         self.tell(
             None,
             CallEventKind::CallEnded {

@@ -159,8 +159,10 @@ fn details(kind: &CallEventKind) -> Details<'_> {
         K::SentenceSynthesized { sentence, audio_ms: None, .. } => {
             none.number("sentence", sentence.0)
         }
-        K::TtsFailed { sentence, failure, .. } => {
-            failed(failure.as_str(), failure.to_string()).number("sentence", sentence.0)
+        K::TtsFailed { sentence, sentences, failure, .. } => {
+            failed(failure.as_str(), failure.to_string())
+                .number("sentence", sentence.0)
+                .number("sentences", *sentences)
         }
         K::TurnAnswered { timings, .. } => none
             .number("end_of_speech_ms", timings.end_of_speech_ms)
@@ -298,9 +300,9 @@ fn measure_service(kind: &CallEventKind, metrics: &RouteMetrics<'_>) {
         K::SentenceSynthesized { tts_ms, .. } => {
             metrics.observe_ms(Metric::TtsLatency, ANSWERED, *tts_ms);
         }
-        K::TtsFailed { failure, tts_ms, .. } => {
-            metrics.count(Metric::TtsFailures, &[failure.as_str()], 1);
-            metrics.observe_ms(Metric::TtsLatency, FAILED, *tts_ms);
+        K::TtsFailed { failure, sentences, tts_ms, .. } => {
+            metrics.count(Metric::TtsFailures, &[failure.as_str()], u64::from(*sentences));
+            (0..*sentences).for_each(|_| metrics.observe_ms(Metric::TtsLatency, FAILED, *tts_ms));
         }
         _ => {}
     }

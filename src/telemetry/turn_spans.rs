@@ -228,7 +228,9 @@ fn tell_sentence(
     use CallEventKind as K;
     let (sentence, tts_ms, failure) = match kind {
         K::SentenceSynthesized { sentence, tts_ms, .. } => (*sentence, *tts_ms, None),
-        K::TtsFailed { sentence, tts_ms, failure } => (*sentence, *tts_ms, Some(failure.as_str())),
+        K::TtsFailed { sentence, tts_ms, failure, .. } => {
+            (*sentence, *tts_ms, Some(failure.as_str()))
+        }
         _ => return None,
     };
     let (call_id, route) = (&ending.scope.call_id, &ending.scope.route);

@@ -197,8 +197,9 @@ pub enum CallEventKind {
     DialogFailed { failure: DialogFailure, dialog_ms: u64 },
     /// A sentence has its audio, or the beginning of it: then its length is not known.
     SentenceSynthesized { sentence: SentenceId, tts_ms: u64, audio_ms: Option<u64> },
-    /// A sentence will not be heard, or not to its end.
-    TtsFailed { sentence: SentenceId, failure: TtsFailure, tts_ms: u64 },
+    /// So many sentences of one reply will not be heard, or not to their end, all for the same
+    /// reason: the first by itself, those that follow it together. `sentence` is the first.
+    TtsFailed { sentence: SentenceId, sentences: u32, failure: TtsFailure, tts_ms: u64 },
     /// The first audio of a turn's answer went out: the turn is answered.
     TurnAnswered { intent: Option<String>, confidence: Option<f32>, timings: TurnTimings },
     /// Nothing of a turn's answer, or of what was to be said instead, could be spoken.

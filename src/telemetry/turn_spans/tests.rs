@@ -140,6 +140,7 @@ fn a_turn_that_fails_has_its_silence_its_stages_and_its_failure() {
     assert_eq!(failed(&events), (expected, Some("rate_limited")));
     let tts = CallEventKind::TtsFailed {
         sentence: SentenceId(1),
+        sentences: 1,
         failure: TtsFailure::Timeout,
         tts_ms: 60,
     };

@@ -2,11 +2,24 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Conversation, Stage, Turn, TurnOutput};
 use crate::turn::marked::{Piece, pieces};
 use crate::turn::speech::{Passage, Sentence};
 use crate::turn::{CutShort, Purpose};
 use crate::types::{CallEventKind, EndCause, Now, Prompt, SentenceId, TtsFailure, TurnId};
+
+/// Sentences that failed like one that was told, and are not told yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Unspoken {
+    passage: Passage,
+    failure: TtsFailure,
+    sentences: u32,
+    first: SentenceId,
+    /// Of the first.
+    tts_ms: u64,
+}
 
 impl Conversation {
     pub(super) fn greet(&mut self) {
@@ -99,7 +112,7 @@ impl Conversation {
         failure: TtsFailure,
     ) {
         let Some(sentence) = self.speech.remove(id) else { return };
-        self.tell(sentence.turn, CallEventKind::TtsFailed { sentence: id, failure, tts_ms });
+        self.note_unspoken(&sentence, tts_ms, failure);
         let answering = |turn: &Turn| {
             Some(turn.id) == sentence.turn && matches!(turn.stage, Stage::Answering { .. })
         };
@@ -115,6 +128,55 @@ impl Conversation {
             self.replace_prompt(&sentence);
         }
         self.stop_turn_if_silent();
+    }
+
+    /// Tells the first sentence of a reply that failed, and keeps those that fail like it
+    /// after that: a synthesiser that is down says the same of each.
+    fn note_unspoken(&mut self, sentence: &Sentence, tts_ms: u64, failure: TtsFailure) {
+        let (id, passage) = (sentence.id, sentence.passage());
+        match &mut self.unspoken {
+            Some(more) if more.passage == passage && more.failure == failure => {
+                if more.sentences == 0 {
+                    (more.first, more.tts_ms) = (id, tts_ms);
+                }
+                more.sentences += 1;
+            }
+            _ => {
+                self.tell_unspoken();
+                let kind = CallEventKind::TtsFailed {
+                    sentence: id,
+                    sentences: 1,
+                    failure: failure.clone(),
+                    tts_ms,
+                };
+                self.tell(sentence.turn, kind);
+                self.unspoken =
+                    Some(Unspoken { passage, failure, sentences: 0, first: id, tts_ms });
+            }
+        }
+        self.tell_unspoken_in_the_end();
+    }
+
+    /// Tells what was kept once there is no more of its reply.
+    pub(super) fn tell_unspoken_in_the_end(&mut self) {
+        let goes_on = |it: &Unspoken| self.speech.has_more_of(it.passage);
+        if !self.unspoken.as_ref().is_some_and(goes_on) {
+            self.tell_unspoken();
+        }
+    }
+
+    fn tell_unspoken(&mut self) {
+        if let Some((turn, kind)) = self.take_unspoken() {
+            self.tell(turn, kind);
+        }
+    }
+
+    /// What is still to be told of sentences that failed, at the end of the call.
+    pub fn take_unspoken(&mut self) -> Option<(Option<TurnId>, CallEventKind)> {
+        let Unspoken { passage, failure, sentences, first, tts_ms } =
+            self.unspoken.take().filter(|more| more.sentences > 0)?;
+        let kind = CallEventKind::TtsFailed { sentence: first, sentences, failure, tts_ms };
+        Some((passage.turn, kind))
     }
 
     /// Something of what the engine had to say in its place was heard.

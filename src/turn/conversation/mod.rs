@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::bot::Unspoken;
 use self::caller::Part;
 use self::floor::Floor;
 use self::interruption::{Pause, Stop};
@@ -170,6 +171,9 @@ pub struct Conversation {
     /// What the latest answered turn took.
     #[serde(default)]
     answered_last: Option<TurnTimings>,
+    /// Sentences that could not be spoken and are told together.
+    #[serde(default)]
+    unspoken: Option<Unspoken>,
     /// The call ends with this once everything is said.
     ending: Option<EndCause>,
     ended: bool,
@@ -198,6 +202,7 @@ impl Conversation {
             begun_last: None,
             unheard_last: None,
             answered_last: None,
+            unspoken: None,
             ending: None,
             ended: false,
             outputs: VecDeque::new(),
@@ -298,6 +303,7 @@ impl Conversation {
         self.resolve_pause();
         self.ask_next(now);
         self.update_hold(now);
+        self.tell_unspoken_in_the_end();
         self.end_if_done();
     }
 }

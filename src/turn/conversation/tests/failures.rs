@@ -114,6 +114,54 @@ fn a_turn_of_which_nothing_could_be_spoken_is_told_once_and_the_fallback_is_hear
     assert_eq!(story.events(started(5)), NOTHING, "its second sentence is no other fallback");
 }
 
+/// How many sentences each event tells of.
+fn told_of(story: &mut Story, input: TurnInput) -> Vec<u32> {
+    let sentences = |output| match output {
+        TurnOutput::Tell { kind: CallEventKind::TtsFailed { sentences, .. }, .. } => {
+            Some(sentences)
+        }
+        _ => None,
+    };
+    story.feed(input).into_iter().filter_map(sentences).collect()
+}
+
+#[test]
+fn sentences_of_a_reply_that_fail_like_the_first_are_told_together() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One. Two. Three. Four. Five."));
+    let told: Vec<_> = (1..=5).map(|sentence| told_of(&mut story, unspoken(sentence))).collect();
+    assert_eq!(told, [vec![1], vec![], vec![], vec![], vec![4]]);
+
+    let refused = |sentence| TurnInput::SentenceFailed {
+        sentence: SentenceId(sentence),
+        tts_ms: 5,
+        failure: TtsFailure::RateLimited,
+    };
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One. Two. Three. Four. Five."));
+    let inputs = [unspoken(1), unspoken(2), refused(3), unspoken(4)];
+    let told: Vec<_> = inputs.map(|input| told_of(&mut story, input)).into();
+    assert_eq!(told, [vec![1], vec![], vec![1, 1], vec![1]], "a change is told at once");
+    story.then(started(5));
+    assert_eq!(told_of(&mut story, finished(5)), [0; 0]);
+}
+
+#[test]
+fn what_is_told_together_is_told_when_the_reply_or_the_call_ends_before_it() {
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One. Two. Three. Four."));
+    (1..=3).for_each(|sentence| drop(story.then(unspoken(sentence))));
+    let rest = story.conversation.take_unspoken();
+    assert!(matches!(rest, Some((Some(TurnId(1)), CallEventKind::TtsFailed { sentences: 2, .. }))));
+    assert_eq!(story.conversation.take_unspoken(), None);
+
+    let mut story = Story::begin();
+    story.turn(1, "breakfast", says("One. Two. Three. Four."));
+    (1..=3).for_each(|sentence| drop(story.then(unspoken(sentence))));
+    story.then(started(4));
+    assert_eq!(told_of(&mut story, finished(4)), [2]);
+}
+
 #[test]
 fn an_apology_of_which_a_part_was_heard_is_not_replaced() {
     let mut story = Story::begin();
