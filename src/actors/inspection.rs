@@ -29,8 +29,9 @@ pub struct CallView {
     pub number: u64,
     /// Its id.
     pub call_id: CallId,
-    /// The carrier's name for it; the engine's where it gave none.
-    pub carrier_call_id: CarrierCallId,
+    /// The carrier's name for it, where it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrier_call_id: Option<CarrierCallId>,
     /// Name of its transport.
     pub transport: &'static str,
     /// When it began.
@@ -191,7 +192,7 @@ mod tests {
             let view = CallView {
                 number,
                 call_id,
-                carrier_call_id: call_id.into(),
+                carrier_call_id: None,
                 transport: "stage",
                 started: crate::telemetry::Telemetry::new(limits(), Vec::new()).0.wall_time(),
                 age_ms: 0,

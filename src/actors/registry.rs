@@ -232,10 +232,11 @@ impl CallRegistry {
     /// A running call as far as the registry knows it, and its connection.
     pub(super) fn view(&self, call_id: CallId) -> Option<(CallView, Arc<LegShared>)> {
         let entry = self.calls.get(call_id)?;
+        let name = &entry.key.carrier_call_id;
         let view = CallView {
             number: entry.number,
             call_id,
-            carrier_call_id: entry.key.carrier_call_id.clone(),
+            carrier_call_id: (*name != call_id.into()).then(|| name.clone()),
             transport: entry.shared.transport(),
             started: entry.started,
             age_ms: self.clock.now().ms_since(entry.started_at),

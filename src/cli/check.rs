@@ -197,12 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_is_a_warning_and_a_free_one_is_fine() {
-        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let addr = taken.local_addr().expect("it is bound");
-        assert_eq!(port("server.http", addr).level, Level::Warn);
-        drop(taken);
-    #[test]
     fn what_a_call_would_not_be_given_now_fails_also_where_it_may_come_up_by_itself() {
         let level =
             |health: Health| Finding::of_trial("route default tts".to_owned(), health).level;
@@ -211,6 +205,12 @@ mod tests {
         assert_eq!(level(Health::Refused("404".to_owned())), Level::Fail);
     }
 
+    #[test]
+    fn a_port_in_use_is_a_warning_and_a_free_one_is_fine() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = taken.local_addr().expect("it is bound");
+        assert_eq!(port("server.http", addr).level, Level::Warn);
+        drop(taken);
         assert_eq!(port("server.http", addr).level, Level::Ok);
     }
 

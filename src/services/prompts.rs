@@ -160,7 +160,8 @@ impl PromptCache {
                 Some(trouble) => format!("{}; it is asked again and again", trouble.failure),
                 None => "it is being asked".to_owned(),
             };
-            format!("prompts: {count} sentences are not rendered by tts {provider}: {why}")
+            let sentences = if count == 1 { "sentence is" } else { "sentences are" };
+            format!("prompts: {count} {sentences} not rendered by tts {provider}: {why}")
         };
         missing.into_iter().map(line).collect()
     }

@@ -14,9 +14,14 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{DETAILS, Timestamp};
+use crate::types::{CallId, TraceId};
 
 /// The name of an event's text, as tracing calls it.
 const MESSAGE: &str = "message";
+
+/// The field that names a call, and the member that names its trace.
+const CALL_ID: &str = "call_id";
+const TRACE_ID: &str = "trace_id";
 
 /// Writes events as JSON.
 pub(super) struct JsonLines;
@@ -35,6 +40,7 @@ where
         let metadata = event.metadata();
         let mut members = Members::default();
         event.record(&mut members);
+        members.name_trace();
         let line = line(metadata.level().as_str(), metadata.target(), members.0);
         writeln!(writer, "{line}")
     }
@@ -65,6 +71,14 @@ pub(super) fn line(level: &str, target: &str, mut members: Map<String, Value>) -
 struct Members(Map<String, Value>);
 
 impl Members {
+    /// A line that names a call names the call's trace as well.
+    fn name_trace(&mut self) {
+        let call_id = self.0.get(CALL_ID).and_then(Value::as_str).map(str::parse::<CallId>);
+        if let Some(Ok(call_id)) = call_id {
+            self.0.insert(TRACE_ID.to_owned(), TraceId::of_call(&call_id).to_string().into());
+        }
+    }
+
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }

@@ -46,6 +46,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::Level;
+use tracing::field::display;
 
 pub use arbiter::{ArbiterMeter, Carried, Room};
 pub use breaker::BreakerMeter;
@@ -70,7 +71,7 @@ use crate::types::{
 };
 use metrics::{Metric, Metrics};
 use queue::Intake;
-use record::{Facts, LogFacts};
+use record::Facts;
 use repeats::Repeats;
 use slow_turns::SlowTurns;
 use traces::SpanIntake;
@@ -272,16 +273,16 @@ impl Drop for ActiveCall {
 fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
     let (call_id, route, transport) = (&scope.call_id, &scope.route.name, scope.transport);
     let (turn, audio_ms) = (event.turn.map(|turn| turn.0), event.audio_at.as_ms());
-    let facts = LogFacts { facts, trace: Some(TraceId::of_call(call_id)) };
+    let details = (!facts.is_empty()).then(|| display(facts));
     macro_rules! tell {
         ($level:ident) => {
             tracing::event!(
                 target: CALL_TARGET, Level::$level,
-                %call_id, %route, transport, turn, audio_ms, details = %facts, "{}", facts.facts.name
+                %call_id, %route, transport, turn, audio_ms, details, "{}", facts.name
             )
         };
     }
-    match facts.facts.level {
+    match facts.level {
         Level::ERROR => tell!(ERROR),
         Level::WARN => tell!(WARN),
         Level::INFO => tell!(INFO),
@@ -290,15 +291,13 @@ fn log_call(scope: &CallScope, event: &CallEvent, facts: &Facts<'_>) {
 }
 
 fn log_engine(facts: &Facts<'_>) {
-    let facts = LogFacts { facts, trace: None };
+    let details = (!facts.is_empty()).then(|| display(facts));
     macro_rules! tell {
         ($level:ident) => {
-            tracing::event!(
-                target: ENGINE_TARGET, Level::$level, details = %facts, "{}", facts.facts.name
-            )
+            tracing::event!(target: ENGINE_TARGET, Level::$level, details, "{}", facts.name)
         };
     }
-    match facts.facts.level {
+    match facts.level {
         Level::ERROR => tell!(ERROR),
         Level::WARN => tell!(WARN),
         _ => tell!(INFO),

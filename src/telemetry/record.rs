@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use tracing::Level;
 
 use super::CallScope;
-use crate::types::{CallEvent, CallId, CarrierCallId, ExitReason, TraceId};
+use crate::types::{CallEvent, CallId, CarrierCallId, ExitReason};
 
 /// What there is to tell about one event, before anybody is told.
 pub(super) struct Facts<'a> {
@@ -26,7 +26,7 @@ pub(super) struct Facts<'a> {
 }
 
 /// The columns that every line has; null where they do not apply.
-#[derive(Default, Serialize)]
+#[derive(Default, PartialEq, Serialize)]
 pub(super) struct Columns<'a> {
     #[serde(serialize_with = "bounded_option")]
     pub(super) intent: Option<&'a str>,
@@ -99,42 +99,30 @@ pub(super) fn line(
     text
 }
 
-/// The facts as the log is given them.
-pub(super) struct LogFacts<'a> {
-    pub(super) facts: &'a Facts<'a>,
-    /// The trace of the call, for machines only.
-    pub(super) trace: Option<TraceId>,
-}
-
 /// What a JSON line has of a fact. What is null is left out by the one who writes it.
 #[derive(Serialize)]
 struct Members<'a> {
-    trace_id: Option<String>,
     #[serde(flatten)]
     columns: &'a Columns<'a>,
     #[serde(flatten)]
     details: &'a Details<'a>,
 }
 
-/// Pairs for people; in the alternate form (`{:#}`) a JSON object for machines.
-impl fmt::Display for LogFacts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !f.alternate() {
-            return self.facts.fmt(f);
-        }
-        let members = Members {
-            trace_id: self.trace.map(|trace| trace.to_string()),
-            columns: &self.facts.columns,
-            details: &self.facts.details,
-        };
-        f.write_str(&serde_json::to_string(&members).map_err(|_| fmt::Error)?)
+impl Facts<'_> {
+    /// Whether its name says it all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns == Columns::default() && self.details.0.is_empty()
     }
 }
 
-/// `key=value` pairs for the log. Texts are quoted and escaped, so that nothing
-/// in them can begin a line of its own.
+/// `key=value` pairs for people. Texts are quoted and escaped, so that nothing in them can
+/// begin a line of its own. In the alternate form (`{:#}`) a JSON object for machines.
 impl fmt::Display for Facts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let members = Members { columns: &self.columns, details: &self.details };
+            return f.write_str(&serde_json::to_string(&members).map_err(|_| fmt::Error)?);
+        }
         let mut pairs = Pairs { out: f, empty: true };
         pairs.put("intent", self.columns.intent.map(|text| format!("{:?}", bounded(text))))?;
         pairs.put("confidence", self.columns.confidence)?;

@@ -14,7 +14,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
-    CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY,
+    ALLOW, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::access::{Access, Visit, check_path};
 use super::read_ahead::Body;
+use super::refusal::Refusal;
 use super::visitors::Visitor;
 
 /// The last second whose year has four digits.
@@ -47,9 +48,9 @@ where
     async move {
         turn.comes().await;
         let mut response: Response<BoxBody> = match called {
-            Ok((Visit::Own, Some(answering))) => answering.await?.into(),
+            Ok((Visit::Own, Some(answering))) => with_methods(answering.await?.into()),
             Ok((Visit::Page(origin), Some(answering))) => {
-                let mut response = answering.await?.into();
+                let mut response = with_methods(answering.await?.into());
                 let_page_read(&mut response, &origin);
                 response
             }
@@ -61,6 +62,20 @@ where
         }
         Ok(response.map_body(|_, body| Answer { body, _turn: turn }))
     }
+}
+
+/// Says which methods are allowed where another one was used, in the body as well.
+fn with_methods(response: Response<BoxBody>) -> Response<BoxBody> {
+    let allowed = response.headers().get(ALLOW).cloned();
+    let Some(allowed) = allowed.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED)
+    else {
+        return response;
+    };
+    let message = format!("use {} here", allowed.to_str().unwrap_or_default());
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+    let mut told: Response<BoxBody> = refusal.error_response().into();
+    told.headers_mut().insert(ALLOW, allowed);
+    told
 }
 
 /// The answer to a browser that asks whether an allowed page may ask.

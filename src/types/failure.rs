@@ -268,11 +268,17 @@ pub enum TtsFailure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum DialogFailure {
-    /// 401: the key is not accepted. Ends the dialog, is never retried.
-    #[error("the dialog platform does not accept the API key (401)")]
+    /// 401: the credential is not accepted. Ends the dialog, is never retried.
+    #[error(
+        "the dialog platform refuses the credential (401): the API key, or the endpoint URL \
+         that stands for one"
+    )]
     Unauthorized,
-    /// 403: the key may not do this. Ends the dialog, is never retried.
-    #[error("the API key lacks a permission for this dialog (403)")]
+    /// 403: the credential may not do this. Ends the dialog, is never retried.
+    #[error(
+        "the dialog platform does not let the credential run this dialog (403): the API key, or \
+         the endpoint URL that stands for one"
+    )]
     Forbidden,
     /// 429, and no try was left within the time for the answer.
     #[error("the dialog platform is rate limiting (429)")]

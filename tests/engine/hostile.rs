@@ -373,16 +373,16 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
         let cases = [
             ("GET /nowhere", "", 404, "not_found"),
             ("POST /v1/calls/a/b/c", "", 404, "not_found"),
-            ("PUT /v1/calls", "", 405, ""),
+            ("PUT /v1/calls", "", 405, "method_not_allowed"),
             ("GET /v1/calls?limit=0", "", 400, "bad_query"),
             ("GET /v1/calls?after=x", "", 400, "bad_query"),
             ("GET /v1/slow-turns?limit=x", "", 400, "bad_query"),
-            ("PUT /v1/calls/a", "", 405, ""),
-            ("GET /v1/calls/a/media", "", 405, ""),
-            ("POST /v1/calls/a/audio", "", 405, ""),
-            ("POST /live", "", 405, ""),
-            ("DELETE /metrics", "", 405, ""),
-            ("POST /v1/stream", "", 405, ""),
+            ("PUT /v1/calls/a", "", 405, "method_not_allowed"),
+            ("GET /v1/calls/a/media", "", 405, "method_not_allowed"),
+            ("POST /v1/calls/a/audio", "", 405, "method_not_allowed"),
+            ("POST /live", "", 405, "method_not_allowed"),
+            ("DELETE /metrics", "", 405, "method_not_allowed"),
+            ("POST /v1/stream", "", 405, "method_not_allowed"),
             ("GET /v1/stream", "", 400, "not_a_websocket"),
             ("GET /v1/calls/nobody", "", 404, "unknown_call"),
             ("DELETE /v1/calls/nobody", "", 404, "unknown_call"),
@@ -406,7 +406,7 @@ async fn a_request_that_is_wrong_gets_its_status_and_says_what_is_wrong() {
             let allow = answer.headers().contains_key("Allow");
             let told = (answer.status().as_u16(), answer.text().await.expect("a whole answer"));
             let says = told.1.contains(&format!(r#"{{"error":{{"code":"{code}"#));
-            let says = if status == 405 { allow } else { says };
+            assert_eq!(allow, status == 405, "{request}");
             assert!(told.0 == status && says, "{request} {body}: {told:?}");
         }
     })

@@ -73,6 +73,14 @@ fn names_of_the_caller_are_in_the_file_only_and_labels_hold_no_call() {
 }
 
 #[test]
+fn a_fact_of_which_its_name_says_all_has_no_details() {
+    let (log, _, _) = tell_everything();
+    let stopped = log.lines().find(|line| line.contains("engine_stopped")).expect("it is told");
+    assert!(!stopped.contains("details"), "{stopped}");
+    assert!(log.contains("details="), "{log}");
+}
+
+#[test]
 fn every_line_has_the_same_columns() {
     let columns = [
         "timestamp",

@@ -154,6 +154,10 @@ async fn media(
     if let Some(call) = &known {
         call.heard();
         check_pace(call).await?;
+        // Whatever else may be wrong with the post: nobody needs to correct it.
+        if matches!(call.presence(), Presence::Ended(_)) {
+            return Err(RefusalReason::Ended.into());
+        }
     }
     let chunk = match Chunk::read(&request, payload, known.as_deref(), &state.settings).await {
         Ok(chunk) => chunk,

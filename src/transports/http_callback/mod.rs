@@ -57,8 +57,8 @@
 //! point; the next `GET` begins with the new epoch, at or after the position asked for.
 //!
 //! **Statuses**, with `{"error":{"code":…,"message":…}}`: 400 what is malformed (an odd
-//! byte count too), 403 a web page of another origin, 404 unknown call or route, 408 body or
-//! request too slow, 409 sequence too far ahead or call already connected, 410 ended, 413
+//! byte count too), 403 a web page of another origin, 404 unknown call or route, 405 another
+//! method, 408 body or request too slow, 409 sequence too far ahead or call already connected, 410 ended, 413
 //! too large or longer than 10 s, 415 format or `Content-Encoding`, 421 a foreign `Host`, 429 more audio than a
 //! burst may hold, 503 no room for the call; the last two with `Retry-After`.
 //!

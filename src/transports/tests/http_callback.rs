@@ -388,6 +388,8 @@ fn a_call_that_was_ended_stays_ended() {
         assert_eq!(channel.ask(delete()).await.1["state"], "ending");
         sleep(Duration::from_secs(1)).await;
         assert_eq!(code(&channel.media(0, &[1, 0]).await), (410, "ended"));
+        let odd = post("c", 0, &[1]).insert_header((CONTENT_TYPE, "text/plain"));
+        assert_eq!(code(&channel.ask(odd).await), (410, "ended"), "nothing is left to correct");
         assert_eq!(code(&channel.ask(delete()).await), (410, "ended"));
         let audio = TestRequest::get().uri("/v1/calls/c/audio");
         assert_eq!(code(&channel.ask(audio).await), (410, "ended"));
