@@ -23,14 +23,25 @@ const HIGHEST_HZ: f32 = 3_800.0;
 /// Filters run on every other sample, the mean of two.
 const FILTER_HZ: f32 = 8_000.0;
 const FILTERED_SAMPLES: usize = FRAME_SAMPLES / 2;
-/// A frame of which no sample is further from zero than this (-73 dB) is silent. What follows
-/// is not filtered until something is louder.
-const SILENT: u16 = 7;
+/// A frame of which no sample is further from zero than this (-60 dB, as for a detector) is
+/// silent. What follows is not filtered until something is louder: so a quiet line costs
+/// nothing, where with 7 it cost as much as speech.
+const SILENT: u16 = 31;
 /// Noise of -110 dB, so that no filter dies away to numbers that are too small for a processor
 /// to be fast with: without it the silence behind a word took ten times as long.
-const HISS: f32 = 3e-6;
-/// Its signs: bits with no order in them, again and again.
-const HISS_SIGNS: u64 = 0x9E37_79B9_7F4A_7C15;
+const HISS: [f32; FILTERED_SAMPLES] = {
+    // Bits with no order in them, again and again.
+    const SIGNS: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut hiss = [3e-6; FILTERED_SAMPLES];
+    let mut at = 0;
+    while at < FILTERED_SAMPLES {
+        if SIGNS.rotate_left(at as u32) & 1 == 1 {
+            hiss[at] = -hiss[at];
+        }
+        at += 1;
+    }
+    hiss
+};
 
 /// Loudness in half decibels above the quietest: a byte holds every one there is.
 pub(super) type Steps = u8;
@@ -65,13 +76,14 @@ pub(super) struct BandFilter {
     inputs: [f32; 2],
     energy: [f32; BANDS],
     square: f32,
-    hiss: u64,
     /// Something in the frame was not silent.
     is_loud: bool,
     /// Nothing was since the frame before this one.
     is_asleep: bool,
     /// Samples of the frame that were heard, the one that waits for its neighbour included.
     filled: usize,
+    /// What the filters heard of it, or slept through.
+    filtered: usize,
     first_of_two: i16,
     /// Of the last frames, in a ring.
     squares: [f32; LEVEL_FRAMES],
@@ -99,10 +111,10 @@ impl BandFilter {
             inputs: [0.0; 2],
             energy: [0.0; BANDS],
             square: 0.0,
-            hiss: HISS_SIGNS,
             is_loud: false,
             is_asleep: true,
             filled: 0,
+            filtered: 0,
             first_of_two: 0,
             squares: [0.0; LEVEL_FRAMES],
             next: 0,
@@ -154,22 +166,29 @@ impl BandFilter {
 
     #[inline(always)]
     fn filter_here(&mut self, pairs: &[[i16; 2]]) {
-        let pairs = if self.is_asleep {
-            let Some(at) = pairs.iter().position(is_loud) else { return };
-            (self.is_asleep, self.is_loud) = (false, true);
-            &pairs[at..]
-        } else {
-            self.is_loud |= pairs.iter().any(is_loud);
-            pairs
-        };
+        let mut from = self.filtered;
+        self.filtered += pairs.len();
+        let mut pairs = pairs;
+        self.is_loud = self.is_loud || are_loud(pairs);
+        if self.is_asleep {
+            if !self.is_loud {
+                return;
+            }
+            let loud = pairs.iter().position(|pair| are_loud(std::slice::from_ref(pair)));
+            let at = loud.unwrap_or_default();
+            self.is_asleep = false;
+            (from, pairs) = (from + at, &pairs[at..]);
+        }
+        let mut inputs = [0.0; FILTERED_SAMPLES];
+        let (inputs, hiss) = (&mut inputs[..pairs.len()], &HISS[from..from + pairs.len()]);
+        for ((input, [first, second]), hiss) in inputs.iter_mut().zip(pairs).zip(hiss) {
+            *input = (f32::from(*first) + f32::from(*second)) / 65_536.0 + hiss;
+        }
         // In registers: the filters wait for nothing but themselves.
-        let Self { gain, feedback, mut energy, mut square, mut hiss, .. } = *self;
+        let Self { gain, feedback, mut energy, mut square, .. } = *self;
         let ([mut last, mut before], [mut input_last, mut input_before]) =
             (self.outputs, self.inputs);
-        for &[first, second] in pairs {
-            hiss = hiss.rotate_left(1);
-            let noise = if hiss & 1 == 0 { HISS } else { -HISS };
-            let input = (f32::from(first) + f32::from(second)) / 65_536.0 + noise;
+        for &input in &*inputs {
             let difference = input - input_before;
             let output: [f32; BANDS] = std::array::from_fn(|band| {
                 gain[band] * difference
@@ -183,7 +202,7 @@ impl BandFilter {
             }
             square += input * input;
         }
-        (self.energy, self.square, self.hiss) = (energy, square, hiss);
+        (self.energy, self.square) = (energy, square);
         (self.outputs, self.inputs) = ([last, before], [input_last, input_before]);
     }
 
@@ -196,7 +215,8 @@ impl BandFilter {
                 self.squares.iter().sum::<f32>() / (LEVEL_FRAMES * FILTERED_SAMPLES) as f32,
             ),
         };
-        (self.energy, self.square, self.filled) = ([0.0; BANDS], 0.0, 0);
+        (self.energy, self.square) = ([0.0; BANDS], 0.0);
+        (self.filled, self.filtered) = (0, 0);
         if !std::mem::take(&mut self.is_loud) {
             self.is_asleep = true;
             (self.outputs, self.inputs) = ([[0.0; BANDS]; 2], [0.0; 2]);
@@ -205,8 +225,10 @@ impl BandFilter {
     }
 }
 
-fn is_loud(pair: &[i16; 2]) -> bool {
-    (pair[0].unsigned_abs() | pair[1].unsigned_abs()) > SILENT
+fn are_loud(pairs: &[[i16; 2]]) -> bool {
+    // It has a bit above those of the silent ones.
+    const { assert!((SILENT + 1).is_power_of_two()) };
+    pairs.as_flattened().iter().fold(0, |bits, sample| bits | sample.unsigned_abs()) > SILENT
 }
 
 /// Of a mean square. A float's bits are its logarithm, to 0.13 dB.
@@ -268,7 +290,7 @@ mod tests {
         let mut filter = BandFilter::new();
         // A word, and then what is hardly more than silence for a second.
         let word = (0..160).map(|n| (n * 7_919 % 4_001) as i16 - 2_000);
-        let rest = (0..16_000).map(|n| if n % 160 == 0 { 8 } else { 0 });
+        let rest = (0..16_000).map(|n| if n % 160 == 0 { 32 } else { 0 });
         for samples in word.chain(rest).collect::<Vec<i16>>().chunks(80) {
             filter.hear(samples);
             let numbers = filter.outputs.as_flattened().iter().chain(&filter.energy);
