@@ -53,11 +53,11 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    pub fn new(ends: LegEnds, epoch: Epoch) -> Self {
+    pub fn new(ends: LegEnds, epoch: Epoch, route: &Arc<Route>) -> Self {
         let (inner_in, inner_out) =
             audio_ring(INNER_RATE.samples_in_ms(INNER_RING_MS), INNER_SPANS_MAX);
         let LegEnds { shared, audio_in, playout, commands } = ends;
-        let played = PlayedRecord::default();
+        let played = PlayedRecord::new(route);
         let writer = played.begin(shared.leg());
         Self {
             audio_in: Home::new(audio_in),

@@ -96,7 +96,7 @@ impl CallSupervisor {
         let leg = Arc::clone(&ends.shared);
         let commands = ends.commands.clone();
         let core = CallCore::new(kit.clock.now(), Arc::clone(&spec.route));
-        let keep = Keep::new(ends, core.epoch());
+        let keep = Keep::new(ends, core.epoch(), &spec.route);
         let children = Children::default();
         let pulses = Rc::new(CallPulses::new(Arc::clone(&leg), driver));
         let registration = driver.register(Rc::clone(&pulses));

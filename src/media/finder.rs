@@ -79,7 +79,8 @@ impl SpeechFinder {
     /// Takes the next samples of the call, the last of which came at `now`. What was `played`
     /// until then may be heard in them.
     pub fn handle_samples_over(&mut self, samples: &[i16], now: Now, played: &mut Played) {
-        self.gates.came(self.position().plus_samples(samples.len() as u64), now);
+        let position = self.position().plus_samples(samples.len() as u64);
+        self.gates.came(played.leg(), position, now);
         let window_samples = self.detector.window_samples();
         let mut rest = samples;
         while !rest.is_empty() {

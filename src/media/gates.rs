@@ -2,8 +2,13 @@
 //! is not the caller counts as silence.
 
 use super::echo::{ECHO_NANOS, EchoGate, Played, nanos_of};
-use super::level_gate::LevelGate;
-use crate::types::{ListeningSettings, MediaTime, Now, Thresholds};
+use super::level_gate::{FLOOR_DB, LevelGate, Sound};
+use crate::types::{LegId, ListeningSettings, MediaTime, Now, Thresholds};
+
+/// So long after its last word the bot still speaks (0.25 s), for whoever is too quiet to
+/// interrupt it: another sentence may follow. An answer that comes at once loses nothing by
+/// it: more is kept from before the start of an utterance.
+const GAP_NANOS: u64 = 250_000_000;
 
 /// The gates of one call.
 pub(super) struct Gates {
@@ -15,6 +20,8 @@ pub(super) struct Gates {
 /// What the gates know of their call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GateParts {
+    /// The connection that all of this is known of.
+    leg: LegId,
     clock: AudioClock,
     level: LevelGate,
     /// `None` where echoes are not looked for.
@@ -50,8 +57,14 @@ impl Gates {
         std::mem::take(&mut self.parts)
     }
 
-    /// The caller's audio up to `position` came until `now`.
-    pub fn came(&mut self, position: MediaTime, now: Now) {
+    /// The caller's audio up to `position` came until `now`, on this connection. Of another
+    /// one nothing is known: it may be another telephone in another room.
+    pub fn came(&mut self, leg: LegId, position: MediaTime, now: Now) {
+        if self.parts.leg != leg {
+            let GateParts { mut echo, left_out, .. } = self.take_parts();
+            echo.iter_mut().for_each(|echo| **echo = EchoGate::default());
+            self.parts = GateParts { leg, echo, left_out, ..GateParts::default() };
+        }
         self.parts.clock.came(position, now);
     }
 
@@ -77,33 +90,42 @@ impl Gates {
     ) -> f32 {
         let parts = &mut self.parts;
         let until = parts.clock.at(until);
-        let bot_speaks = speaks_lately(played, until, window.len());
-        match &mut parts.echo {
-            Some(echo) if bot_speaks => echo.hear(window, until, played),
-            Some(echo) => echo.rest(),
-            None => {}
-        }
+        played.forget_until(until);
+        let was_heard_in = |nanos| {
+            let nanos = nanos_of(window.len()) + nanos;
+            played.was_heard(Now(until.0.saturating_sub(nanos)), until)
+        };
         let is_speech = probability >= self.thresholds.stop;
-        if let Some(range_db) = self.level_db {
-            parts.level.hear(window, is_speech, is_open, bot_speaks, range_db);
-        }
-        parts.is_left_out = false;
-        if !is_speech {
-            return probability;
-        }
-        let is_echo = bot_speaks && parts.echo.as_mut().is_some_and(|echo| !echo.is_caller());
-        let is_near = |range_db| parts.level.is_near(range_db, bot_speaks);
-        if is_echo {
-            parts.left_out.echo += window.len() as u64;
-        } else if !self.level_db.is_none_or(is_near) {
-            parts.left_out.quiet += window.len() as u64;
-        } else {
+        let floor_db = self.level_db.map_or(FLOOR_DB, |range_db| parts.level.floor_db(range_db));
+        let is_echo = match &mut parts.echo {
+            Some(echo) if was_heard_in(ECHO_NANOS) => {
+                echo.hear(window, until, played);
+                is_speech && !echo.is_caller(floor_db)
+            }
+            Some(echo) => {
+                echo.rest();
+                false
+            }
+            None => false,
+        };
+        let sound = match (is_speech, is_echo) {
+            (_, true) => Sound::Echo,
+            (true, false) => Sound::Speech,
+            (false, false) => Sound::Silence,
+        };
+        let bot_speaks = was_heard_in(GAP_NANOS);
+        let is_near = self
+            .level_db
+            .is_none_or(|range_db| parts.level.hear(window, sound, is_open, bot_speaks, range_db));
+        parts.is_left_out = is_echo || (is_speech && !is_near);
+        if !parts.is_left_out {
             if probability >= self.thresholds.start {
                 parts.level.learn();
             }
             return probability;
         }
-        parts.is_left_out = true;
+        let LeftOut { echo, quiet } = &mut parts.left_out;
+        *(if is_echo { echo } else { quiet }) += window.len() as u64;
         0.0
     }
 
@@ -111,13 +133,6 @@ impl Gates {
     pub fn judge_rest(&self, probability: f32) -> f32 {
         if self.parts.is_left_out { 0.0 } else { probability }
     }
-}
-
-/// Whether in `samples` that end at `until` the bot is heard, or may be by its echo.
-fn speaks_lately(played: &mut Played, until: Now, samples: usize) -> bool {
-    let since = Now(until.0.saturating_sub(ECHO_NANOS + nanos_of(samples)));
-    played.forget_before(since);
-    played.was_heard(since, until)
 }
 
 /// When the caller's audio was there, by its position. Audio may come late and in pieces, but
@@ -152,52 +167,5 @@ impl AudioClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::INNER_RATE;
-
-    fn ms(ms: u32) -> Now {
-        Now::default().plus_ms(ms)
-    }
-
-    fn at(ms: u32) -> MediaTime {
-        MediaTime(INNER_RATE.samples_in_ms(ms) as u64)
-    }
-
-    #[test]
-    fn audio_that_comes_late_was_there_before() {
-        let mut clock = AudioClock::default();
-        for nth in 1..=20 {
-            let late_ms = [0, 15, 80, 60, 40][nth as usize % 5];
-            clock.came(at(20 * nth), ms(1_000 + 20 * nth + late_ms));
-        }
-        assert_eq!(clock.at(at(300)), ms(1_300));
-    }
-
-    #[test]
-    fn a_chunk_that_is_heard_piece_by_piece_was_there_when_it_came() {
-        let mut clock = AudioClock::default();
-        for chunk in 1..=5 {
-            // All of it came at once, and 320 ms of it are seen to wait.
-            for piece in 0..20 {
-                let position = 1_000 * (chunk - 1) + 50 * piece;
-                let waiting = (1_000 * chunk - position).min(320);
-                clock.came(at(position + waiting), ms(1_000 * chunk + piece));
-            }
-            let now = clock.at(at(1_000 * chunk - 500));
-            assert!(now.ms_since(ms(1_000 * chunk - 520)) <= 40, "{now:?}");
-        }
-    }
-
-    #[test]
-    fn silence_that_was_not_sent_puts_the_clock_on() {
-        let mut clock = AudioClock::default();
-        for nth in 1..=100 {
-            clock.came(at(20 * nth), ms(20 * nth));
-        }
-        for nth in 1..=60 {
-            clock.came(at(2_000 + 20 * nth), ms(2_300 + 20 * nth));
-        }
-        assert_eq!(clock.at(at(3_200)), ms(3_500));
-    }
-}
+#[path = "tests/gates.rs"]
+mod tests;

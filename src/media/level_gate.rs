@@ -4,37 +4,67 @@
 //! An utterance is over when nobody speaks who is about as loud as it was, so that somebody
 //! who goes on talking behind the caller does not keep it open. Who speaks up while the bot
 //! does has to be about as loud as the caller is. At another time it is enough to be about as
-//! loud as the quietest of the caller's last utterances, and after some seconds of silence
-//! anybody is more and more likely to be heard: it may be another caller. It knows no speech
-//! and no echo.
+//! loud as the quietest of the caller's last utterances. But the bot asks, and who answers may
+//! be much quieter than before: soon after it has spoken anybody is heard, unless somebody
+//! talked behind the caller all the while. It knows no speech and no echo.
 
 use crate::types::INNER_RATE;
 
-/// Loudness counts as the loudest of so many windows (96 ms at 32 ms each): between syllables
-/// a voice is as quiet as anything.
-const WINDOWS: usize = 3;
-/// Within an utterance, of so many (512 ms): its last word is often mumbled.
-const WINDOWS_SPEAKING: usize = 16;
-/// How fast a caller may become quieter within an utterance, and how much quieter somebody
-/// may be for each second of silence, in dB.
+/// Loudness counts as the loudest of so long (96 ms): between syllables a voice is as quiet
+/// as anything.
+const SYLLABLE_SAMPLES: usize = INNER_RATE.samples_in_ms(96);
+/// Within an utterance, of so long (512 ms): its last word is often mumbled.
+const WORD_SAMPLES: usize = INNER_RATE.samples_in_ms(512);
+/// Windows that are remembered: as many as that is where they are 16 ms long. No detector has
+/// shorter ones.
+const WINDOWS_MAX: usize = WORD_SAMPLES / INNER_RATE.samples_in_ms(16);
+/// How fast a caller may become quieter within an utterance, in dB a second.
 const FALL_DB: f32 = 1.0;
-/// Seconds of silence that count for nothing: it is the caller's turn.
-const TURN_SECONDS: f32 = 3.0;
+/// So long after the bot has spoken anybody is heard: with the gap that still counts as the
+/// bot's, 1.5 s after its last word.
+const ANSWER_SECONDS: f32 = 1.25;
+/// So long after the caller has spoken anybody is heard, and after the bot where somebody
+/// talked behind the caller: nobody waits for them.
+const SILENT_SECONDS: f32 = 5.0;
+/// Who speaks in so much of the time in which the bot does, and too quietly to interrupt it,
+/// talks behind the caller: two fifths, since people pause. Who begins to answer before the bot
+/// is done does not come to it.
+const BEHIND_SHARE: f32 = 0.4;
+/// Of so much of the bot (8 s, and half as much of what was before): the last replies.
+const REPLIES_SECONDS: f32 = 8.0;
 /// Nobody who is quieter than this interrupts before the caller has spoken (dB of full scale).
-const FLOOR_DB: f32 = -47.0;
+pub(super) const FLOOR_DB: f32 = -47.0;
 /// Quieter than anything.
 const SILENT_DB: f32 = -100.0;
 
 /// How loud the caller is.
 #[derive(Clone, Debug)]
 pub(super) struct LevelGate {
-    /// The last windows, in dB of full scale; one without speech is silent.
-    windows: [f32; WINDOWS_SPEAKING],
+    /// The last ones, in a ring.
+    windows: [Window; WINDOWS_MAX],
     next: usize,
     caller: Caller,
-    /// How long both the caller and the bot have been silent.
-    silent_seconds: f32,
+    floor: Floor,
     utterance: Option<Utterance>,
+}
+
+/// What a window sounds like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sound {
+    /// Nobody speaks.
+    Silence,
+    /// The bot comes back: it tells nothing of how loud anybody is.
+    Echo,
+    /// Somebody speaks who may be the caller.
+    Speech,
+}
+
+/// A window that was heard.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// How loud it was, in dB of full scale; one without speech is silent.
+    level: f32,
+    samples: usize,
 }
 
 /// The utterance in progress, in dB.
@@ -46,73 +76,132 @@ struct Utterance {
     loudest: f32,
 }
 
+/// Who speaks, and who spoke last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Floor {
+    bot_speaks: bool,
+    /// The bot was the last who spoke.
+    was_bots: bool,
+    /// How long both the caller and the bot have been silent.
+    silent_seconds: f32,
+    /// How long the bot spoke in its last replies and did not come back.
+    bot_seconds: f32,
+    /// How long somebody too quiet spoke meanwhile.
+    behind_seconds: f32,
+}
+
 impl Default for LevelGate {
     fn default() -> Self {
         Self {
-            windows: [SILENT_DB; WINDOWS_SPEAKING],
+            windows: [Window { level: SILENT_DB, samples: 0 }; WINDOWS_MAX],
             next: 0,
             caller: Caller::default(),
-            silent_seconds: 0.0,
+            floor: Floor::default(),
             utterance: None,
         }
     }
 }
 
 impl LevelGate {
-    /// Hears the next window: whether it sounds like speech, belongs to an utterance, and
-    /// whether the bot speaks.
+    /// Hears the next window: what it sounds like, whether an utterance is in progress, and
+    /// whether the bot speaks. Returns whether what was heard is at most `range_db` quieter
+    /// than the caller.
     pub fn hear(
         &mut self,
         window: &[i16],
-        is_speech: bool,
+        sound: Sound,
         is_open: bool,
         bot_speaks: bool,
         range_db: f32,
-    ) {
-        self.windows[self.next] = if is_speech { level_of(window) } else { SILENT_DB };
-        self.next = (self.next + 1) % WINDOWS_SPEAKING;
+    ) -> bool {
+        let is_speech = sound == Sound::Speech;
+        let level = if is_speech { level_of(window) } else { SILENT_DB };
+        self.windows[self.next] = Window { level, samples: window.len() };
+        self.next = (self.next + 1) % WINDOWS_MAX;
         let seconds = window.len() as f32 / INNER_RATE.hz() as f32;
         if is_open {
-            let level = self.loudest(WINDOWS);
+            let level = self.loudest(SYLLABLE_SAMPLES);
             let begun = Utterance { level, loudest: level };
             self.utterance.get_or_insert(begun).level -= FALL_DB * seconds;
         } else if let Some(utterance) = self.utterance.take() {
             self.caller.spoke(utterance.loudest, range_db);
         }
-        let is_silent = !is_open && !bot_speaks;
-        self.silent_seconds = if is_silent { self.silent_seconds + seconds } else { 0.0 };
+        self.floor.pass(seconds, is_open, bot_speaks);
+        let is_near = self.is_near(range_db);
+        if bot_speaks && sound != Sound::Echo {
+            self.floor.listen_behind(seconds, is_speech && !is_near);
+        }
+        is_near
     }
 
-    /// Whether what was heard last, which sounds like speech, is at most `range_db` quieter
-    /// than the caller, as [`LevelGate::hear`] was told of it.
-    pub fn is_near(&self, range_db: f32, bot_speaks: bool) -> bool {
-        let loudest = self.loudest(WINDOWS);
-        if bot_speaks {
+    fn is_near(&self, range_db: f32) -> bool {
+        let loudest = self.loudest(SYLLABLE_SAMPLES);
+        if self.floor.bot_speaks {
             return loudest >= self.caller.usual().map_or(FLOOR_DB, |usual| usual - range_db);
         }
         if let Some(utterance) = self.utterance {
-            return self.loudest(WINDOWS_SPEAKING) >= utterance.level - range_db;
+            return self.loudest(WORD_SAMPLES) >= utterance.level - range_db;
         }
-        if self.caller.known < UTTERANCES_AGREED {
+        if self.caller.known < UTTERANCES_AGREED || self.floor.is_free() {
             return true;
         }
-        let fall = FALL_DB * (self.silent_seconds - TURN_SECONDS).max(0.0);
-        self.caller.quietest().is_none_or(|quietest| loudest >= quietest - range_db - fall)
+        self.caller.quietest().is_none_or(|quietest| loudest >= quietest - range_db)
     }
 
     /// What was heard last was the caller's.
     pub fn learn(&mut self) {
-        let level = self.loudest(WINDOWS);
+        let level = self.loudest(SYLLABLE_SAMPLES);
         if let Some(utterance) = &mut self.utterance {
             utterance.level = utterance.level.max(level);
             utterance.loudest = utterance.loudest.max(level);
         }
     }
 
-    /// Of the last `windows`.
-    fn loudest(&self, windows: usize) -> f32 {
-        let ago = |ago| self.windows[(self.next + WINDOWS_SPEAKING - ago) % WINDOWS_SPEAKING];
-        (1..=windows).map(ago).fold(SILENT_DB, f32::max)
+    /// What is quieter than this is nobody who speaks up while the bot does: the caller may be
+    /// known to be quiet.
+    pub fn floor_db(&self, range_db: f32) -> f32 {
+        self.caller.usual().map_or(FLOOR_DB, |usual| FLOOR_DB.min(usual - range_db))
+    }
+
+    /// Of the last `samples`, to a window.
+    fn loudest(&self, samples: usize) -> f32 {
+        let (newer, older) = self.windows.split_at(self.next);
+        let (mut loudest, mut heard) = (SILENT_DB, 0);
+        for window in newer.iter().rev().chain(older.iter().rev()) {
+            if heard >= samples {
+                break;
+            }
+            loudest = loudest.max(window.level);
+            heard += window.samples;
+        }
+        loudest
+    }
+}
+
+impl Floor {
+    fn pass(&mut self, seconds: f32, is_open: bool, bot_speaks: bool) {
+        self.bot_speaks = bot_speaks;
+        self.was_bots = !is_open && (bot_speaks || self.was_bots);
+        let is_silent = !is_open && !bot_speaks;
+        self.silent_seconds = if is_silent { self.silent_seconds + seconds } else { 0.0 };
+    }
+
+    /// Somebody too quiet speaks while the bot does, or nobody.
+    fn listen_behind(&mut self, seconds: f32, is_behind: bool) {
+        self.bot_seconds += seconds;
+        if is_behind {
+            self.behind_seconds += seconds;
+        }
+        if self.bot_seconds > REPLIES_SECONDS {
+            self.bot_seconds /= 2.0;
+            self.behind_seconds /= 2.0;
+        }
+    }
+
+    /// Whether anybody is heard, as nobody has spoken for so long.
+    fn is_free(&self) -> bool {
+        let is_asked = self.was_bots && self.behind_seconds <= BEHIND_SHARE * self.bot_seconds;
+        self.silent_seconds >= if is_asked { ANSWER_SECONDS } else { SILENT_SECONDS }
     }
 }
 
@@ -172,16 +261,22 @@ mod tests {
     use super::*;
 
     const RANGE_DB: f32 = 12.0;
-    const WINDOW_MS: u32 = 32;
+    const WINDOW_SAMPLES: usize = 512;
 
-    /// Plays a voice of this level, in dB of full scale, and tells whether it was near at the
-    /// end.
-    fn speak(gate: &mut LevelGate, db: f32, ms: u32, is_open: bool, bot_speaks: bool) -> bool {
+    /// Plays a voice of this level, in dB of full scale, in windows of so many samples, and
+    /// tells whether it was near at the end.
+    fn speak_in(
+        windows: usize,
+        gate: &mut LevelGate,
+        db: f32,
+        ms: u32,
+        is_open: bool,
+        bot_speaks: bool,
+    ) -> bool {
         let level = (32_768.0 * 10_f32.powf(db / 20.0)) as i16;
         let mut near = false;
-        for _ in 0..ms / WINDOW_MS {
-            gate.hear(&[level; 512], true, is_open, bot_speaks, RANGE_DB);
-            near = gate.is_near(RANGE_DB, bot_speaks);
+        for _ in 0..INNER_RATE.samples_in_ms(ms) / windows {
+            near = gate.hear(&vec![level; windows], Sound::Speech, is_open, bot_speaks, RANGE_DB);
             if near {
                 gate.learn();
             }
@@ -189,9 +284,13 @@ mod tests {
         near
     }
 
+    fn speak(gate: &mut LevelGate, db: f32, ms: u32, is_open: bool, bot_speaks: bool) -> bool {
+        speak_in(WINDOW_SAMPLES, gate, db, ms, is_open, bot_speaks)
+    }
+
     fn quiet(gate: &mut LevelGate, ms: u32, bot_speaks: bool) {
-        for _ in 0..ms / WINDOW_MS {
-            gate.hear(&[0; 512], false, false, bot_speaks, RANGE_DB);
+        for _ in 0..INNER_RATE.samples_in_ms(ms) / WINDOW_SAMPLES {
+            gate.hear(&[0; WINDOW_SAMPLES], Sound::Silence, false, bot_speaks, RANGE_DB);
         }
     }
 
@@ -230,14 +329,54 @@ mod tests {
     #[test]
     fn another_caller_is_heard_after_some_seconds_and_then_at_once() {
         let mut gate = after_utterances_at(&[-20.0, -20.0]);
-        assert!(!speak(&mut gate, -38.0, 400, false, false));
         for _ in 0..2 {
-            quiet(&mut gate, 10_000, false);
+            assert!(!speak(&mut gate, -38.0, 400, false, false));
+            quiet(&mut gate, 4_800, false);
             assert!(speak(&mut gate, -38.0, 400, false, false));
             speak(&mut gate, -38.0, 1_000, true, false);
+            quiet(&mut gate, 320, false);
         }
-        quiet(&mut gate, 320, false);
         assert!(speak(&mut gate, -40.0, 400, false, false));
+    }
+
+    #[test]
+    fn who_answers_the_bot_much_more_quietly_than_before_is_heard_if_they_go_on() {
+        for before_ms in [0, 640] {
+            let mut gate = after_utterances_at(&[-20.0, -20.0]);
+            quiet(&mut gate, 3_000, true);
+            assert!(!speak(&mut gate, -45.0, before_ms, false, true));
+            assert!(!speak(&mut gate, -45.0, 1_100, false, false), "it may be somebody else");
+            assert!(speak(&mut gate, -45.0, 200, false, false), "{before_ms} ms before");
+        }
+    }
+
+    #[test]
+    fn who_talked_behind_the_caller_while_the_bot_spoke_does_not_answer_it() {
+        let mut gate = after_utterances_at(&[-20.0, -20.0]);
+        for _ in 0..3 {
+            assert!(!speak(&mut gate, -35.0, 3_000, false, true));
+            assert!(!speak(&mut gate, -35.0, 4_500, false, false));
+            quiet(&mut gate, 3_000, true);
+        }
+        quiet(&mut gate, 6_000, true);
+        quiet(&mut gate, 1_300, false);
+        assert!(speak(&mut gate, -35.0, 100, false, false), "they were silent lately");
+    }
+
+    #[test]
+    fn how_long_the_windows_of_a_detector_are_changes_nothing() {
+        for windows in [512, 256] {
+            let mut gate = LevelGate::default();
+            let mut speak = |db, ms, is_open, bot_speaks| {
+                speak_in(windows, &mut gate, db, ms, is_open, bot_speaks)
+            };
+            assert!(speak(-20.0, 32, false, true));
+            assert!(speak(-60.0, 64, false, true), "{windows}: between two syllables");
+            assert!(!speak(-60.0, 32, false, true), "{windows}");
+            assert!(speak(-20.0, 512, true, false));
+            assert!(speak(-60.0, 480, true, false), "{windows}: a mumbled word");
+            assert!(!speak(-60.0, 32, true, false), "{windows}");
+        }
     }
 
     #[test]

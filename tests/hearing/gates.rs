@@ -3,10 +3,10 @@
 
 use crate::track::Track;
 use crate::track::line::{
-    Line, Scene, gates_open, interruptions, only_the_bot, people, people_over_the_bot, percentile,
-    replies, stopped_replies, talker_behind, whole,
+    Found, Line, Scene, gates_open, interruptions, only_the_bot, people, people_over_the_bot,
+    percentile, replies, stopped_replies, talker, talker_behind, whole,
 };
-use antiphon::types::ListeningSettings;
+use antiphon::types::{INNER_RATE, ListeningSettings};
 
 /// From somebody's first sound to the decision, in milliseconds: the flush follows within 30.
 const DECIDED_MS_MAX: u32 = 570;
@@ -104,4 +104,75 @@ fn an_utterance_is_over_although_somebody_talks_on() {
     let before = whole(&call, &gates_open());
     let found = whole(&call, &ListeningSettings::default());
     assert!(before < 10 && found >= 33, "{before}, {found}");
+}
+
+/// A call in which the caller spoke at these levels, is asked something, and answers at another
+/// one for 4 s, beginning so long after the bot ended. Tells when that was, and the call.
+fn answers(before_db: &[f64], after_ms: u32, db: f64) -> (usize, Scene) {
+    let mut scene = Scene::default();
+    for (person, db) in people().iter().zip(before_db) {
+        scene.pause_ms(1_500);
+        scene.say(person, *db);
+    }
+    scene.pause_ms(1_500);
+    scene.reply(&replies()[0]);
+    let asked = scene.samples();
+    scene.pause_ms(after_ms);
+    scene.say(&talker("librivox_0870.wav", INNER_RATE.samples_in_ms(4_000)), db);
+    scene.pause_ms(1_000);
+    (asked, scene)
+}
+
+/// How many milliseconds after this the caller was heard to begin.
+fn begun_ms(found: &Found, after: usize) -> Option<u32> {
+    let first = found.started.iter().find(|at| **at > after)?;
+    Some(INNER_RATE.ms_of_samples((first - after) as u64) as u32)
+}
+
+#[test]
+fn whoever_answers_much_more_quietly_than_before_is_heard_within_two_seconds() {
+    for db in [-18.0, -24.0, -30.0] {
+        for after_ms in [0, 600] {
+            let (asked, scene) = answers(&[0.0, 0.0, 0.0], after_ms, db);
+            let found = scene.heard_by(&ListeningSettings::default(), Line::CLEAR);
+            let begun = begun_ms(&found, asked).expect("they are heard");
+            assert!(begun <= 2_000, "{db} dB after {after_ms} ms: {begun} ms");
+        }
+    }
+}
+
+#[test]
+fn whoever_is_quiet_from_the_beginning_is_heard_as_soon_as_anybody() {
+    for db in [-12.0, -30.0] {
+        for after_ms in [0, 600] {
+            let (asked, scene) = answers(&[], after_ms, db);
+            let [begun, before] = [ListeningSettings::default(), gates_open()].map(|settings| {
+                begun_ms(&scene.heard_by(&settings, Line::CLEAR), asked).expect("they are heard")
+            });
+            // What is not noticed sooner is in what is kept from before.
+            let late_ms_max = ListeningSettings::default().pre_roll_ms;
+            assert!(
+                begun <= before + late_ms_max,
+                "{db} dB after {after_ms} ms: {begun}, {before}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whoever_is_known_to_be_quiet_interrupts_and_their_echo_does_not() {
+    let scene = people_over_the_bot(&some(people()), &replies(), -30.0);
+    let heard = decided(&scene, &ListeningSettings::default(), Line::CLEAR).len();
+    assert!(heard * 3 >= scene.spoken.len() * 2, "{heard} of {}", scene.spoken.len());
+
+    let (asked, mut scene) = answers(&[-30.0, -30.0], 0, -100.0);
+    for reply in replies().iter().step_by(4) {
+        scene.pause_ms(1_500);
+        scene.reply(reply);
+    }
+    scene.pause_ms(2_000);
+    for line in [echo(20.0, 60, true), echo(30.0, 300, false), echo(40.0, 500, true)] {
+        let found = scene.heard_by(&ListeningSettings::default(), line);
+        assert_eq!(begun_ms(&found, asked), None, "{line:?}");
+    }
 }

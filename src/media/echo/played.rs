@@ -3,19 +3,27 @@
 
 use std::collections::VecDeque;
 
-use crate::types::{INNER_RATE, MediaTime, Now, SpeechAudio};
+use super::ECHO_NANOS;
+use crate::types::{INNER_RATE, LegId, ListeningSettings, Now, SpeechAudio};
 
 /// Pieces that are remembered. What continues a piece belongs to it, so that a sentence is
-/// one, and one that grows as many as it came in: 6 s of them, where 0.16 s are sent ahead.
-const PIECES_MAX: usize = 64;
+/// one, and one that grows as many as it came in, of 0.1 s each: 12.8 s of them, where 11 s
+/// are kept at most and 0.16 s are sent ahead.
+const PIECES_MAX: usize = 128;
 
-/// For so long after it was heard (2 s) a piece is remembered at most, though nobody listens: an
-/// echo's time, and as much as the caller's audio may be late.
-const KEPT_NANOS: u64 = 2_000_000_000;
+/// For so long after its echo may have come a piece is remembered, though the caller's audio
+/// is not late (0.5 s): that is in pieces itself, and waits for the detector.
+const SPARE_NANOS: u64 = 500_000_000;
 
-/// What is played, and when. It takes 2.5 kB at most, and the sentences until 2 s after they were heard.
+const SAMPLE_NANOS: u64 = 1_000_000_000 / INNER_RATE.hz() as u64;
+
+/// What is played on one connection, and when. It takes 5 kB at most, and the sentences until
+/// no audio of the caller's may hold their echo any more.
 #[derive(Clone, Debug, Default)]
 pub struct Played {
+    leg: LegId,
+    /// How late the caller's audio may be.
+    late_nanos: u64,
     /// One after the other, none before the one before it.
     pieces: VecDeque<Piece>,
 }
@@ -41,9 +49,24 @@ impl Piece {
 }
 
 impl Played {
+    /// Nothing was played on this connection yet.
+    #[must_use]
+    pub fn on(leg: LegId, listening: &ListeningSettings) -> Self {
+        // What stays away for longer than a silence lasts does not continue what came, and
+        // what waits for longer than it may is dropped.
+        let late_ms = u64::from(listening.silence_ms_end) + u64::from(listening.latency_ms_max);
+        Self { leg, late_nanos: late_ms * 1_000_000, pieces: VecDeque::new() }
+    }
+
+    /// Where it is played.
+    #[must_use]
+    pub fn leg(&self) -> LegId {
+        self.leg
+    }
+
     /// Samples `from..to` of `audio` were handed over; they are heard from `since` on.
     pub fn hand_over(&mut self, since: Now, audio: &SpeechAudio, from: usize, to: usize) {
-        self.forget_before(Now(since.0.saturating_sub(KEPT_NANOS)));
+        self.forget_until(since);
         if let Some(last) = self.pieces.back_mut()
             && last.is_continued_by(since, audio, from)
         {
@@ -65,9 +88,12 @@ impl Played {
         }
     }
 
-    /// Forgets what was heard before `now`.
-    pub fn forget_before(&mut self, now: Now) {
-        while self.pieces.front().is_some_and(|piece| piece.until() <= now) {
+    /// Forgets what was heard so long before `now` that no audio of the caller's may hold an
+    /// echo of it any more.
+    pub fn forget_until(&mut self, now: Now) {
+        let kept_nanos = ECHO_NANOS + SPARE_NANOS + self.late_nanos;
+        let before = Now(now.0.saturating_sub(kept_nanos));
+        while self.pieces.front().is_some_and(|piece| piece.until() <= before) {
             self.pieces.pop_front();
         }
     }
@@ -94,14 +120,13 @@ impl Played {
 
 /// Whole samples, at the nearest: instants are reckoned to the nanosecond.
 fn samples_in(nanos: u64) -> usize {
-    let half = 500_000_000 / u64::from(INNER_RATE.hz());
-    let samples = u128::from(nanos + half) * u128::from(INNER_RATE.hz()) / 1_000_000_000;
+    let samples = nanos.saturating_add(SAMPLE_NANOS / 2) / SAMPLE_NANOS;
     usize::try_from(samples).unwrap_or(usize::MAX)
 }
 
 /// How long samples last.
 pub(in crate::media) fn nanos_of(samples: usize) -> u64 {
-    MediaTime(samples as u64).as_nanos()
+    (samples as u64).saturating_mul(SAMPLE_NANOS)
 }
 
 #[cfg(test)]
@@ -145,8 +170,7 @@ mod tests {
         played.stop(ms(11));
         let expected: Vec<i16> = (100..116).chain([0; 4]).collect();
         assert_eq!(heard(&played, ms(10), 20), expected);
-        played.forget_before(ms(11));
-        assert!(played.pieces.is_empty());
+        assert!(!played.was_heard(ms(11), ms(100)));
     }
 
     #[test]
@@ -168,12 +192,43 @@ mod tests {
     }
 
     #[test]
+    fn audio_that_is_as_late_as_it_may_be_finds_what_was_played_when_it_was_spoken() {
+        for latency_ms_max in [300, 5_000] {
+            let listening = ListeningSettings { latency_ms_max, ..ListeningSettings::default() };
+            let mut played = Played::on(LegId(1), &listening);
+            played.hand_over(ms(1_000), &speech(1, 16), 0, 16);
+            // An echo may come 0.74 s later.
+            let heard_until = 1_000 + 740 + latency_ms_max;
+            for at_ms in (1_100..heard_until).step_by(100) {
+                played.hand_over(ms(at_ms), &speech(2, 16), 0, 16);
+            }
+            played.forget_until(ms(heard_until));
+            assert_eq!(heard(&played, ms(1_000), 1), [1], "{latency_ms_max} ms late");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_all_that_is_kept_of_a_sentence_that_grows() {
+        let longest = ListeningSettings {
+            silence_ms_end: 5_000,
+            latency_ms_max: 5_000,
+            ..ListeningSettings::default()
+        };
+        let mut played = Played::on(LegId(1), &longest);
+        for nth in 0..200 {
+            played.hand_over(ms(100 * nth), &SpeechAudio::new(vec![1; 1_600]), 0, 1_600);
+        }
+        let kept = played.pieces.len();
+        assert!(kept < PIECES_MAX, "{kept}");
+    }
+
+    #[test]
     fn only_so_many_pieces_are_remembered() {
         let mut played = Played::default();
         for nth in 0..200 {
-            played.hand_over(ms(10 * nth), &speech(1, 16), 0, 16);
+            played.hand_over(ms(2 * nth), &speech(1, 16), 0, 16);
         }
         assert_eq!(played.pieces.len(), PIECES_MAX);
-        assert_eq!(heard(&played, ms(1_990), 2), [1, 2], "the newest ones");
+        assert_eq!(heard(&played, ms(398), 2), [1, 2], "the newest ones");
     }
 }
