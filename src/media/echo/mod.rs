@@ -36,9 +36,10 @@ const FRAME_NANOS: u64 = 10_000_000;
 /// So far may what was played be read from where it belongs: the two clocks are not the same.
 const ASTRAY_NANOS: u64 = 2 * FRAME_NANOS;
 
-// Where no other reason is given, a number comes from a prototype with which 0 of 27 replies
-// stopped themselves and 31 of 31 people were heard over an echo of -20 dB, and `docs/vad.md`
-// says what came of them all. "The table" below is the one there.
+// `ALIKE`, `UNLIKE`, `EXCESS` and `GAIN_KEPT` come from a prototype with which 0 of 27 replies
+// stopped themselves and 31 of 31 people were heard over an echo of -20 dB. Where no other
+// reason is given, a number was chosen and not varied by itself; `docs/vad.md` has what came
+// of them all. "The table" below is the one there.
 
 /// As alike as only an echo is.
 const ALIKE: f32 = 0.75;
