@@ -27,7 +27,7 @@ INSTALL := $(APT_GET) install -y --no-install-recommends
 # The steps share one build folder, and their output is read in order.
 .NOTPARALLEL:
 .PHONY: help demo test deps packages prometheus haproxy tools build check format lint unit doc bench bench-smoke \
-	soak production overload locks silero-weights vad-oracle vad-table gates-table
+	soak production overload locks silero-weights vad-oracle vad-table gates-table words-table
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ vad-oracle: ## let another runtime hear both tracks with the published model
 
 vad-table: ## measure the voice detectors in noise, into docs/vad.md
 	$(VAD_TRACK) table docs/vad.md
+
+words-table: ## measure which short words are found, into docs/vad.md
+	$(VAD_TRACK) words docs/vad.md
 
 gates-table: ## measure the gates behind the detector, into docs/vad.md
 	$(VAD_TRACK) gates docs/vad.md

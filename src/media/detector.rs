@@ -37,9 +37,10 @@ pub fn new_detector(kind: Detector) -> Box<dyn VoiceDetector> {
 /// holds what is found to that of the model alone.
 ///
 /// The model gets used to whatever it hears, without a bound: after half a minute of noise a
-/// word is missed that stands 10 dB above it. Where it hears no speech for long it is
-/// therefore made to forget a little of that, again and again. Not all of it: noise would be
-/// new to it each time, and music is taken for speech when it is.
+/// word is missed that stands 10 dB above it. Where there is no speech for some seconds, a
+/// second memory therefore begins to listen, which knows nothing of what came before; once it
+/// knows the noise, and both are sure that nobody speaks, it takes the place of the first. A
+/// memory that knows nothing at all would take the noise for speech.
 ///
 /// A cold model misses short words, so a call begins as if a quiet line had come before it,
 /// and what comes behind an interruption as if that had been silent.
@@ -47,9 +48,12 @@ struct SileroDetector {
     model: Silero,
     /// Windows in a row that were too quiet.
     quiet_windows: u32,
-    /// Windows without speech, quiet ones not counted, of which the model has forgotten
-    /// nothing yet.
-    unforgotten_windows: u32,
+    /// Windows in a row that sound like speech.
+    voiced_windows: u32,
+    /// Windows that the model remembers since somebody spoke, quiet ones not counted.
+    remembered_windows: u32,
+    /// Windows that the second memory has heard.
+    fresh_windows: u32,
     /// Windows in a row in which the model is sure that there is no speech.
     sure_windows: u32,
 }
@@ -57,58 +61,76 @@ struct SileroDetector {
 impl SileroDetector {
     /// Loudest sample of a window without speech: 60 dB below the loudest there is.
     const QUIET_PEAK_MAX: u16 = 32;
+    /// Quiet windows that the model hears as they are: 128 ms, in which a voice fades away.
+    const FADING_WINDOWS: u32 = 4;
     /// Quiet windows that the model still hears: 3 s. From half a second to two seconds
     /// words are lost for want of the rest.
     const SETTLING_WINDOWS: u32 = 96;
     /// Windows of silence in an interruption: half a second.
     const INTERRUPTED_WINDOWS: u32 = 16;
-    /// Windows of a quiet line before a call: 128 ms. Digital silence would make noise at
-    /// the beginning of a call stand out too much.
-    const WARMING_WINDOWS: u32 = 4;
-    /// The model begins to forget after so many windows without speech: 10 s.
-    const UNFORGOTTEN_WINDOWS_MAX: u32 = 313;
-    /// It forgets a little more after so many further ones: 2 s.
-    const FORGETTING_WINDOWS: u32 = 63;
-    /// What it forgets each time: after 4 s half of what it was used to is left.
-    const FORGOTTEN_SHARE: f32 = 0.3;
-    /// Before it forgets, the model is sure in so many windows: it may be in mid-word.
+    /// Speech, in windows in a row (96 ms): music and dishes sound like it now and then.
+    const VOICED_WINDOWS_MIN: u32 = 3;
+    /// A second memory begins to listen when the first one remembers so much without speech:
+    /// 6 s.
+    const REMEMBERED_WINDOWS_MAX: u32 = 188;
+    /// It knows a noise after so much of it: 1.5 s. After 1 s it takes music for speech more
+    /// than three times as often.
+    const FRESH_WINDOWS_MIN: u32 = 47;
+    /// It ends when nobody was sure for so long (3 s), and another one begins later.
+    const FRESH_WINDOWS_MAX: u32 = 94;
+    /// Before the first is given up, both are sure in so many windows: it may be in mid-word.
     const SURE_WINDOWS: u32 = 5;
     const SURE_PROBABILITY_MAX: f32 = 0.1;
 
     fn new() -> Self {
-        let mut model = Silero::new();
-        // One bit of hiss, the same each time.
-        let mut state = 1_u32;
-        for _ in 0..Self::WARMING_WINDOWS {
-            let line = std::array::from_fn(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (i32::from((state >> 16) as i16) / (1 << 14)) as i16
-            });
-            model.speech_probability(&line);
+        Self {
+            model: Silero::on_a_quiet_line(),
+            quiet_windows: 0,
+            voiced_windows: 0,
+            remembered_windows: 0,
+            fresh_windows: 0,
+            sure_windows: 0,
         }
-        Self { model, quiet_windows: 0, unforgotten_windows: 0, sure_windows: 0 }
     }
 
     fn hear_quiet(&mut self, window: &[i16; WINDOW_SAMPLES]) {
         self.quiet_windows = self.quiet_windows.saturating_add(1);
         if self.quiet_windows > Self::SETTLING_WINDOWS {
             self.model.skip(window);
-        } else {
+        } else if self.quiet_windows > Self::FADING_WINDOWS {
             self.model.hear_silence(window);
+        } else {
+            self.model.speech_probability(window);
         }
     }
 
-    /// Has the model forget a little when it has not heard any speech for long enough.
+    /// Has the model forget what came before when it has not heard any speech for long enough.
     fn count_without_speech(&mut self, probability: f32) {
-        let is_speech = probability >= Detector::Silero.thresholds().stop;
-        let sure = probability < Self::SURE_PROBABILITY_MAX;
-        self.unforgotten_windows = if is_speech { 0 } else { self.unforgotten_windows + 1 };
-        self.sure_windows = if sure { self.sure_windows + 1 } else { 0 };
-        if self.unforgotten_windows >= Self::UNFORGOTTEN_WINDOWS_MAX
-            && self.sure_windows >= Self::SURE_WINDOWS
-        {
-            self.model.fade(Self::FORGOTTEN_SHARE);
-            self.unforgotten_windows -= Self::FORGETTING_WINDOWS;
+        let is_voiced = probability >= Detector::Silero.thresholds().stop;
+        self.voiced_windows = if is_voiced { self.voiced_windows + 1 } else { 0 };
+        let is_speech = self.voiced_windows >= Self::VOICED_WINDOWS_MIN;
+        self.remembered_windows = if is_speech { 0 } else { self.remembered_windows + 1 };
+        match self.model.probability_afresh() {
+            None if self.remembered_windows >= Self::REMEMBERED_WINDOWS_MAX => {
+                self.model.hear_afresh();
+                (self.fresh_windows, self.sure_windows) = (0, 0);
+            }
+            None => {}
+            Some(_) if is_speech => self.model.drop_fresh(),
+            Some(afresh) => {
+                let is_sure = probability.max(afresh) < Self::SURE_PROBABILITY_MAX;
+                self.sure_windows = if is_sure { self.sure_windows + 1 } else { 0 };
+                self.fresh_windows += 1;
+                if self.fresh_windows >= Self::FRESH_WINDOWS_MIN
+                    && self.sure_windows >= Self::SURE_WINDOWS
+                {
+                    self.model.keep_fresh();
+                    self.remembered_windows = self.fresh_windows;
+                } else if self.fresh_windows >= Self::FRESH_WINDOWS_MAX {
+                    self.model.drop_fresh();
+                    self.remembered_windows = 0;
+                }
+            }
         }
     }
 }

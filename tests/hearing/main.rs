@@ -8,6 +8,7 @@ mod track;
 
 mod bounded_work;
 mod gates;
+mod over_a_reply;
 mod recordings;
 mod short_words;
 mod vad;

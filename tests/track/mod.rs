@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "not everyone who hears the track needs all of it")]
 
+pub mod answers;
 pub mod held_out;
 pub mod line;
 pub mod oracle;

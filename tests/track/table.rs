@@ -9,6 +9,7 @@ mod track;
 use std::path::Path;
 
 use antiphon::types::{Detector, ListeningSettings};
+use track::answers::{Call, after_long_noise, conditions};
 use track::held_out::{self, Condition};
 use track::line::{
     Line, Scene, gates_open, interruptions, only_the_bot, people, people_over_the_bot, percentile,
@@ -16,6 +17,7 @@ use track::line::{
 };
 use track::oracle::{self, Oracle, WINDOW_SAMPLES};
 use track::score::{Score, probabilities, score};
+use track::words::{Word, short_words};
 use track::{Stream, Track};
 
 fn main() {
@@ -31,8 +33,10 @@ fn main() {
         }
         ["table", page] => write_tables(Path::new(page)),
         ["gates", page] => write_gates_table(Path::new(page)),
+        ["words", page] => write_words_table(Path::new(page)),
         _ => panic!(
-            "usage: vad_track streams FOLDER | held-out-streams FOLDER | table PAGE | gates PAGE"
+            "usage: vad_track streams FOLDER | held-out-streams FOLDER | table PAGE | gates PAGE | \
+             words PAGE"
         ),
     }
 }
@@ -55,6 +59,43 @@ fn write_tables(page: &Path) {
 fn write_gates_table(page: &Path) {
     let text = std::fs::read_to_string(page).unwrap();
     std::fs::write(page, with_table(&text, "gates table", &gates_table())).unwrap();
+}
+
+fn write_words_table(page: &Path) {
+    let text = std::fs::read_to_string(page).unwrap();
+    std::fs::write(page, with_table(&text, "words table", &words_table())).unwrap();
+}
+
+/// Words after long noise are heard in so many calls, each of so many words in four noises.
+const NOISY_CALLS: usize = 3;
+const WORDS_IN_NOISE: usize = 25;
+
+fn words_table() -> String {
+    let words = short_words();
+    let mut lines = "| what | words | missed | clipped |\n|---|---|---|---|\n".to_owned();
+    let mut row = |what: &str, call: &Call| {
+        let (missed, clipped) = (call.missed().len(), call.clipped().len());
+        lines += &format!("| {what} | {} | {missed} | {clipped} |\n", call.words.len());
+    };
+    let call = Call::of(words.iter().cycle().take(600), 11_200..96_000, 6);
+    row("after 0.7 to 6 s of silence", &call);
+    row("after 0.7 to 6 s of silence, µ-law", &call.over_the_telephone());
+    for (line, call) in conditions(&Call::of(words.iter(), 16_000..32_000, 8)) {
+        row(&format!("after 1 to 2 s, {line}"), &call);
+    }
+    let (mut of, mut hidden, mut missed) = (0, 0, 0);
+    for nth in 0..NOISY_CALLS {
+        let some = words.iter().cycle().skip(nth * WORDS_IN_NOISE).take(WORDS_IN_NOISE);
+        let found = after_long_noise(&some.collect::<Vec<&Word>>(), 7 + nth as u32);
+        of += found.words;
+        hidden += found.hidden.len();
+        missed += found.missed.len();
+    }
+    lines += &format!(
+        "| 10 dB above noise that went on for more than 31 s | {of}, {hidden} of which nobody \
+         hears | {missed} | – |\n"
+    );
+    lines
 }
 
 /// Losses and delays of the echoes that are measured, each at 16 kHz and at 8 kHz µ-law.

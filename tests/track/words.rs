@@ -1,6 +1,9 @@
 //! Short pieces of speech, most of them one word, each by itself; and noises that go on for
 //! as long as one likes.
 
+use antiphon::types::Detector;
+
+use super::score::probabilities;
 use super::{
     FRAME_SAMPLES, GENERATED, RECORDINGS, Random, SPEECH_RMS, clipped, levels, pink, recording,
     rms, white,
@@ -17,6 +20,24 @@ const WORD_FRAMES: std::ops::Range<usize> = 12..80;
 pub struct Word {
     pub name: String,
     pub samples: Vec<i16>,
+}
+
+/// Speech to the detector when they are by themselves, for as many windows. Some pieces of a
+/// word, cut out of it, are no speech to anybody.
+const SURELY: f32 = 0.9;
+const SURE_WINDOWS_MIN: usize = 3;
+
+/// The pieces that are words to anybody.
+pub fn short_words() -> Vec<Word> {
+    let is_speech = |word: &Word| {
+        let call = [vec![0; 16_000], word.samples.clone()].concat();
+        let sure = |probability: &&f32| **probability > SURELY;
+        let (heard, _) = probabilities(Detector::Silero, &call);
+        heard.iter().filter(sure).count() >= SURE_WINDOWS_MIN
+    };
+    let words: Vec<Word> = words().into_iter().filter(is_speech).collect();
+    assert!(words.len() >= 60, "{}", words.len());
+    words
 }
 
 /// Every short piece of speech between two pauses, of people and of the synthesiser.

@@ -62,28 +62,41 @@ impl fmt::Debug for Level {
 }
 
 /// The network on this kind of processor.
-pub(super) fn run(level: Level, model: &Model, memory: &mut Memory, samples: &Samples) -> f32 {
+pub(super) fn run<const MEMORIES: usize>(
+    level: Level,
+    model: &Model,
+    memories: [&mut Memory; MEMORIES],
+    samples: &Samples,
+) -> [f32; MEMORIES] {
     match level.0 {
-        Kind::Plain => speech_probability::<Plain, 1, 1, 1>(model, memory, samples),
+        Kind::Plain => speech_probability::<Plain, 1, 1, 1, MEMORIES>(model, memories, samples),
         // SAFETY: `available` alone makes this kind of level, behind its check.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { run_avx2(model, memory, samples) },
+        Kind::Avx2 => unsafe { run_avx2(model, memories, samples) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { run_avx512(model, memory, samples) },
+        Kind::Avx512 => unsafe { run_avx512(model, memories, samples) },
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2(model: &Model, memory: &mut Memory, samples: &Samples) -> f32 {
-    speech_probability::<Avx2, 1, 2, 4>(model, memory, samples)
+fn run_avx2<const MEMORIES: usize>(
+    model: &Model,
+    memories: [&mut Memory; MEMORIES],
+    samples: &Samples,
+) -> [f32; MEMORIES] {
+    speech_probability::<Avx2, 1, 2, 4, MEMORIES>(model, memories, samples)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn run_avx512(model: &Model, memory: &mut Memory, samples: &Samples) -> f32 {
-    speech_probability::<Avx512, 4, 4, 8>(model, memory, samples)
+fn run_avx512<const MEMORIES: usize>(
+    model: &Model,
+    memories: [&mut Memory; MEMORIES],
+    samples: &Samples,
+) -> [f32; MEMORIES] {
+    speech_probability::<Avx512, 4, 4, 8, MEMORIES>(model, memories, samples)
 }
 
 /// A window of digital silence on this kind of processor.

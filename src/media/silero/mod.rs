@@ -34,6 +34,9 @@ use spectrum::{COVERED_SAMPLES, Samples};
 pub const WINDOW_SAMPLES: usize = 512;
 /// Samples of the window before that are heard again.
 const CONTEXT_SAMPLES: usize = 64;
+/// Windows of a quiet line before a call: 128 ms. Digital silence would make noise at the
+/// beginning of a call stand out too much.
+const WARMING_WINDOWS: usize = 4;
 
 /// One stream.
 #[derive(Clone)]
@@ -41,7 +44,16 @@ pub struct Silero {
     model: &'static Model,
     level: Level,
     memory: Memory,
+    fresh: Option<Fresh>,
     context: [i16; CONTEXT_SAMPLES],
+}
+
+/// A second memory, which knows nothing of what was heard before it began to listen.
+#[derive(Clone, Default)]
+struct Fresh {
+    memory: Memory,
+    /// How probable it found speech in the last window.
+    probability: f32,
 }
 
 impl Silero {
@@ -58,27 +70,72 @@ impl Silero {
             model: Model::shared(),
             level,
             memory: Memory::default(),
+            fresh: None,
             context: [0; CONTEXT_SAMPLES],
         }
+    }
+
+    /// A stream that has heard a quiet line for a moment: one that knows nothing misses short
+    /// words.
+    #[must_use]
+    pub fn on_a_quiet_line() -> Self {
+        let mut stream = Self::new();
+        // One bit of hiss, the same each time.
+        let mut state = 1_u32;
+        for _ in 0..WARMING_WINDOWS {
+            let line = std::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (i32::from((state >> 16) as i16) / (1 << 14)) as i16
+            });
+            stream.speech_probability(&line);
+        }
+        stream
     }
 
     /// How probable speech is in the next window, 0 to 1.
     pub fn speech_probability(&mut self, window: &[i16; WINDOW_SAMPLES]) -> f32 {
         let samples = self.covered(window);
         self.context.copy_from_slice(&window[WINDOW_SAMPLES - CONTEXT_SAMPLES..]);
-        level::run(self.level, self.model, &mut self.memory, &samples)
+        let Some(fresh) = &mut self.fresh else {
+            let [probability] = level::run(self.level, self.model, [&mut self.memory], &samples);
+            return probability;
+        };
+        let memories = [&mut self.memory, &mut fresh.memory];
+        let [probability, afresh] = level::run(self.level, self.model, memories, &samples);
+        fresh.probability = afresh;
+        probability
     }
 
     /// Takes a window for digital silence: a fifth of the work. The next one begins where it
-    /// ended.
+    /// ended. A second memory hears no silence: it ends.
     pub fn hear_silence(&mut self, window: &[i16; WINDOW_SAMPLES]) {
         self.skip(window);
+        self.fresh = None;
         level::run_silence(self.level, self.model, &mut self.memory);
     }
 
-    /// Lets go of a `share` of what it has got used to, 0 to 1.
-    pub fn fade(&mut self, share: f32) {
-        self.memory.fade(share);
+    /// From now on hears everything with a second memory too, which knows nothing of what was
+    /// heard so far: a fifth more work.
+    pub fn hear_afresh(&mut self) {
+        self.fresh = Some(Fresh::default());
+    }
+
+    /// How probable speech was in the last window to the second memory, if there is one.
+    #[must_use]
+    pub fn probability_afresh(&self) -> Option<f32> {
+        self.fresh.as_ref().map(|fresh| fresh.probability)
+    }
+
+    /// Puts the second memory in the place of the first, which is forgotten.
+    pub fn keep_fresh(&mut self) {
+        if let Some(fresh) = self.fresh.take() {
+            self.memory = fresh.memory;
+        }
+    }
+
+    /// Ends the second memory.
+    pub fn drop_fresh(&mut self) {
+        self.fresh = None;
     }
 
     /// Passes over a window without hearing it; the next one begins where it ended.

@@ -20,17 +20,10 @@ pub(super) struct Memory {
     cells: [Tile; UNIT_TILES],
 }
 
-impl Memory {
-    /// Lets a `share` of what the cells hold go.
-    pub(super) fn fade(&mut self, share: f32) {
-        let kept = 1.0 - share;
-        self.cells.iter_mut().flat_map(|tile| &mut tile.0).for_each(|cell| *cell *= kept);
-    }
-}
-
-/// How probable speech is in a window, 0 to 1.
+/// How probable speech is in a window, 0 to 1, to each of the memories that hear it.
 ///
-/// `SIDE` is for layers with a sum for each of four frames or gates, `SIDE_TWO` for two
+/// What a window sounds like does not depend on what was heard before, so a second memory
+/// costs a fifth of a window. `SIDE` is for layers with a sum for each of four frames or gates, `SIDE_TWO` for two
 /// frames, `SIDE_ONE` for one.
 #[inline(always)]
 pub(super) fn speech_probability<
@@ -38,11 +31,12 @@ pub(super) fn speech_probability<
     const SIDE: usize,
     const SIDE_TWO: usize,
     const SIDE_ONE: usize,
+    const MEMORIES: usize,
 >(
     model: &Model,
-    memory: &mut Memory,
+    mut memories: [&mut Memory; MEMORIES],
     samples: &Samples,
-) -> f32 {
+) -> [f32; MEMORIES] {
     let mut magnitudes = [Quad::default(); BINS];
     model.spectrum.magnitudes::<V>(samples, &mut magnitudes);
     let four = four_frames::<V, SIDE>(&model.encode_0, &model.bias_0, &magnitudes);
@@ -50,15 +44,19 @@ pub(super) fn speech_probability<
     let [first, second] = &two;
     let one = one_frame::<V, 4, 64, 2, 4, 4>(&model.encode_2, &model.bias_2, [first, second]);
     let encoded = one_frame::<V, 4, 64, 1, 8, SIDE_ONE>(&model.encode_3, &model.bias_3, [&one]);
-    remember::<V>(model, memory, Heard::Window(&encoded));
-    verdict::<V>(model, memory)
+    remember::<V, MEMORIES>(model, &mut memories, Heard::Window(&encoded));
+    let mut verdicts = [0.0; MEMORIES];
+    for (memory, probability) in memories.iter().zip(&mut verdicts) {
+        *probability = verdict::<V>(model, memory);
+    }
+    verdicts
 }
 
 /// Remembers a window of digital silence. What it is encoded as never changes, so only a
 /// fifth of a window is left to compute.
 #[inline(always)]
 pub(super) fn remember_silence<V: Lanes>(model: &Model, memory: &mut Memory) {
-    remember::<V>(model, memory, Heard::Silence);
+    remember::<V, 1>(model, &mut [memory], Heard::Silence);
 }
 
 /// What digital silence does to the gates of the memory, biases included.
@@ -195,13 +193,20 @@ enum Heard<'a> {
 }
 
 /// The long short-term memory: what is heard and what was remembered become what is
-/// remembered.
+/// remembered, by each of the memories.
 #[inline(always)]
-fn remember<V: Lanes>(model: &Model, memory: &mut Memory, heard: Heard<'_>) {
-    let remembered = memory.hidden;
+fn remember<V: Lanes, const MEMORIES: usize>(
+    model: &Model,
+    memories: &mut [&mut Memory; MEMORIES],
+    heard: Heard<'_>,
+) {
+    let mut remembered = [[Tile::default(); UNIT_TILES]; MEMORIES];
+    for (to, memory) in remembered.iter_mut().zip(memories.iter()) {
+        *to = memory.hidden;
+    }
     for tile in 0..UNIT_TILES {
         // Two sums for each gate: one would wait for itself.
-        let mut others = [V::splat(0.0); GATES];
+        let mut others = [[V::splat(0.0); GATES]; MEMORIES];
         let (on_encoded, on_remembered) = model.memory[tile].split_at(UNITS);
         // No closures here: they are compiled for any processor, and called for each number.
         let sums = match heard {
@@ -209,30 +214,44 @@ fn remember<V: Lanes>(model: &Model, memory: &mut Memory, heard: Heard<'_>) {
                 let mut sums = model.memory_bias[tile].each_ref().map(V::load);
                 for (input, (ours, theirs)) in on_encoded.iter().zip(on_remembered).enumerate() {
                     let x = V::splat(value(encoded, input));
-                    let h = V::splat(value(&remembered, input));
                     for gate in 0..GATES {
                         sums[gate] = V::load(&ours[gate]).mul_add(x, sums[gate]);
-                        others[gate] = V::load(&theirs[gate]).mul_add(h, others[gate]);
                     }
+                    add_remembered(&mut others, &remembered, input, theirs);
                 }
                 sums
             }
             Heard::Silence => {
                 for (input, theirs) in on_remembered.iter().enumerate() {
-                    let h = V::splat(value(&remembered, input));
-                    for gate in 0..GATES {
-                        others[gate] = V::load(&theirs[gate]).mul_add(h, others[gate]);
-                    }
+                    add_remembered(&mut others, &remembered, input, theirs);
                 }
                 model.silence[tile].each_ref().map(V::load)
             }
         };
-        let [input, forget, cell, output] =
-            std::array::from_fn(|gate| sums[gate].add(others[gate]));
-        let kept = sigmoid(forget).mul(V::load(&memory.cells[tile]));
-        let cell = sigmoid(input).mul_add(tanh(cell), kept);
-        cell.store(&mut memory.cells[tile]);
-        sigmoid(output).mul(tanh(cell)).store(&mut memory.hidden[tile]);
+        for (memory, others) in memories.iter_mut().zip(&others) {
+            let [input, forget, cell, output] =
+                std::array::from_fn(|gate| sums[gate].add(others[gate]));
+            let kept = sigmoid(forget).mul(V::load(&memory.cells[tile]));
+            let cell = sigmoid(input).mul_add(tanh(cell), kept);
+            cell.store(&mut memory.cells[tile]);
+            sigmoid(output).mul(tanh(cell)).store(&mut memory.hidden[tile]);
+        }
+    }
+}
+
+/// Adds what each memory holds in a unit to the sums of a tile's gates.
+#[inline(always)]
+fn add_remembered<V: Lanes, const MEMORIES: usize>(
+    sums: &mut [[V; GATES]; MEMORIES],
+    remembered: &[[Tile; UNIT_TILES]; MEMORIES],
+    unit: usize,
+    weights: &[Tile; GATES],
+) {
+    for (sums, remembered) in sums.iter_mut().zip(remembered) {
+        let h = V::splat(value(remembered, unit));
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            *sum = V::load(weights).mul_add(h, *sum);
+        }
     }
 }
 
