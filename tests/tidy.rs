@@ -195,12 +195,12 @@ fn arrows_point_downwards_only() {
         };
         for (number, line) in source.statements() {
             for used in line.split("crate::").skip(1) {
-                let inside = used.starts_with(&source.folder);
-                let macro_use = !used.starts_with(|first: char| first.is_ascii_lowercase());
-                let fine = allowed.iter().any(|&folder| {
+                let begins = |folder: &str| {
                     used.strip_prefix(folder).is_some_and(|rest| !rest.starts_with(is_name))
-                });
-                if !inside && !fine && !macro_use {
+                };
+                let inside = begins(&source.folder);
+                let fine = allowed.iter().any(|&folder| begins(folder));
+                if !inside && !fine {
                     findings.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
                 }
             }

@@ -30,15 +30,6 @@ pub struct CallerSettings {
     pub has_line_noise: bool,
 }
 
-/// Why settings are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallerSettingsError {
-    /// Outside the range.
-    #[error("a chunk of {0} ms is not possible: use {min} to {max}",
-        min = CallerSettings::CHUNK_MS_MIN, max = CallerSettings::CHUNK_MS_MAX)]
-    Chunk(u32),
-}
-
 impl CallerSettings {
     /// Shortest chunk.
     pub const CHUNK_MS_MIN: u32 = 1;
@@ -55,18 +46,6 @@ impl CallerSettings {
             settle_ms: 1_500,
             answer_ms_max: 12_000,
             has_line_noise: false,
-        }
-    }
-
-    /// The same caller with chunks of `chunk_ms`.
-    ///
-    /// # Errors
-    /// A length outside [`Self::CHUNK_MS_MIN`] to [`Self::CHUNK_MS_MAX`].
-    pub fn with_chunk_ms(self, chunk_ms: u32) -> Result<Self, CallerSettingsError> {
-        if (Self::CHUNK_MS_MIN..=Self::CHUNK_MS_MAX).contains(&chunk_ms) {
-            Ok(Self { chunk_ms, ..self })
-        } else {
-            Err(CallerSettingsError::Chunk(chunk_ms))
         }
     }
 

@@ -51,7 +51,7 @@ mod wire;
 mod worker;
 
 pub use call::{CallEnd, CallError, CallObservation, CallOutcome, CallPlan, place_call};
-pub use caller::{Caller, CallerSettings, CallerSettingsError, CallerTurn, Chunk};
+pub use caller::{Caller, CallerSettings, CallerTurn, Chunk};
 pub use engine::{Course, EngineFigures, EngineSample, LOOKS_MIN};
 pub use engine_watch::{EngineWatch, WatchError};
 pub use gauge::Progress;

@@ -51,12 +51,6 @@ impl StereoRecording {
         self.rate.ms_of_samples(self.caller.len().max(self.bot.len()) as u64)
     }
 
-    /// Whether the bot was ever heard.
-    #[must_use]
-    pub fn has_bot(&self) -> bool {
-        !self.bot.is_empty()
-    }
-
     /// Both sides as a WAV file.
     #[must_use]
     pub fn to_stereo_wav(&self) -> Vec<u8> {

@@ -182,10 +182,3 @@ fn line_noise_fills_every_silence_and_is_quiet() {
         assert!(loud == 800 || samples.contains(&-5), "it is not silent");
     }
 }
-
-#[test]
-fn a_chunk_length_out_of_range_is_refused_with_the_range() {
-    let refused = settings().with_chunk_ms(0).expect_err("no chunk has no length");
-    assert_eq!(refused.to_string(), "a chunk of 0 ms is not possible: use 1 to 2000");
-    assert!(settings().with_chunk_ms(2_000).is_ok());
-}
