@@ -276,10 +276,19 @@ fn directive(directive: &str) -> Result<(), String> {
 
 fn prompt(value: &DeValue<'_>, may_be_empty: bool) -> Result<(), String> {
     match value {
-        DeValue::String(words) => non_empty(words, may_be_empty),
+        DeValue::String(words) => speakable(words, may_be_empty),
         DeValue::Table(table) => prompt_table(table, may_be_empty),
         _ => Err(wanted(PROMPT, value)),
     }
+}
+
+/// A prompt of dots or blanks would be silence where a caller waits for words.
+fn speakable(words: &str, may_be_empty: bool) -> Result<(), String> {
+    non_empty(words, may_be_empty)?;
+    if !words.is_empty() && !words.contains(char::is_alphanumeric) {
+        return Err(format!("must hold words to be spoken, but is {words:?}"));
+    }
+    Ok(())
 }
 
 fn prompt_table(table: &DeTable<'_>, may_be_empty: bool) -> Result<(), String> {
@@ -287,7 +296,9 @@ fn prompt_table(table: &DeTable<'_>, may_be_empty: bool) -> Result<(), String> {
     if table.len() != 2 {
         return Err(format!("must be {PROMPT}"));
     }
-    text(part("text")?, may_be_empty).map_err(|problem| format!("`text` {problem}"))?;
+    text(part("text")?, may_be_empty)
+        .and_then(|words| speakable(words, may_be_empty))
+        .map_err(|problem| format!("`text` {problem}"))?;
     flag(part("interruptible")?).map_err(|problem| format!("`interruptible` {problem}"))
 }
 

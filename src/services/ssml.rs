@@ -3,10 +3,12 @@
 //!
 //! Pure. Flows mix text and markup: a lone `<break/>` in a plain text, text in front of
 //! `<speak>`, `5 < 7`, attributes with a quote too many. Markup is what begins like an element
-//! of SSML; every other `<` is text. In plain words pauses, emphasis and voices are lost; an
-//! `alias` is said in place of what it stands for.
+//! of SSML, and what a page is marked up with ([`page`]), which is left out; every other `<` is
+//! text. In plain words pauses, emphasis and voices are lost; an `alias` is said in place of
+//! what it stands for.
 
 mod marks;
+mod page;
 mod words;
 
 #[cfg(test)]
@@ -80,12 +82,17 @@ pub(super) fn read(text: &str) -> Spoken {
 /// holds no markup.
 fn with_text_escaped(text: &str) -> Option<String> {
     let mut xml = String::with_capacity(text.len());
-    let mut has_markup = false;
+    let mut has_markup = words::has_entity(text);
+    let page = page::PageTags::of(text);
     let mut rest = text;
     while let Some(at) = rest.find('<') {
         xml.push_str(&rest[..at]);
         rest = &rest[at..];
-        if let Some((markup, after)) = split_markup(rest) {
+        if let Some((space, after)) = page.split(rest) {
+            has_markup = true;
+            xml.push_str(space);
+            rest = after;
+        } else if let Some((markup, after)) = split_markup(rest) {
             has_markup = true;
             xml.push_str(&markup);
             rest = after;

@@ -109,6 +109,11 @@ fn texts_with_a_form_are_checked() {
         ("events.path = \"\"", "must not be empty"),
         ("route.prompts.fallback = \"\"", "must not be empty"),
         ("route.prompts.fallback = { text = \"a\" }", "a text, or a table such as"),
+        ("route.prompts.fallback = \"?!\"", "must hold words to be spoken"),
+        (
+            "route.prompts.turn_failed = { text = \" … \", interruptible = true }",
+            "`text` must hold words to be spoken",
+        ),
         ("route.prompts.no_match = { text = \"a\", interruptible = 1 }", "`interruptible` must be"),
     ] {
         let found = problems(wrong);

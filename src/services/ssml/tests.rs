@@ -56,7 +56,7 @@ fn text_that_is_no_ssml_stays_as_it_is() {
     for text in [
         " 3 < 4 & more ",
         "a<b>c",
-        "AT&amp;T",
+        "AT&T; R&D &unknown; & so on;",
         "<3",
         "I <love> it",
         "x <",
@@ -85,7 +85,23 @@ fn entities_become_the_characters_they_stand_for() {
 
 #[test]
 fn an_ordinary_less_than_within_markup_is_text() {
-    assert_eq!(plain_text("<speak>5 < 7 and <b>8</b></speak>"), "5 < 7 and <b>8</b>");
+    assert_eq!(plain_text("<speak>5 < 7 and <c>8</c></speak>"), "5 < 7 and <c>8</c>");
+}
+
+#[test]
+fn the_markup_of_a_page_is_left_out_and_its_words_are_said() {
+    for (text, expected) in [
+        ("<p>Hello<br/>there</p> <a href=\"x>y\">link</a> <b>bold</b>", "Hello there link bold"),
+        ("One<br>two<BR />three", "One two three"),
+        ("<ul><li>red</li><li>un<b>believ</b>able</li></ul>", "red unbelievable"),
+        ("AT&T &amp; you &#8364;9&nbsp;now", "AT&T & you €9 now"),
+        ("If 1 <b and c> 2, then", "If 1 <b and c> 2, then"),
+        ("<speak>Hello <b>you</b></speak>", "Hello you"),
+    ] {
+        let spoken = read(text);
+        assert_eq!(spoken.plain.split_whitespace().collect::<Vec<_>>().join(" "), expected);
+    }
+    assert_eq!(read("One<br>two").markup, None);
 }
 
 #[test]

@@ -51,13 +51,34 @@ pub(super) fn read(xml: &str) -> Spoken {
     }
 }
 
+/// Longest name of an entity that stands for a character.
+const ENTITY_BYTES_MAX: usize = 10;
+
+/// Whether an entity stands for a character anywhere in `text`.
+pub(super) fn has_entity(text: &str) -> bool {
+    text.match_indices('&').any(|(at, _)| {
+        let name =
+            text.as_bytes()[at + 1..].iter().take(ENTITY_BYTES_MAX).position(|&it| it == b';');
+        name.is_some_and(|length| {
+            character_of(&BytesRef::new(&text[at + 1..at + 1 + length])).is_some()
+        })
+    })
+}
+
+fn character_of(reference: &BytesRef<'_>) -> Option<String> {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return Some(character.to_string());
+    }
+    match &**reference {
+        // Of pages, not of XML.
+        "nbsp" => Some(" ".to_owned()),
+        name => resolve_predefined_entity(name).map(str::to_owned),
+    }
+}
+
 /// The character that an entity stands for, or what was written.
 fn resolved(reference: &BytesRef<'_>) -> String {
-    if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return character.to_string();
-    }
-    let name: &str = reference;
-    resolve_predefined_entity(name).map_or_else(|| format!("&{name};"), str::to_owned)
+    character_of(reference).unwrap_or_else(|| format!("&{};", &**reference))
 }
 
 /// What was read so far.
