@@ -38,7 +38,7 @@ struct BatchWaits;
 
 impl MetricsActor {
     /// An actor that writes after `batch_ms_max` at the latest, and as soon as a
-    /// whole batch waits. Opens the file when it has something to write.
+    /// whole batch waits.
     #[must_use]
     pub fn new(queue: EventQueue, settings: &EventSettings) -> Self {
         let file = EventFileSettings {
@@ -61,6 +61,10 @@ impl Actor for MetricsActor {
         ctx.set_mailbox_capacity(MAILBOX_MAX);
         if let Err(error) = survive_file_size_limit() {
             tracing::warn!(%error, "a file size limit of this process would end it");
+        }
+        // Locked from now on: whoever starts with the same file a moment later finds it taken.
+        if let Err(error) = self.writer.open() {
+            tracing::warn!(%error, "events wait until the event file can be opened");
         }
         let every = Duration::from_millis(u64::from(self.batch_ms_max));
         ctx.run_interval(every, |actor, _| actor.flush());
@@ -105,7 +109,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::telemetry::{EngineEvent, QueueLimits, Telemetry};
+    use crate::telemetry::{EngineEvent, EventFileError, QueueLimits, Telemetry, check_event_file};
 
     /// An actor on a file of its own. The file is removed at the end.
     struct Bench {
@@ -174,6 +178,14 @@ mod tests {
         let flushed = bench.actor.send(Drain).await.expect("a running actor");
         assert_eq!(flushed, Flushed { written: 4, dropped: 0, waiting: 0 });
         assert_eq!(count_lines(&bench.path), 4);
+    }
+
+    #[actix::test]
+    async fn nobody_else_gets_the_file_although_nothing_was_written_yet() {
+        let bench = Bench::new("lock", 10, 3_600_000);
+        bench.actor.send(Drain).await.expect("a running actor");
+        let other = check_event_file(&bench.path);
+        assert!(matches!(other, Err(EventFileError::InUse { .. })), "{other:?}");
     }
 
     #[actix::test]
