@@ -124,7 +124,7 @@ impl IngestActor {
             Arrival::Dropped(samples) => self.is_dropped(samples),
             Arrival::Missing(samples) => {
                 self.parts.audio_in.skip_span();
-                let samples = self.at_inner_rate(samples);
+                let samples = self.parts.rate.at_inner_rate(samples);
                 self.put_silence(samples);
                 self.parts.reporter.tell(Report::Noted(CallEventKind::AudioGap { samples }));
             }
@@ -145,7 +145,7 @@ impl IngestActor {
 
     fn is_dropped(&mut self, samples: u64) {
         self.parts.audio_in.skip_span();
-        let samples = self.at_inner_rate(samples);
+        let samples = self.parts.rate.at_inner_rate(samples);
         self.dropped_samples += samples;
         self.put_silence(samples);
     }
@@ -154,10 +154,6 @@ impl IngestActor {
     fn put_silence(&mut self, samples: u64) {
         let samples = usize::try_from(samples).unwrap_or(usize::MAX);
         self.gap_left = self.gap_left.saturating_add(samples).min(GAP_SAMPLES_MAX);
-    }
-
-    fn at_inner_rate(&self, samples: u64) -> u64 {
-        samples.saturating_mul(u64::from(INNER_RATE.hz())) / u64::from(self.parts.rate.hz())
     }
 
     /// Puts the silence in. Returns whether all of it is.

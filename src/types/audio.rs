@@ -48,6 +48,12 @@ impl SampleRate {
     pub const fn ms_of_samples(self, samples: u64) -> u64 {
         samples * 1000 / self.0 as u64
     }
+
+    /// How many samples at the inner rate last as long as `samples` at this one, rounded down.
+    #[must_use]
+    pub const fn at_inner_rate(self, samples: u64) -> u64 {
+        samples.saturating_mul(INNER_RATE.0 as u64) / self.0 as u64
+    }
 }
 
 impl TryFrom<u32> for SampleRate {

@@ -116,7 +116,8 @@ impl LegOutput {
 
     fn drop_stale(&mut self) {
         if let Some((_, samples)) = self.playout.skip_span() {
-            self.shared.note(CallEventKind::StaleAudioDropped { samples: samples as u64 });
+            let samples = self.shared.format_out.rate.at_inner_rate(samples as u64);
+            self.shared.note(CallEventKind::StaleAudioDropped { samples });
         }
     }
 
@@ -143,5 +144,34 @@ impl Drop for LegOutput {
 impl LegCommand {
     fn is_last(&self) -> bool {
         matches!(self, Self::End { .. } | Self::Superseded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::clock::Clock;
+    use crate::actors::leg::{FIRST_LEG, LegEnds, connect};
+    use crate::actors::link::{CallRequest, Seat};
+    use crate::actors::tests::stage::request;
+    use crate::types::{CallId, ListeningSettings, MediaFormat, SampleRate};
+
+    #[tokio::test(start_paused = true)]
+    async fn stale_audio_is_counted_at_16_khz_whatever_the_carrier_hears() {
+        for (hz, samples) in [(8_000, 80), (16_000, 160), (48_000, 480)] {
+            let rate = SampleRate::new(hz).expect("supported");
+            let delivery = Delivery::Paced { frame_ms: 20, lead_ms: 100 };
+            let request =
+                CallRequest { format_out: MediaFormat::pcm16(rate), ..request("a", delivery) };
+            let (call_id, listening) = (CallId::of_test("a"), ListeningSettings::default());
+            let (mut leg, ends) =
+                connect(call_id, FIRST_LEG, &Seat::here(), &request, &listening, Clock::start());
+            let LegEnds { shared, mut playout, .. } = ends;
+            assert_eq!(playout.push(&vec![0; samples], Epoch(0)), samples);
+            shared.open_epoch(Epoch(1));
+            assert!(leg.output.next_ready().is_none(), "nothing else is to be heard");
+            let told = shared.take_signals().notes;
+            assert_eq!(told, [CallEventKind::StaleAudioDropped { samples: 160 }], "{hz} Hz");
+        }
     }
 }
