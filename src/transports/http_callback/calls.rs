@@ -36,7 +36,39 @@ pub(super) struct Calls {
 #[derive(Default)]
 struct Table {
     calls: HashMap<CarrierCallId, Arc<CallbackCall>>,
-    ended: VecDeque<CarrierCallId>,
+    ended: Ended,
+}
+
+/// Names of ended calls, in the order in which they ended.
+#[derive(Default)]
+struct Ended {
+    order: VecDeque<(u64, CarrierCallId)>,
+    /// The number of each one's newest end: whoever asks does not look through all.
+    newest: HashMap<CarrierCallId, u64>,
+    count: u64,
+}
+
+impl Ended {
+    fn contains(&self, id: &CarrierCallId) -> bool {
+        self.newest.contains_key(id)
+    }
+
+    fn add(&mut self, id: CarrierCallId) {
+        self.count += 1;
+        self.newest.insert(id.clone(), self.count);
+        self.order.push_back((self.count, id));
+        while self.order.len() > ENDED_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((number, id)) = self.order.pop_front()
+            && self.newest.get(&id) == Some(&number)
+        {
+            self.newest.remove(&id);
+        }
+    }
 }
 
 /// What is known of a name.
@@ -87,11 +119,8 @@ impl Calls {
         {
             entry.remove();
             if has_ended {
-                table.ended.push_back(id.clone());
+                table.ended.add(id.clone());
             }
-        }
-        while table.ended.len() > ENDED_MAX {
-            table.ended.pop_front();
         }
         drop(table);
         call.close();
@@ -245,6 +274,22 @@ mod tests {
             assert!(matches!(calls.find(&id(&name)), Lookup::Ended));
         }
         assert!(matches!(calls.find(&id("first")), Lookup::Unknown));
+    }
+
+    #[test]
+    fn a_name_that_ended_twice_is_remembered_from_its_second_end_on_and_nothing_is_left() {
+        let mut ended = Ended::default();
+        let others = |from: usize, ended: &mut Ended| {
+            (from..from + ENDED_MAX - 1).for_each(|number| ended.add(id(&format!("c{number}"))));
+        };
+        ended.add(id("twice"));
+        others(0, &mut ended);
+        ended.add(id("twice"));
+        others(ENDED_MAX, &mut ended);
+        assert!(ended.contains(&id("twice")));
+        ended.add(id("last"));
+        assert!(!ended.contains(&id("twice")));
+        assert_eq!((ended.newest.len(), ended.order.len()), (ENDED_MAX, ENDED_MAX));
     }
 
     #[tokio::test]
