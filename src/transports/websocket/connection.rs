@@ -1,8 +1,7 @@
 //! A connection that is looked at in rounds, with its media thread's other ones: what came
 //! since the last visit is taken with one system call, and no packet wakes the thread. What
-//! is written goes out at once, but for pongs: the newest one waits for the end of the visit
-//! and stands for those before it (RFC 6455, 5.5.3). Of a WebSocket it knows what its frames
-//! cost; TLS is a layer within.
+//! is written goes out at once, but for [`Pongs`]: they wait for the end of the visit. Of a
+//! WebSocket it knows what its frames cost; TLS is a layer within.
 //!
 //! The system's readiness events are not used: at fifty frames a second from each of a
 //! thousand callers they cost more than the frames.
@@ -18,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::meter::FrameMeter;
+use super::pongs::Pongs;
 use crate::actors::link::Visits;
 use crate::transports::allowance::Allowance;
 
@@ -40,12 +40,6 @@ const FRAMES_PER_SECOND_MAX: u32 = 2_500;
 /// Frames taken at once: ten seconds of audio that waited somewhere.
 const FRAMES_AT_ONCE_MAX: u32 = 500;
 
-/// First byte of a pong.
-const PONG: u8 = 0x8a;
-
-/// Head and longest payload of a pong.
-const PONG_BYTES_MAX: usize = 2 + 125;
-
 /// The connection.
 pub(super) struct Connection {
     layers: Layers,
@@ -54,8 +48,7 @@ pub(super) struct Connection {
     read_ahead: BytesMut,
     meter: FrameMeter,
     frames: Allowance,
-    /// A pong that waits for the end of the visit.
-    pong: Vec<u8>,
+    pongs: Pongs,
 }
 
 /// What bytes go through, none of which ever waits.
@@ -91,8 +84,8 @@ impl Connection {
             Some(session) => Layers::Tls(Box::new(StreamOwned::new(session, tcp))),
         };
         let frames = Allowance::new(FRAMES_PER_SECOND_MAX, FRAMES_AT_ONCE_MAX, Instant::now());
-        let (meter, pong) = (FrameMeter::default(), Vec::with_capacity(PONG_BYTES_MAX));
-        Ok(Self { layers, visits, read_ahead, meter, frames, pong })
+        let (meter, pongs) = (FrameMeter::default(), Pongs::new());
+        Ok(Self { layers, visits, read_ahead, meter, frames, pongs })
     }
 
     /// What is read from now on costs little.
@@ -120,25 +113,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes what waits, and then `bytes`.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if is_pong(bytes) {
-            self.pong.clear();
-            self.pong.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
-        self.write_pong()?;
-        self.layers.write(bytes)
-    }
-
-    fn write_pong(&mut self) -> io::Result<()> {
-        while !self.pong.is_empty() {
-            let bytes = self.layers.write(&self.pong)?;
-            self.pong.drain(..bytes);
-        }
-        Ok(())
-    }
-
     /// Does `work`, again at each of `visits` as long as the socket does not let it.
     fn poll<T>(
         &mut self,
@@ -159,12 +133,6 @@ impl Connection {
     }
 }
 
-/// Whether this is one pong and nothing else.
-fn is_pong(bytes: &[u8]) -> bool {
-    matches!(bytes, [PONG, length, payload @ ..] if payload.len() == usize::from(*length))
-        && bytes.len() <= PONG_BYTES_MAX
-}
-
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -174,7 +142,7 @@ impl AsyncRead for Connection {
         let read = |connection: &mut Self| {
             let read = connection.read(buffer);
             if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-                connection.write_pong()?;
+                connection.pongs.flush(&mut connection.layers)?;
             }
             read
         };
@@ -188,7 +156,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll(context, Visits::poll_next, |connection| connection.write(bytes))
+        self.poll(context, Visits::poll_next, |connection| {
+            connection.pongs.write(bytes, &mut connection.layers)
+        })
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,6 +7,7 @@ mod carry;
 mod connection;
 mod door;
 mod meter;
+mod pongs;
 mod socket;
 #[cfg(test)]
 mod tests;
