@@ -27,7 +27,7 @@ use super::answer::answer;
 use super::http_stream::HttpStream;
 use super::patience::Patience;
 use super::tls::{Stream, Tls};
-use super::visitors::{Places, Visitors};
+use super::visitors::Places;
 use super::websocket::{Door, SEND_BUFFER_BYTES, upgrade};
 
 /// Seconds that connections get to finish when the server stops.
@@ -66,8 +66,7 @@ pub(super) fn listen<D: Door>(
     let stopping = builder.graceful_shutdown_signal();
     let server = builder.listen("antiphon", listener, move || {
         let (door, stopping, tls) = (door.clone(), stopping.clone(), tls.clone());
-        let (visitors, upgrading) = (Visitors::new(places.clone()), access.clone());
-        let access = access.clone();
+        let (places, upgrading, access) = (places.clone(), access.clone(), access.clone());
         let app = map_config(App::new().configure(routes.clone()), |()| AppConfig::default());
         let http = HttpService::build()
             .keep_alive(KeepAlive::Os)
@@ -83,7 +82,7 @@ pub(super) fn listen<D: Door>(
                 upgrade(door.clone(), upgrading.clone(), request, connection)
             }))
             .h1(apply_fn_factory(app, move |request, app| answer(&access, request, app)));
-        fn_service(move |tcp: TcpStream| accept(tcp, tls.clone(), visitors.clone())).and_then(http)
+        fn_service(move |tcp: TcpStream| accept(tcp, tls.clone(), places.clone())).and_then(http)
     })?;
     Ok(server.run())
 }
@@ -92,10 +91,10 @@ pub(super) fn listen<D: Door>(
 pub(super) async fn accept(
     tcp: TcpStream,
     tls: Option<Tls>,
-    visitors: Visitors,
+    places: Places,
 ) -> Result<(HttpStream, Option<SocketAddr>), DispatchError> {
     let peer = tcp.peer_addr().ok();
-    let Some(admitted) = visitors.admit(peer.map(|peer| peer.ip()), Instant::now()) else {
+    let Some(admitted) = places.admit(peer.map(|peer| peer.ip()), Instant::now()) else {
         if tls.is_none() {
             // Whoever does not get to read it was sent away all the same.
             let _told = tcp.try_write(NO_PLACE);

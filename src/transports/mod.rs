@@ -23,6 +23,7 @@ pub mod stream;
 mod access;
 mod allowance;
 mod answer;
+mod guests;
 mod http_stream;
 mod listener;
 mod patience;

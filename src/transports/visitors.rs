@@ -1,11 +1,11 @@
 //! How many connections there are, of all ports together: no more than there are handles
 //! for. When all places are taken, whoever has waited longest without a request gives up
-//! its place; when nobody waits, the newcomer is sent away.
+//! its place, on whatever port and thread it is; when nobody waits, the newcomer is sent away.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::guests::{Guest, Guests};
 use super::patience::Patience;
 use super::read_ahead::{Body, ReadAhead};
 
@@ -33,6 +34,7 @@ struct Shared {
     /// Those of them that became WebSockets.
     websockets: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, usize>>,
+    guests: Guests,
 }
 
 impl Places {
@@ -45,7 +47,20 @@ impl Places {
             connections: AtomicUsize::default(),
             websockets: AtomicUsize::default(),
             sources: Mutex::default(),
+            guests: Guests::new(Instant::now()),
         }))
+    }
+
+    /// Lets a connection in, in the place of another one if need be. `None`: nobody could
+    /// be sent away for it.
+    pub(super) fn admit(&self, source: Option<IpAddr>, now: Instant) -> Option<Admitted> {
+        let place = self.take(source)?;
+        let guests = &self.0.guests;
+        if self.are_too_few() && !guests.send_somebody_away() {
+            return None;
+        }
+        let visitor = Visitor::new(guests.come(), now);
+        Some(Admitted { visitor, place })
     }
 
     /// A place, even if it is one too many. `None`: this address has all it may have.
@@ -114,25 +129,30 @@ impl Drop for Place {
 pub(super) struct Visitor {
     patience: RefCell<Patience>,
     read_ahead: Cell<ReadAhead>,
-    /// It has to go, for somebody else.
-    is_sent_away: Cell<bool>,
+    /// What other threads see of it.
+    guest: Arc<Guest>,
     /// The task of the connection.
     task: RefCell<Option<Waker>>,
 }
 
 impl Visitor {
-    fn new(now: Instant) -> Rc<Self> {
+    fn new(guest: Arc<Guest>, now: Instant) -> Rc<Self> {
+        let patience = Patience::new(now);
+        guest.waits_since(patience.waiting_since());
         Rc::new(Self {
-            patience: RefCell::new(Patience::new(now)),
+            patience: RefCell::new(patience),
             read_ahead: Cell::new(ReadAhead::new()),
-            is_sent_away: Cell::default(),
+            guest,
             task: RefCell::default(),
         })
     }
 
     /// Looks at how long it is waited for, or says what happened.
     pub(super) fn with_patience<T>(&self, act: impl FnOnce(&mut Patience) -> T) -> T {
-        act(&mut self.patience.borrow_mut())
+        let mut patience = self.patience.borrow_mut();
+        let result = act(&mut patience);
+        self.guest.waits_since(patience.waiting_since());
+        result
     }
 
     /// Looks at what may be read, or says what was.
@@ -167,11 +187,9 @@ impl Visitor {
 
     /// Ready when the connection has to go.
     pub(super) fn poll_sent_away(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_sent_away.get() {
-            return Poll::Ready(());
-        }
+        // Whoever sends it away afterwards finds the task.
         self.remember(context);
-        Poll::Pending
+        if self.guest.is_sent_away() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when the system has taken every answer that was made.
@@ -195,15 +213,11 @@ impl Visitor {
         }
     }
 
-    fn send_away(&self) {
-        self.is_sent_away.set(true);
-        self.wake();
-    }
-
     fn remember(&self, context: &Context<'_>) {
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
             *task = Some(context.waker().clone());
+            self.guest.is_carried_by(context.waker().clone());
         }
     }
 
@@ -214,60 +228,15 @@ impl Visitor {
     }
 }
 
-/// The connections of one thread of a port.
-#[derive(Clone)]
-pub(super) struct Visitors {
-    places: Places,
-    here: Rc<RefCell<Vec<Weak<Visitor>>>>,
-}
-
 /// A visitor who got in.
 pub(super) struct Admitted {
     pub visitor: Rc<Visitor>,
     pub place: Place,
 }
 
-impl Visitors {
-    /// Nobody yet.
-    pub(super) fn new(places: Places) -> Self {
-        Self { places, here: Rc::default() }
-    }
-
-    /// Lets a connection in, in the place of another one if need be. `None`: nobody could
-    /// be sent away for it.
-    pub(super) fn admit(&self, source: Option<IpAddr>, now: Instant) -> Option<Admitted> {
-        let place = self.places.take(source)?;
-        if self.places.are_too_few() && !self.send_somebody_away() {
-            return None;
-        }
-        let visitor = Visitor::new(now);
-        let mut here = self.here.borrow_mut();
-        // Grows to twice what is there before those who left are looked for.
-        if here.len() == here.capacity() {
-            here.retain(|visitor| visitor.strong_count() > 0);
-        }
-        here.push(Rc::downgrade(&visitor));
-        Some(Admitted { visitor, place })
-    }
-
-    /// Whoever has been without a request for longest.
-    fn send_somebody_away(&self) -> bool {
-        let here = self.here.borrow();
-        let waiting = here.iter().filter_map(Weak::upgrade).filter_map(|visitor| {
-            let since = visitor.with_patience(|patience| patience.waiting_since())?;
-            (!visitor.is_sent_away.get()).then_some((since, visitor))
-        });
-        let longest = waiting.min_by_key(|(since, _)| *since);
-        longest.is_some_and(|(_, visitor)| {
-            visitor.send_away();
-            true
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::task::Wake;
     use std::time::Duration;
 
     use super::*;
@@ -284,8 +253,8 @@ mod tests {
     fn a_newcomer_takes_the_place_of_who_has_waited_longest_without_a_request() {
         let begin = Instant::now();
         let at = |s| begin + Duration::from_secs(s);
-        let visitors = Visitors::new(Places::new(3, 0));
-        let come = |s| visitors.admit(None, at(s));
+        let places = Places::new(3, 0);
+        let come = |s| places.admit(None, at(s));
         let (busy, long, short) = (come(0).unwrap(), come(1).unwrap(), come(2).unwrap());
         busy.visitor.with_patience(Patience::request_begins);
         let newcomer = come(3).expect("in the place of another one");
@@ -298,45 +267,69 @@ mod tests {
     #[test]
     fn when_everybody_is_busy_a_newcomer_is_sent_away_and_takes_no_place() {
         let now = Instant::now();
-        let visitors = Visitors::new(Places::new(2, 0));
-        let busy: Vec<Admitted> = (0..2).filter_map(|_| visitors.admit(None, now)).collect();
+        let places = Places::new(2, 0);
+        let busy: Vec<Admitted> = (0..2).filter_map(|_| places.admit(None, now)).collect();
         busy.iter().for_each(|it| it.visitor.with_patience(Patience::request_begins));
-        assert!((0..100).all(|_| visitors.admit(None, now).is_none()));
+        assert!((0..100).all(|_| places.admit(None, now).is_none()));
         drop(busy);
-        assert!(visitors.admit(None, now).is_some());
-        assert_eq!(visitors.places.0.connections.load(Ordering::Relaxed), 0);
+        assert!(places.admit(None, now).is_some());
+        assert_eq!(places.0.connections.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn one_address_has_so_many_places_and_no_more() {
         let now = Instant::now();
-        let visitors = Visitors::new(Places::new(100, 2));
+        let places = Places::new(100, 2);
         let one: Vec<Admitted> =
-            (0..5).filter_map(|_| visitors.admit(source("192.0.2.1"), now)).collect();
+            (0..5).filter_map(|_| places.admit(source("192.0.2.1"), now)).collect();
         assert_eq!(one.len(), 2);
-        assert!(visitors.admit(source("192.0.2.2"), now).is_some());
+        assert!(places.admit(source("192.0.2.2"), now).is_some());
         drop(one);
-        assert!(visitors.admit(source("192.0.2.1"), now).is_some());
-        assert!(visitors.places.0.sources.lock().is_empty(), "nothing is kept of who left");
+        assert!(places.admit(source("192.0.2.1"), now).is_some());
+        assert!(places.0.sources.lock().is_empty(), "nothing is kept of who left");
     }
 
     #[test]
     fn websockets_do_not_take_all_places() {
         let now = Instant::now();
-        let visitors = Visitors::new(Places::new(16, 0));
-        let all: Vec<Admitted> = (0..16).filter_map(|_| visitors.admit(None, now)).collect();
+        let places = Places::new(16, 0);
+        let all: Vec<Admitted> = (0..16).filter_map(|_| places.admit(None, now)).collect();
         let kept = all.iter().filter(|it| it.place.keep_for_websocket()).count();
         assert_eq!(kept, 14);
         drop(all);
-        assert_eq!(visitors.places.0.websockets.load(Ordering::Relaxed), 0);
+        assert_eq!(places.0.websockets.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_newcomer_takes_the_place_of_who_waits_on_another_thread() {
+        #[derive(Default)]
+        struct Task(AtomicUsize);
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (places, now) = (Places::new(2, 0), Instant::now());
+        let (busy, waiting) = (places.admit(None, now).unwrap(), places.admit(None, now).unwrap());
+        busy.visitor.with_patience(Patience::request_begins);
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(Arc::clone(&task));
+        assert!(waiting.visitor.poll_sent_away(&mut Context::from_waker(&waker)).is_pending());
+        let newcomers = || (0..2).map(|_| places.admit(None, now)).collect::<Vec<_>>();
+        let others = || newcomers().iter().map(Option::is_some).collect::<Vec<bool>>();
+        let came = std::thread::scope(|threads| threads.spawn(others).join());
+        // The first newcomer of two waits as well, and gives way to the second.
+        assert_eq!(came.unwrap(), [true, true]);
+        assert_eq!(task.0.load(Ordering::Relaxed), 1);
+        assert_eq!([&busy, &waiting].map(has_to_go), [false, true]);
     }
 
     #[test]
     fn connections_that_come_and_go_leave_nothing_behind() {
-        let visitors = Visitors::new(Places::new(10, 0));
+        let places = Places::new(10, 0);
         for _ in 0..10_000 {
-            drop(visitors.admit(None, Instant::now()));
+            drop(places.admit(None, Instant::now()));
         }
-        assert!(visitors.here.borrow().len() < 16);
+        assert!(places.0.guests.len() < 16);
     }
 }

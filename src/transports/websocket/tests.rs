@@ -35,7 +35,6 @@ use crate::transports::Places;
 use crate::transports::listener::accept as accept_stream;
 use crate::transports::tls::Stream;
 use crate::transports::tls::tests::{Certified, certified};
-use crate::transports::visitors::Visitors;
 
 const MESSAGE_BYTES_MAX: usize = 10_000;
 const LIMITS: SocketLimits = SocketLimits {
@@ -73,8 +72,8 @@ impl Server {
             });
             let plain = fn_service(|_: Request| async { Ok::<_, Infallible>(Response::ok()) });
             let plain = HttpService::build().upgrade(upgrade).h1(plain);
-            let visitors = Visitors::new(Places::new(100, 0));
-            fn_service(move |tcp| accept_stream(tcp, None, visitors.clone())).and_then(plain)
+            let places = Places::new(100, 0);
+            fn_service(move |tcp| accept_stream(tcp, None, places.clone())).and_then(plain)
         });
         actix_web::rt::spawn(server.expect("a free port").run());
         Self { port: number, words }
