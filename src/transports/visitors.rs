@@ -100,9 +100,11 @@ pub(super) struct Place {
 impl Place {
     /// Keeps it for a WebSocket; `false` when those have all that they may have.
     pub(super) fn keep_for_websocket(&self) -> bool {
-        let websockets = &self.places.0.websockets;
-        self.is_websocket.set(true);
-        websockets.fetch_add(1, Ordering::Relaxed) < self.places.websockets_max()
+        let (websockets, max) = (&self.places.0.websockets, self.places.websockets_max());
+        let one_more = |count| (count < max).then_some(count + 1);
+        let kept = websockets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        self.is_websocket.set(kept);
+        kept
     }
 }
 
@@ -294,9 +296,13 @@ mod tests {
         let now = Instant::now();
         let places = Places::new(16, 0);
         let all: Vec<Admitted> = (0..16).filter_map(|_| places.admit(None, now)).collect();
-        let kept = all.iter().filter(|it| it.place.keep_for_websocket()).count();
-        assert_eq!(kept, 14);
-        drop(all);
+        let (kept, refused): (Vec<Admitted>, Vec<Admitted>) =
+            all.into_iter().partition(|it| it.place.keep_for_websocket());
+        assert_eq!((kept.len(), refused.len()), (14, 2));
+        assert!(!refused[0].place.keep_for_websocket());
+        drop(kept);
+        assert!(refused[0].place.keep_for_websocket(), "who was refused takes nobody's place");
+        drop(refused);
         assert_eq!(places.0.websockets.load(Ordering::Relaxed), 0);
     }
 

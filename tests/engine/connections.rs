@@ -119,10 +119,24 @@ async fn calls_do_not_take_every_place() {
             Err(refused) => break refused,
         }
     };
-    assert_eq!((refused.status, refused.retry_after.as_deref()), (1013, Some("1")));
+    assert_eq!((refused.status, refused.retry_after.as_deref()), (503, Some("1")));
     assert!(refused.body.contains("limits.connections_max"), "{refused:?}");
     assert_eq!(phones.len(), 14);
-    assert_eq!(engine.get("/live").await.0, 200);
+    // Whoever is refused and stays holds nobody's place.
+    let mut staying = Vec::new();
+    for _ in 0..40 {
+        let mut raw = Raw::connect(&engine.simulator).await;
+        raw.send(raw::upgrade("/").as_bytes()).await;
+        let head = raw.read_head().await;
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        staying.push(raw);
+        assert_eq!(engine.get("/live").await.0, 200);
+    }
+    phones.pop().expect("one of 14").hang_up().await;
+    eventually("its place is free", async || {
+        Phone::ask(&engine.simulator, "/?events=1").await.ok()
+    })
+    .await;
 }
 
 /// How long a storm lasts.

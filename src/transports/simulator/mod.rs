@@ -41,7 +41,8 @@
 //! When there is no room for a call, or the engine drains, the connection is closed with
 //! 1013 and a reason such as `{"code":"full","retry_after_s":1}`; with
 //! `limits.websocket_refusal = "status"` the request is answered with 503 (429 for too many
-//! from one address) and Retry-After instead.
+//! from one address) and Retry-After instead, as it always is when there are too many
+//! WebSockets.
 //!
 //! **Names.** `call_id` in `started` is the engine's own id of the call, which nobody can
 //! guess. The parameter `call_id` is the carrier's own name for the call, if it has one. A

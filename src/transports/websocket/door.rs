@@ -91,11 +91,13 @@ pub(in crate::transports) async fn upgrade<D: Door>(
 ) -> Result<(), Infallible> {
     let stream = connection.io_mut();
     stream.leave_http();
-    let answer = match check(&access, request.head()).and_then(|()| place_of(stream)) {
-        Ok(()) => door.open(request.head()).await,
-        Err(refusal) => Err(refusal),
-    };
-    match answer {
+    if let Err(refusal) = check(&access, request.head()).and_then(|()| place_of(stream)) {
+        // Whatever is configured: its place is none of those that WebSockets may hold, so
+        // nobody waits for a goodbye there. A client that is gone has nothing to be told.
+        let _gone = answer_status(connection, &refusal).await;
+        return Ok(());
+    }
+    match door.open(request.head()).await {
         Ok(opened) => {
             // A client that is gone by now leaves the leg dropped: it counts as lost.
             if let Ok(accepted) = accept(&request, connection).await {
