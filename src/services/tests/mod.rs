@@ -3,6 +3,7 @@
 mod breaker;
 mod cognigy_dialogs;
 mod cognigy_rest;
+mod registration;
 mod scripted_server;
 mod speech;
 mod streamed_speech;
