@@ -22,7 +22,6 @@ use super::dialog_attempts::{AttemptLimits, DialogAttempts};
 use super::governor::Governor;
 use super::http::{self, ExchangeError, HttpSetupError};
 use super::jitter::Jitter;
-use super::json;
 use super::providers::{ProviderError, both};
 use super::{DialogBackend, Health, ServiceFuture};
 use crate::config::CognigyDialogsSettings;
@@ -146,7 +145,7 @@ impl CognigyDialogs {
     }
 
     async fn check_key(&self) -> Health {
-        let (status, body) =
+        let (status, found) =
             match http::probe(self.authorized(self.client.get(self.bots.clone()))).await {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -159,10 +158,11 @@ impl CognigyDialogs {
             };
         let (key, place) = (&self.key, &self.key_place);
         match status {
-            200..=299 if !holds_a_list(&body) => Health::Unavailable(format!(
-                "what answers at {} is no dialog platform, which would give a list: check \
+            200..=299 if !found.holds_a_list() => Health::Unavailable(format!(
+                "what answers at {} is no dialog platform, which would give a list{}: check \
                  {BASE_URL}",
-                self.bots
+                self.bots,
+                found.flaw()
             )),
             200..=299 => Health::Ready(format!("{} accepts the API key {key}", self.bots)),
             401 => Health::Refused(format!(
@@ -173,7 +173,7 @@ impl CognigyDialogs {
             403 => Health::Refused(format!(
                 "the API key {key} lacks the permission {} (403): grant it, or put another key \
                  into {place}",
-                missing_permission(&body)
+                missing_permission(&found.text())
             )),
             _ => Health::Unavailable(format!(
                 "the dialog platform answers {} with status {status}: check {BASE_URL}",
@@ -214,15 +214,6 @@ fn base_url(
             problem: "must be the tenant's name alone: letters, digits and -",
         }
         .into()),
-    }
-}
-
-/// Whether `body` is a list, or an object that has one, as lists come that are cut into pages.
-fn holds_a_list(body: &str) -> bool {
-    match json::read(body.as_bytes()) {
-        Ok(Value::Object(page)) => page.values().any(Value::is_array),
-        Ok(body) => body.is_array(),
-        Err(_) => false,
     }
 }
 

@@ -31,7 +31,7 @@ const CONNECT_MS_MAX: u64 = 3_000;
 const IDLE_CONNECTION_MS_MAX: u64 = 4_000;
 /// Idle connections kept for each host.
 const IDLE_CONNECTIONS_MAX: usize = 16;
-/// Longest answer to a health check that is read.
+/// As much of an answer to a health check is read: what it is shows at its beginning.
 const CHECK_BYTES_MAX: usize = 64 * 1024;
 /// Longest time for a health check.
 pub(super) const CHECK_MS_MAX: u32 = 5_000;
@@ -85,6 +85,11 @@ pub(super) enum ExchangeError {
     #[error("the answer {0}")]
     Malformed(&'static str),
 }
+
+const COMPRESSED: ExchangeError = ExchangeError::Malformed(
+    "is compressed (Content-Encoding), although it was asked for as it is: switch compression off \
+     there",
+);
 
 /// A complete 2xx answer.
 #[derive(Debug)]
@@ -242,10 +247,7 @@ impl Incoming {
             return Err(ExchangeError::TooLong { bytes_max });
         }
         if is_coded(response.headers()) {
-            return Err(ExchangeError::Malformed(
-                "is compressed (Content-Encoding), although it was asked for as it is: switch \
-                 compression off there",
-            ));
+            return Err(COMPRESSED);
         }
         let media_type = media_type(response.headers());
         Ok(Self { media_type, response, bytes_max, bytes_left: bytes_max })
@@ -269,21 +271,82 @@ impl Incoming {
     }
 }
 
+/// The body of an answer to a health check.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// As far as it was read.
+    bytes: Bytes,
+    /// Why no further.
+    fault: Option<ExchangeError>,
+}
+
+impl Found {
+    /// Reads a body as it comes, as far as a health check needs it.
+    async fn read(mut response: Response) -> Self {
+        if is_coded(response.headers()) {
+            return Self { bytes: Bytes::new(), fault: Some(COMPRESSED) };
+        }
+        let mut bytes = BytesMut::new();
+        let fault = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => break None,
+                Err(_) => break Some(ExchangeError::Broken),
+            }
+            if bytes.len() > CHECK_BYTES_MAX {
+                bytes.truncate(CHECK_BYTES_MAX);
+                break Some(ExchangeError::TooLong { bytes_max: CHECK_BYTES_MAX });
+            }
+        };
+        Self { bytes: bytes.freeze(), fault }
+    }
+
+    /// As text, without what may stand in front of it.
+    pub(super) fn text(&self) -> String {
+        json::text(&self.bytes).trim_start().to_owned()
+    }
+
+    /// Whether it is JSON by its beginning.
+    pub(super) fn is_json(&self) -> bool {
+        self.is_readable() && self.text().starts_with(['{', '['])
+    }
+
+    /// Whether it is a list, or an object that has one, as lists come that are cut into pages.
+    /// Of a long one the beginning decides.
+    pub(super) fn holds_a_list(&self) -> bool {
+        if self.fault.is_some() {
+            return self.is_json() && self.text().contains('[');
+        }
+        match json::read(&self.bytes) {
+            Ok(Value::Object(page)) => page.values().any(Value::is_array),
+            Ok(body) => body.is_array(),
+            Err(_) => false,
+        }
+    }
+
+    const fn is_readable(&self) -> bool {
+        matches!(self.fault, None | Some(ExchangeError::TooLong { .. }))
+    }
+
+    /// What to say of it where it is not what was asked for.
+    pub(super) fn flaw(&self) -> String {
+        match &self.fault {
+            Some(fault) if !self.is_readable() => format!(" ({fault})"),
+            _ => String::new(),
+        }
+    }
+}
+
 /// Sends the `request` of a health check, once more when its connection breaks. Every
-/// status is an answer; the body is returned as far as it is short and text.
-pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, String), ExchangeError> {
+/// status is an answer.
+pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, Found), ExchangeError> {
     within(CHECK_MS_MAX, async {
         let again = request.try_clone();
         let response = match (send(request).await, again) {
             (Err(ExchangeError::Broken), Some(again)) => send(again).await?,
             (response, _) => response?,
         };
-        let status = response.status().as_u16();
-        let body = match Incoming::new(response, CHECK_BYTES_MAX) {
-            Ok(mut incoming) => incoming.rest().await.unwrap_or_default(),
-            Err(_) => Bytes::new(),
-        };
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        Ok((response.status().as_u16(), Found::read(response).await))
     })
     .await
 }

@@ -11,14 +11,18 @@ use serde_json::Value;
 
 /// What a half surrogate pair is read as.
 const REPLACEMENT: &str = "\\ufffd";
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a whole body. Of a key that stands there twice the last one counts.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches(BYTE_ORDER_MARK);
-    let value: Value = serde_json::from_str(&whole_characters(text))?;
+    let value: Value = serde_json::from_str(&whole_characters(&text(body)))?;
     T::deserialize(value)
+}
+
+/// A body as text, without a byte order mark.
+pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
+    let marks = body.chunks_exact(BYTE_ORDER_MARK.len()).take_while(|it| *it == BYTE_ORDER_MARK);
+    String::from_utf8_lossy(&body[marks.count() * BYTE_ORDER_MARK.len()..])
 }
 
 /// `text` with every escaped half of a surrogate pair replaced.

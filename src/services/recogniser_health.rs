@@ -30,8 +30,9 @@ pub(super) async fn ask(
         Ok((status @ 300..=399, _)) => Health::Unavailable(format!(
             "{url} leads elsewhere (status {status}), which is not followed: check {address_place}"
         )),
-        Ok((200..=299, body)) if !is_json(&body) => Health::Unavailable(format!(
-            "what answers at {url} is no recogniser: check {address_place}"
+        Ok((200..=299, found)) if !found.is_json() => Health::Unavailable(format!(
+            "what answers at {url} is no recogniser{}: check {address_place}",
+            found.flaw()
         )),
         Ok((status @ (500 | 502..=504), _)) => {
             Health::Unavailable(format!("the recogniser at {url} is not ready (status {status})"))
@@ -41,8 +42,4 @@ pub(super) async fn ask(
             "the recogniser at {url} is not reachable ({error}): check {address_place}"
         )),
     }
-}
-
-fn is_json(body: &str) -> bool {
-    body.trim_start().starts_with(['{', '['])
 }

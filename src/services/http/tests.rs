@@ -91,3 +91,23 @@ fn a_coding_of_the_content_is_seen() {
     assert!(["gzip", "br", "identity, gzip"].map(is_coded).iter().all(|coded| *coded));
     assert!(!["identity", "Identity", ""].map(is_coded).contains(&true));
 }
+
+#[test]
+fn what_a_check_found_is_json_by_its_beginning_unless_it_could_not_be_read() {
+    let too_long = || Some(ExchangeError::TooLong { bytes_max: CHECK_BYTES_MAX });
+    for (body, fault, is_json, is_list) in [
+        ("{}", None, true, false),
+        (" \n[]", None, true, true),
+        ("\u{feff}[]", None, true, true),
+        ("\u{feff} {\"items\": [", too_long(), true, true),
+        ("{\"a\": \"b", too_long(), true, false),
+        ("<p>[", too_long(), false, false),
+        ("[1, ", None, true, false),
+        ("[1, ", Some(ExchangeError::Broken), false, false),
+        ("", Some(COMPRESSED), false, false),
+        ("", None, false, false),
+    ] {
+        let found = Found { bytes: Bytes::from(body), fault };
+        assert_eq!((found.is_json(), found.holds_a_list()), (is_json, is_list), "{found:?}");
+    }
+}

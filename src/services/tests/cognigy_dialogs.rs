@@ -268,6 +268,28 @@ async fn a_page_of_a_list_of_bots_is_called_well() {
 }
 
 #[tokio::test]
+async fn a_long_list_of_bots_is_judged_by_its_beginning_and_a_long_page_is_none() {
+    let bots = json!(vec![json!({"id": "hotel", "description": "x".repeat(1_000)}); 400]);
+    let page = "<p>[Welcome]</p>".repeat(10_000);
+    for (step, is_well) in [
+        (Step::json(200, &bots), true),
+        (Step::json(200, &json!({"items": bots, "total": 400})), true),
+        (Step::typed("text/html", page), false),
+        (Step::json(200, &json!({"status": "x".repeat(100_000)})), false),
+    ] {
+        let health = check(step).await;
+        assert_eq!(matches!(health, Health::Ready(_)), is_well, "{health:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_bots_that_is_compressed_is_told_as_that() {
+    let health = check(Step::coded("application/json", "gzip", [0x1f, 0x8b, 8, 0])).await;
+    let Health::Unavailable(text) = health else { panic!("{health:?}") };
+    assert!(text.contains("is compressed (Content-Encoding)"), "{text}");
+}
+
+#[tokio::test]
 async fn a_refused_key_names_the_permission_and_where_the_key_came_from() {
     let Health::Refused(text) = check(Step::status(401)).await else { panic!("not refused") };
     assert!(text.contains("dialog:execute and dialog:read"), "{text}");
