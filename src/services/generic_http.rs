@@ -201,8 +201,7 @@ impl GenericTts {
         }
         let kind = self.takes_ssml.then_some("text");
         let post = |client: &Client| self.post(client, CHECK_WORDS, kind, "");
-        let opened = http::within(http::CHECK_MS_MAX, self.clients.open(post, AUDIO_BYTES_MAX));
-        match opened.await {
+        match self.clients.open(post, AUDIO_BYTES_MAX).await {
             Ok(incoming) => self.listen_to(incoming).await,
             Err(ExchangeError::Status { status: status @ (401 | 403), .. }) => {
                 Health::Refused(format!(
@@ -231,7 +230,7 @@ impl GenericTts {
             }
         };
         let body = Body { incoming, speech, pass: None, is_known: Arc::clone(&self.is_known) };
-        match http::within(http::CHECK_MS_MAX, Speech::begin(body)).await {
+        match Speech::begin(body).await {
             Ok(_) => {
                 self.is_known.store(true, Ordering::Relaxed);
                 Health::Ready(format!("{} speaks", self.synthesize))

@@ -33,8 +33,11 @@ const IDLE_CONNECTION_MS_MAX: u64 = 4_000;
 const IDLE_CONNECTIONS_MAX: usize = 16;
 /// As much of an answer to a health check is read: what it is shows at its beginning.
 const CHECK_BYTES_MAX: usize = 64 * 1024;
-/// Longest time for a health check.
-pub(super) const CHECK_MS_MAX: u32 = 5_000;
+/// Longest time for a health check, whatever it asks: as long as calls wait by default.
+pub(super) const CHECK_MS_MAX: u32 = 10_000;
+/// Longest time for a request of a health check that no call would make, and that costs
+/// nothing to answer.
+const PROBE_MS_MAX: u32 = 4_000;
 /// Longest JSON answer that is read.
 pub(super) const JSON_BYTES_MAX: usize = 1024 * 1024;
 
@@ -340,7 +343,7 @@ impl Found {
 /// Sends the `request` of a health check, once more when its connection breaks. Every
 /// status is an answer.
 pub(super) async fn probe(request: RequestBuilder) -> Result<(u16, Found), ExchangeError> {
-    within(CHECK_MS_MAX, async {
+    within(PROBE_MS_MAX, async {
         let again = request.try_clone();
         let response = match (send(request).await, again) {
             (Err(ExchangeError::Broken), Some(again)) => send(again).await?,

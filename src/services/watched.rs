@@ -4,18 +4,23 @@
 //! All of them pass through here, whatever they are. So does every transcript, which loses
 //! what is no word, and every sentence, which fails when it is nothing but silence.
 //!
-//! Where requests fail and nobody calls, recognisers and synthesisers are asked for something
-//! now and then. A dialog platform is only where it declines what it is asked, as one does that
-//! refuses the key: nothing runs then, and the first turn that does ends it. Every other turn
-//! has effects.
+//! A check that fails although a request was carried out since is wrong, and says nothing until
+//! it is well again: what counts then is requests.
+//!
+//! Where requests fail, or a check does, and nobody calls, recognisers and synthesisers are asked
+//! for something now and then. A dialog platform is only where it declines what it is asked, as
+//! one does that refuses the key: nothing runs then, and the first turn that does ends it. Every
+//! other turn has effects.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::growing_speech::{is_audible, silent};
+use super::http::CHECK_MS_MAX;
 use super::wordless::Wordless;
 use super::{
     DialogBackend, Health, ServiceFuture, Speech, SpeechToText, SttRequest, TextToSpeech,
@@ -59,6 +64,26 @@ struct Kept {
     /// A request may be made just to find out: it has no effect, or none as long as it fails
     /// like the latest one.
     may_try: bool,
+    /// The latest check did.
+    check_fails: bool,
+    /// A request was carried out although the check fails.
+    check_is_wrong: bool,
+}
+
+impl Kept {
+    /// What a check that began at `begun` and ended at `now` says beside the requests.
+    fn weigh(&mut self, checked: Health, begun: Now, now: Now) -> Health {
+        let (Health::Unavailable(why) | Health::Refused(why)) = &checked else {
+            (self.check_fails, self.check_is_wrong) = (false, false);
+            return checked;
+        };
+        self.check_fails = true;
+        self.check_is_wrong |= self.standing.worked_within(now, now.ms_since(begun));
+        if self.check_is_wrong || self.standing.worked_within(now, FRESH_MS) {
+            return Health::Ready(format!("answers calls, although a check of it fails: {why}"));
+        }
+        checked
+    }
 }
 
 /// Why a request was not carried out.
@@ -110,29 +135,34 @@ impl Record {
         let now = self.now();
         let mut kept = self.kept.lock();
         match outcome {
-            Ok(()) => kept.standing.worked(now),
+            Ok(()) => {
+                kept.standing.worked(now);
+                kept.check_is_wrong = kept.check_fails;
+            }
             Err(failure) if failure.was_sent() => {
                 kept.standing.failed(now);
                 kept.failure = failure.to_string();
                 kept.may_try = failure.has_no_effect();
+                kept.check_is_wrong &= kept.standing.failing().is_none();
             }
             Err(_) => {}
         }
     }
 
-    /// What real requests say; where they all fail, no check says better.
+    /// What real requests say; where they all fail, no check says better. Nor does one that
+    /// hangs, of a provider that answers calls meanwhile.
     async fn overrule(&self, check: impl Future<Output = Health>) -> Health {
         if let Some(failing) = self.failing() {
             return failing;
         }
-        let checked = check.await;
-        match (self.failing(), checked) {
-            (Some(failing), _) => failing,
-            (None, Health::Unavailable(_)) if self.worked_lately() => {
-                Health::Ready("answers calls, although a check of it fails".to_owned())
-            }
-            (None, checked) => checked,
-        }
+        let begun = self.now();
+        let checked = timeout(Duration::from_millis(CHECK_MS_MAX.into()), check).await;
+        let checked = checked.unwrap_or_else(|_| {
+            let seconds = CHECK_MS_MAX / 1_000;
+            Health::Unavailable(format!("a check of it is not answered within {seconds} s"))
+        });
+        let now = self.now();
+        self.failing().unwrap_or_else(|| self.kept.lock().weigh(checked, begun, now))
     }
 
     fn failing(&self) -> Option<Health> {
@@ -150,11 +180,6 @@ impl Record {
         Some(Health::Unavailable(format!(
             "the last {failures} requests failed ({failure}); {hope}"
         )))
-    }
-
-    fn worked_lately(&self) -> bool {
-        let now = self.now();
-        self.kept.lock().standing.worked_within(now, FRESH_MS)
     }
 
     fn take_trial(&self) -> bool {

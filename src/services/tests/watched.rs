@@ -11,17 +11,17 @@ use crate::services::tests::turn;
 use crate::telemetry::{EventFileSettings, EventWriter, LockedFile, QueueLimits};
 
 /// Answers its requests one by one as the script says, the last one again and again; its
-/// check always says the same.
+/// check says the same until it is changed.
 struct Scripted<T> {
     answers: Mutex<VecDeque<T>>,
     asked: Mutex<usize>,
-    checked: Health,
+    checked: Mutex<Health>,
 }
 
 impl<T: Clone> Scripted<T> {
     fn new(checked: &Health, answers: impl IntoIterator<Item = T>) -> Arc<Self> {
         let answers = Mutex::new(answers.into_iter().collect());
-        Arc::new(Self { answers, asked: Mutex::default(), checked: checked.clone() })
+        Arc::new(Self { answers, asked: Mutex::default(), checked: Mutex::new(checked.clone()) })
     }
 
     fn answer(&self) -> T {
@@ -38,7 +38,7 @@ impl SpeechToText for Scripted<Result<Transcript, SttFailure>> {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        Box::pin(std::future::ready(self.checked.clone()))
+        Box::pin(std::future::ready(self.checked.lock().clone()))
     }
 }
 
@@ -48,7 +48,7 @@ impl TextToSpeech for Scripted<Result<SpeechAudio, TtsFailure>> {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        Box::pin(std::future::ready(self.checked.clone()))
+        Box::pin(std::future::ready(self.checked.lock().clone()))
     }
 }
 
@@ -58,7 +58,7 @@ impl DialogBackend for Scripted<Result<DialogReply, DialogFailure>> {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        Box::pin(std::future::ready(self.checked.clone()))
+        Box::pin(std::future::ready(self.checked.lock().clone()))
     }
 }
 
@@ -124,15 +124,83 @@ async fn a_recogniser_whose_requests_are_refused_is_not_ready_and_one_that_under
     }
 }
 
+/// A check that fails, and how it is told where a call was served.
+fn unreachable() -> (Health, Health) {
+    let told = "answers calls, although a check of it fails: no list of models";
+    (Health::Unavailable("no list of models".to_owned()), Health::Ready(told.to_owned()))
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_served_overrules_a_check_that_fails_for_a_while() {
-    let unreachable = Health::Unavailable("no list of models".to_owned());
-    let watched = WatchedStt::new(Scripted::new(&unreachable, [heard("yes")]));
+async fn a_check_that_fails_while_calls_are_served_is_wrong_until_requests_fail() {
+    let (unreachable, overruled) = unreachable();
+    let lost = || DialogFailure::Unreachable;
+    let answers = [Ok(saying("Hm.".into())), Err(lost()), Ok(saying("Hm.".into())), Err(lost())];
+    for fails in [unreachable, Health::Refused("no list of models".to_owned())] {
+        let watched = WatchedDialog::new(Scripted::new(&fails, answers.clone()));
+        assert_eq!(watched.check().await, fails, "nobody has called");
+        for is_served in [true, false, true] {
+            assert_eq!(watched.ask(turn("a")).await.is_ok(), is_served);
+            for _ in 0..20 {
+                assert_eq!(watched.check().await, overruled, "one failure is doubt");
+                sleep(Duration::from_secs(5)).await;
+            }
+        }
+        for _ in 0..2 {
+            let _failed = watched.ask(turn("a")).await;
+        }
+        assert_ne!(watched.check().await, overruled, "requests fail");
+        sleep(Duration::from_millis(FRESH_MS + 1)).await;
+        assert_eq!(watched.check().await, fails, "the check may be right");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_was_well_when_calls_were_served_and_fails_then_is_believed_soon() {
+    let scripted = Scripted::new(&ready(), [Ok(saying("Hm.".into()))]);
+    let watched = WatchedDialog::new(Arc::clone(&scripted) as Arc<dyn DialogBackend>);
+    assert_eq!(watched.check().await, ready());
+    let _answered = watched.ask(turn("a")).await;
+    let (unreachable, overruled) = unreachable();
+    *scripted.checked.lock() = unreachable.clone();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(watched.check().await, overruled, "it answered a moment ago");
+    sleep(Duration::from_millis(FRESH_MS)).await;
     assert_eq!(watched.check().await, unreachable);
-    assert_eq!(watched.transcribe(trial_utterance()).await, heard("yes"));
-    assert!(matches!(watched.check().await, Health::Ready(_)));
+    let _answered = watched.ask(turn("a")).await;
+    *scripted.checked.lock() = ready();
+    assert_eq!(watched.check().await, ready());
+    *scripted.checked.lock() = unreachable.clone();
     sleep(Duration::from_millis(FRESH_MS + 1)).await;
-    assert_eq!(watched.check().await, unreachable);
+    assert_eq!(watched.check().await, unreachable, "it was well meanwhile");
+}
+
+/// Its check hangs; what it is asked is answered.
+struct Hangs;
+
+impl DialogBackend for Hangs {
+    fn ask(&self, _: DialogRequest) -> ServiceFuture<'_, Result<DialogReply, DialogFailure>> {
+        Box::pin(std::future::ready(Ok(saying("Hm.".into()))))
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_hangs_is_overruled_by_a_call_that_was_served_meanwhile() {
+    let watched = WatchedDialog::new(Arc::new(Hangs));
+    let begun = Instant::now();
+    assert!(matches!(watched.check().await, Health::Unavailable(_)));
+    assert_eq!(begun.elapsed(), Duration::from_millis(CHECK_MS_MAX.into()));
+    let (found, _) = tokio::join!(watched.check(), async {
+        sleep(Duration::from_secs(1)).await;
+        watched.ask(turn("a")).await
+    });
+    assert!(matches!(found, Health::Ready(_)), "{found:?}");
+    sleep(Duration::from_secs(60)).await;
+    let found = watched.check().await;
+    assert!(matches!(found, Health::Ready(_)), "and it stays so: {found:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,8 +289,8 @@ async fn a_turn_that_was_answered_overrules_a_check_that_fails_and_turns_that_fa
         let _outcome = watched.ask(turn("a")).await;
     }
     assert!(matches!(watched.check().await, Health::Ready(_)));
-    sleep(Duration::from_millis(FRESH_MS + 1)).await;
-    assert_eq!(watched.check().await, unreachable);
+    sleep(Duration::from_secs(3_600)).await;
+    assert!(matches!(watched.check().await, Health::Ready(_)), "it answers calls");
 }
 
 #[tokio::test(start_paused = true)]
