@@ -1,6 +1,6 @@
 //! What became of the latest requests to a provider: whether a caller would be served now.
 //!
-//! One failure is doubt, which the next request resolves; when none comes by itself, one
+//! One failure is doubt, as is whatever else speaks against a provider, which the next request resolves; when none comes by itself, one
 //! of the engine's own is due, ever more rarely. Two failures in a row say that nobody is
 //! served, whatever a check of the address says, until one request is carried out.
 //!
@@ -35,9 +35,27 @@ impl Standing {
     pub fn failed(&mut self, now: Now) {
         self.failures = self.failures.saturating_add(1);
         self.failed_at = Some(now);
+        self.doubted(now);
+    }
+
+    /// Something else says that requests would fail: one is to show it.
+    pub fn doubted(&mut self, now: Now) {
         if self.trial_at.is_none() {
             self.plan_trial(now);
         }
+    }
+
+    /// Nothing else says that any more.
+    pub const fn trusted(&mut self) {
+        if self.failures == 0 {
+            (self.trials, self.trial_at) = (0, None);
+        }
+    }
+
+    /// Whether the latest request failed.
+    #[must_use]
+    pub const fn is_in_doubt(&self) -> bool {
+        self.failures > 0
     }
 
     /// Failures in a row when they are so many that the next caller would not be served.
@@ -114,6 +132,22 @@ mod tests {
         assert!(!standing.take_trial(at(1_000_000)));
         standing.failed(at(1_000_000));
         assert!(standing.take_trial(at(1_002_000)));
+    }
+
+    #[test]
+    fn doubt_that_comes_from_elsewhere_is_looked_into_until_it_is_gone() {
+        let mut standing = Standing::default();
+        for second in 0..3 {
+            assert!(!standing.take_trial(at(second * 500)));
+            standing.doubted(at(second * 500));
+        }
+        assert!(standing.take_trial(at(2_000)));
+        assert!(!standing.is_in_doubt() && standing.failing().is_none());
+        standing.trusted();
+        assert!(!standing.take_trial(at(1_000_000)));
+        standing.failed(at(1_000_000));
+        standing.trusted();
+        assert!(standing.take_trial(at(1_002_000)), "a request failed, whatever is trusted");
     }
 
     #[test]

@@ -54,6 +54,8 @@ const TRIAL_SPEECH_MS: u32 = 500;
 struct Record {
     kept: Mutex<Kept>,
     started: Instant,
+    /// No request to it has an effect: one may be made whenever there is doubt.
+    has_no_effects: bool,
 }
 
 #[derive(Default)]
@@ -68,6 +70,8 @@ struct Kept {
     check_fails: bool,
     /// A request was carried out although the check fails.
     check_is_wrong: bool,
+    /// A request that was made just to find out is not answered yet.
+    is_trying: bool,
 }
 
 impl Kept {
@@ -88,6 +92,9 @@ impl Kept {
 
 /// Why a request was not carried out.
 trait Failure: ToString {
+    /// There was no answer in time.
+    const TOO_LATE: Self;
+
     /// Whether the provider had the request. What the engine itself held back says nothing
     /// about it.
     fn was_sent(&self) -> bool;
@@ -99,6 +106,8 @@ trait Failure: ToString {
 }
 
 impl Failure for DialogFailure {
+    const TOO_LATE: Self = Self::Timeout;
+
     fn was_sent(&self) -> bool {
         !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
     }
@@ -115,20 +124,24 @@ impl Failure for DialogFailure {
 }
 
 impl Failure for SttFailure {
+    const TOO_LATE: Self = Self::Timeout;
+
     fn was_sent(&self) -> bool {
         !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
     }
 }
 
 impl Failure for TtsFailure {
+    const TOO_LATE: Self = Self::Timeout;
+
     fn was_sent(&self) -> bool {
         !matches!(self, Self::Saturated | Self::BreakerOpen { .. })
     }
 }
 
 impl Record {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), started: Instant::now() })
+    fn new(has_no_effects: bool) -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), started: Instant::now(), has_no_effects })
     }
 
     fn note<F: Failure>(&self, outcome: Result<(), &F>) {
@@ -162,7 +175,16 @@ impl Record {
             Health::Unavailable(format!("a check of it is not answered within {seconds} s"))
         });
         let now = self.now();
-        self.failing().unwrap_or_else(|| self.kept.lock().weigh(checked, begun, now))
+        self.failing().unwrap_or_else(|| {
+            let mut kept = self.kept.lock();
+            let found = kept.weigh(checked, begun, now);
+            if !kept.check_fails {
+                kept.standing.trusted();
+            } else if self.has_no_effects && !kept.check_is_wrong {
+                kept.standing.doubted(now);
+            }
+            found
+        })
     }
 
     fn failing(&self) -> Option<Health> {
@@ -182,14 +204,50 @@ impl Record {
         )))
     }
 
-    fn take_trial(&self) -> bool {
+    /// Makes the `request` of the engine's own if one is due, in the background, and only one
+    /// at a time.
+    fn try_out<T, F, R>(self: &Arc<Self>, request: impl FnOnce() -> R)
+    where
+        F: Failure,
+        R: Future<Output = Result<T, F>> + Send + 'static,
+    {
+        let Some(trial) = self.take_trial() else { return };
+        let answer = timeout(Duration::from_millis(TRIAL_MS_MAX.into()), request());
+        tokio::spawn(async move {
+            let outcome = answer.await.unwrap_or(Err(F::TOO_LATE));
+            trial.end(outcome.as_ref().map(drop));
+        });
+    }
+
+    fn take_trial(self: &Arc<Self>) -> Option<Trial> {
         let now = self.now();
         let mut kept = self.kept.lock();
-        kept.may_try && kept.standing.take_trial(now)
+        let may_try = (self.has_no_effects || kept.may_try) && !kept.is_trying;
+        kept.is_trying |= may_try && kept.standing.take_trial(now);
+        (may_try && kept.is_trying).then(|| Trial(Arc::clone(self)))
     }
 
     fn now(&self) -> Now {
         Now(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A request of the engine's own. It is over when this is dropped.
+struct Trial(Arc<Record>);
+
+impl Trial {
+    /// Keeps what became of it. Where only a check fails, it may be right, and says by itself
+    /// when it is well again: that the request failed as well is nothing new.
+    fn end<F: Failure>(self, outcome: Result<(), &F>) {
+        if outcome.is_ok() || self.0.kept.lock().standing.is_in_doubt() {
+            self.0.note(outcome);
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.0.kept.lock().is_trying = false;
     }
 }
 
@@ -201,7 +259,7 @@ pub(super) struct WatchedDialog {
 
 impl WatchedDialog {
     pub(super) fn new(backend: Arc<dyn DialogBackend>) -> Self {
-        Self { backend, record: Record::new() }
+        Self { backend, record: Record::new(false) }
     }
 }
 
@@ -229,13 +287,10 @@ impl DialogBackend for WatchedDialog {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        if self.record.take_trial() {
-            let (backend, record) = (Arc::clone(&self.backend), Arc::clone(&self.record));
-            tokio::spawn(async move {
-                let outcome = backend.ask(trial_turn()).await;
-                record.note(outcome.as_ref().map(drop));
-            });
-        }
+        self.record.try_out(|| {
+            let backend = Arc::clone(&self.backend);
+            async move { backend.ask(trial_turn()).await }
+        });
         Box::pin(self.record.overrule(self.backend.check()))
     }
 }
@@ -251,7 +306,7 @@ pub(super) struct WatchedStt {
 
 impl WatchedStt {
     pub(super) fn new(recogniser: Arc<dyn SpeechToText>) -> Self {
-        let (record, wordless) = (Record::new(), Mutex::default());
+        let (record, wordless) = (Record::new(true), Mutex::default());
         Self { recogniser, record, wordless, told_as: None }
     }
 
@@ -301,14 +356,14 @@ impl SpeechToText for WatchedStt {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        if self.record.take_trial() {
-            let (recogniser, record) = (Arc::clone(&self.recogniser), Arc::clone(&self.record));
-            tokio::spawn(async move {
+        self.record.try_out(|| {
+            let recogniser = Arc::clone(&self.recogniser);
+            async move {
                 let outcome = recogniser.transcribe(trial_utterance()).await;
                 recogniser.forget(&NO_CALL);
-                record.note(outcome.as_ref().map(drop));
-            });
-        }
+                outcome
+            }
+        });
         Box::pin(self.record.overrule(self.recogniser.check()))
     }
 }
@@ -337,7 +392,7 @@ pub(super) struct WatchedTts {
 impl WatchedTts {
     pub(super) fn new(synthesiser: Arc<dyn TextToSpeech>) -> Self {
         let asked_for = Mutex::new((String::new(), "en-US".to_owned()));
-        Self { synthesiser, record: Record::new(), asked_for }
+        Self { synthesiser, record: Record::new(true), asked_for }
     }
 
     fn trial_sentence(&self) -> TtsRequest {
@@ -347,25 +402,14 @@ impl WatchedTts {
     }
 }
 
-/// Has a sentence spoken, keeps what became of it to its end, and takes no silence for speech.
-async fn spoken(
+/// Has a sentence spoken, and takes no silence for speech.
+async fn audible(
     synthesiser: &dyn TextToSpeech,
-    record: &Arc<Record>,
     request: TtsRequest,
 ) -> Result<Speech, TtsFailure> {
-    let speech = match synthesiser.speak(request).await {
+    match synthesiser.speak(request).await {
         Ok(Speech::Whole(audio)) if !is_audible(audio.samples()) => Err(silent()),
         outcome => outcome,
-    };
-    match speech {
-        Ok(speech) => {
-            let record = Arc::clone(record);
-            Ok(speech.when_ended(move |ended| record.note(ended)))
-        }
-        Err(failure) => {
-            record.note(Err(&failure));
-            Err(failure)
-        }
     }
 }
 
@@ -380,7 +424,16 @@ impl TextToSpeech for WatchedTts {
     fn speak(&self, request: TtsRequest) -> ServiceFuture<'_, Result<Speech, TtsFailure>> {
         Box::pin(async move {
             *self.asked_for.lock() = (request.voice.clone(), request.language.clone());
-            spoken(&*self.synthesiser, &self.record, request).await
+            match audible(&*self.synthesiser, request).await {
+                Ok(speech) => {
+                    let record = Arc::clone(&self.record);
+                    Ok(speech.when_ended(move |ended| record.note(ended)))
+                }
+                Err(failure) => {
+                    self.record.note(Err(&failure));
+                    Err(failure)
+                }
+            }
         })
     }
 
@@ -389,15 +442,10 @@ impl TextToSpeech for WatchedTts {
     }
 
     fn check(&self) -> ServiceFuture<'_, Health> {
-        if self.record.take_trial() {
-            let (synthesiser, record) = (Arc::clone(&self.synthesiser), Arc::clone(&self.record));
-            let sentence = self.trial_sentence();
-            tokio::spawn(async move {
-                if let Ok(speech) = spoken(&*synthesiser, &record, sentence).await {
-                    drop(speech.whole().await);
-                }
-            });
-        }
+        self.record.try_out(|| {
+            let (synthesiser, sentence) = (Arc::clone(&self.synthesiser), self.trial_sentence());
+            async move { audible(&*synthesiser, sentence).await?.whole().await }
+        });
         Box::pin(self.record.overrule(self.synthesiser.check()))
     }
 }

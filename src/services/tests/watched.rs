@@ -174,6 +174,100 @@ async fn a_check_that_was_well_when_calls_were_served_and_fails_then_is_believed
     assert_eq!(watched.check().await, unreachable, "it was well meanwhile");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_recogniser_whose_check_fails_is_asked_what_calls_ask_and_that_decides() {
+    let (unreachable, overruled) = unreachable();
+    let lost = || Err(SttFailure::Timeout);
+    let scripted = Scripted::new(&unreachable, [lost(), lost(), heard("yes")]);
+    let watched = WatchedStt::new(Arc::clone(&scripted) as Arc<dyn SpeechToText>);
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        told.push(watched.check().await);
+        sleep(Duration::from_secs(5)).await;
+    }
+    let well_from = told.iter().position(|found| *found == overruled).expect("it is well");
+    assert!((2..10).contains(&well_from), "{told:?}");
+    assert!(told[..well_from].iter().all(|found| *found == unreachable), "{told:?}");
+    assert!(told[well_from..].iter().all(|found| *found == overruled), "{told:?}");
+    assert_eq!(*scripted.asked.lock(), 3, "and then it is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_synthesiser_that_is_gone_for_hours_is_ready_as_soon_as_its_check_is_well() {
+    let (unreachable, _) = unreachable();
+    let scripted = Scripted::new(&unreachable, [Err(not_found())]);
+    let watched = WatchedTts::new(Arc::clone(&scripted) as Arc<dyn TextToSpeech>);
+    for _ in 0..1_000 {
+        assert_eq!(watched.check().await, unreachable);
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert!((50..100).contains(&*scripted.asked.lock()), "{}", scripted.asked.lock());
+    *scripted.checked.lock() = ready();
+    assert_eq!(watched.check().await, ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialog_platform_whose_check_fails_is_asked_nothing() {
+    let (unreachable, _) = unreachable();
+    let scripted = Scripted::new(&unreachable, [Ok(saying("Hm.".into()))]);
+    let watched = WatchedDialog::new(Arc::clone(&scripted) as Arc<dyn DialogBackend>);
+    for _ in 0..100 {
+        assert_eq!(watched.check().await, unreachable);
+        sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(*scripted.asked.lock(), 0);
+}
+
+/// Answers nothing that it is asked, and counts what it is asked at the same time.
+#[derive(Default)]
+struct Mute {
+    asked: Mutex<usize>,
+    in_flight: Arc<Mutex<usize>>,
+    in_flight_max: Mutex<usize>,
+}
+
+/// Until the request ends.
+struct InFlight(Arc<Mutex<usize>>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+    }
+}
+
+impl TextToSpeech for Mute {
+    fn synthesize(&self, _: TtsRequest) -> ServiceFuture<'_, Result<SpeechAudio, TtsFailure>> {
+        *self.asked.lock() += 1;
+        *self.in_flight.lock() += 1;
+        let in_flight = InFlight(Arc::clone(&self.in_flight));
+        let mut most = self.in_flight_max.lock();
+        *most = (*most).max(*in_flight.0.lock());
+        Box::pin(async move {
+            let _in_flight = in_flight;
+            std::future::pending().await
+        })
+    }
+
+    fn check(&self) -> ServiceFuture<'_, Health> {
+        Box::pin(std::future::ready(ready()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_of_the_engines_own_is_made_at_a_time_and_each_one_ends() {
+    let mute = Arc::new(Mute::default());
+    let watched = WatchedTts::new(Arc::clone(&mute) as Arc<dyn TextToSpeech>);
+    for _ in 0..2 {
+        watched.record.note(Err(&TtsFailure::Timeout));
+    }
+    for _ in 0..600 {
+        assert_ne!(watched.check().await, ready());
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(*mute.in_flight_max.lock(), 1);
+    assert!((8..20).contains(&*mute.asked.lock()), "{}", mute.asked.lock());
+}
+
 /// Its check hangs; what it is asked is answered.
 struct Hangs;
 
