@@ -287,6 +287,7 @@ async fn a_check_that_hangs_is_overruled_by_a_call_that_was_served_meanwhile() {
     let begun = Instant::now();
     assert!(matches!(watched.check().await, Health::Unavailable(_)));
     assert_eq!(begun.elapsed(), Duration::from_millis(CHECK_MS_MAX.into()));
+    let watched = WatchedDialog::new(Arc::new(Hangs));
     let (found, _) = tokio::join!(watched.check(), async {
         sleep(Duration::from_secs(1)).await;
         watched.ask(turn("a")).await
