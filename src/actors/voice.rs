@@ -249,6 +249,7 @@ impl Voice {
         self.ready.remove(&sentence);
         self.growing.remove(&sentence);
         self.broken.remove(&sentence);
+        self.intents.remove(&sentence);
         self.playout.forget(now, sentence);
     }
 }
@@ -314,5 +315,35 @@ impl WayOut {
         self.shared.open_epoch(epoch);
         self.resampler = Resampler::from_inner(self.shared.format_out().rate);
         self.commands.send(LegCommand::Flush { epoch });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::clock::Clock;
+    use crate::actors::leg::{LegEnds, connect};
+    use crate::actors::link::Seat;
+    use crate::actors::played::PlayedRecord;
+    use crate::actors::tests::stage::request;
+    use crate::types::{CallId, LegId, ListeningSettings, Route, SpeechAudio};
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_sentence_that_is_forgotten_before_it_begins_nothing_is_kept() {
+        let request = request("a", Delivery::Paced { frame_ms: 20, lead_ms: 100 });
+        let (call_id, leg, seat) = (CallId::of_test("a"), LegId(1), Seat::here());
+        let listening = ListeningSettings::default();
+        let (_leg, ends) = connect(call_id, leg, &seat, &request, &listening, Clock::start());
+        let LegEnds { shared, playout, commands, .. } = ends;
+        let played = PlayedRecord::new(&Arc::new(Route::default())).begin(leg);
+        let mut voice = Voice::new(shared, playout, commands, played, Epoch(0));
+        let sentence = SentenceId(1);
+        let speech = Speech::Whole(SpeechAudio::new(vec![1; 1_600]));
+        let intent = Some("book_room".to_owned());
+        voice.add_ready(sentence, ReadySentence { speech, intent, at: Now(0), tts_ms: 1 });
+        voice.queue_ready_before(None);
+        voice.forget(Now(0), sentence);
+        assert!(voice.intents.is_empty(), "{:?}", voice.intents);
+        assert!(voice.playout.is_silent());
     }
 }
