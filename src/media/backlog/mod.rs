@@ -6,7 +6,7 @@
 //!
 //! * Who is ahead of real time is refused, and sends it again later: nothing is lost.
 //! * Who is not was held up for longer than [`CREDIT_MS_MAX`]. The oldest that waits is
-//!   dropped and told in its place, so that what he says now is heard now.
+//!   dropped and told before what is left, so that what he says now is heard now.
 //!
 //! Every span tells when its audio came, and since when it could have been heard: what
 //! was held back only because its sender is ahead is not late.
@@ -278,8 +278,9 @@ impl Backlog {
         }));
     }
 
-    /// Drops the oldest `samples` that wait. What is told of them, and of the gaps between
-    /// them, stands in their place.
+    /// Drops the oldest `samples` that wait. Before what is left stands how many were dropped,
+    /// and then how many were missing between them: two sums, whatever their order was, so that
+    /// nobody who is held up and leaves gaps fills the queue with marks.
     fn drop_oldest(&mut self, samples: usize) {
         let (mut left, mut dropped, mut missing) = (samples, 0, 0);
         while let Some(entry) = self.entries.pop_front() {
