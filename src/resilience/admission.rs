@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::busy::{BusyForecast, peak_percent};
+use super::busy::{BusyForecast, LOOK_MS, peak_percent};
 use super::lateness::Lateness;
 use crate::types::Now;
 
@@ -44,7 +44,8 @@ const EASE: f64 = 0.98;
 /// Of the calls with which a thread was late, so many are taken next time …
 const LATE_CALLS_SHARE: f64 = 0.9;
 
-/// … and with each look so many times more: it is forgotten within minutes.
+/// … and so many times more for each [`LOOK_MS`] that has passed since, with calls or without:
+/// it is forgotten within minutes.
 const FORGET: f64 = 1.001;
 
 /// A thread that has not been looked at for so long does not run, in milliseconds.
@@ -115,8 +116,7 @@ pub struct ThreadAdmission {
     /// `None` while the thread carries no call: then nobody looks.
     looked_at: Option<Now>,
     closed: Option<Closed>,
-    /// As many calls as it may have because it was late with more.
-    calls_max: f64,
+    was_late: Option<WasLate>,
     told: Told,
 }
 
@@ -128,6 +128,14 @@ enum Told {
     Closed {
         open_since: Option<Now>,
     },
+}
+
+/// A thread came late.
+#[derive(Clone, Copy, Debug)]
+struct WasLate {
+    /// As many calls as it may have because it was late with more.
+    calls_max: f64,
+    at: Now,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +155,7 @@ impl ThreadAdmission {
             busy: BusyForecast::new(1, BEGIN_MS),
             looked_at: None,
             closed: None,
-            calls_max: f64::INFINITY,
+            was_late: None,
             told: Told::Open,
         }
     }
@@ -157,7 +165,8 @@ impl ThreadAdmission {
         self.looked_at = Some(now);
     }
 
-    /// The thread has no call any more. What was seen counts no longer.
+    /// The thread has no call any more. What was seen counts no longer; with how many calls
+    /// it was late, only time makes forgotten.
     pub fn rest(&mut self) {
         self.looks.clear();
         self.busy.rest();
@@ -170,18 +179,17 @@ impl ThreadAdmission {
         let calls = look.calls;
         self.looked_at = Some(now);
         self.add(look);
-        self.calls_max *= FORGET;
         if calls < CALLS_ALWAYS {
             self.closed = None;
             return;
         }
-        match (self.closed, self.overload(calls)) {
-            (None, Some(because)) => self.close(because, calls),
+        match (self.closed, self.overload(now, calls)) {
+            (None, Some(because)) => self.close(now, because, calls),
             (None, None) => {}
             (Some(closed), Some(because)) if closed.because.is_lateness() => {
                 self.closed = Some(Closed { because, calm_since: None });
             }
-            (Some(_), Some(because)) => self.close(because, calls),
+            (Some(_), Some(because)) => self.close(now, because, calls),
             (Some(closed), None) => self.calm_down(closed, now),
         }
     }
@@ -201,8 +209,8 @@ impl ThreadAdmission {
         if let Some(because) = self.closed(now) {
             return Err(because);
         }
-        if let Some(because) = self.overload(calls) {
-            self.close(because, calls);
+        if let Some(because) = self.overload(now, calls) {
+            self.close(now, because, calls);
             return Err(because);
         }
         self.unfelt(calls).map_or(Ok(()), Err)
@@ -264,9 +272,10 @@ impl ThreadAdmission {
         self.looks.push_back(look);
     }
 
-    fn close(&mut self, because: Overload, calls: usize) {
+    fn close(&mut self, now: Now, because: Overload, calls: usize) {
         if because.is_lateness() {
-            self.calls_max = LATE_CALLS_SHARE * calls as f64;
+            let calls_max = LATE_CALLS_SHARE * calls as f64;
+            self.was_late = Some(WasLate { calls_max, at: now });
         }
         self.closed = Some(Closed { because, calm_since: None });
     }
@@ -281,7 +290,7 @@ impl ThreadAdmission {
 
     /// What is too much for one call more than `calls`. What has closed the thread must
     /// have become less before it is not too much any more.
-    fn overload(&self, calls: usize) -> Option<Overload> {
+    fn overload(&self, now: Now, calls: usize) -> Option<Overload> {
         let ThreadLimits { late_ms_max, busy_percent_max } = self.limits;
         let (ms_max, ease) =
             if self.closed.is_some() { (late_ms_max / 2, EASE) } else { (late_ms_max, 1.0) };
@@ -300,13 +309,20 @@ impl ThreadAdmission {
             let (percent, percent_max) = (percent as u32, percent_max as u32);
             return Some(Overload::Exhausted { percent, percent_max });
         }
-        let calls_max = ease * self.calls_max;
+        let calls_max = ease * self.calls_max(now);
         if late_ms_max > 0 && calls as f64 + 1.0 > calls_max {
             return Some(Overload::WasLate { calls_max: calls_max as u32 });
         }
         let percent = 100.0 * self.busy.busy_with(calls + 1);
         (busy_percent_max > 0 && percent > f64::from(busy_percent_max))
             .then_some(Overload::Busy { percent: percent as u32, percent_max: busy_percent_max })
+    }
+
+    /// As many calls as it may have because it was late with more; less and less limits it.
+    fn calls_max(&self, now: Now) -> f64 {
+        self.was_late.map_or(f64::INFINITY, |WasLate { calls_max, at }| {
+            calls_max * FORGET.powf(now.ms_since(at) as f64 / f64::from(LOOK_MS))
+        })
     }
 
     /// Whether it takes care to leave another call to somebody else, or to later: with what

@@ -4,7 +4,6 @@ mod machine;
 mod overload;
 
 use super::*;
-use crate::resilience::LOOK_MS;
 
 const LIMITS: ThreadLimits = ThreadLimits { late_ms_max: 40, busy_percent_max: 90 };
 
@@ -164,6 +163,19 @@ fn whoever_was_late_with_so_many_calls_takes_fewer_next_time_and_forgets_it_slow
     assert!(matches!(because, Overload::WasLate { .. }), "{because}");
     // Five minutes later.
     thread.looks(5 * 300, &seen(60, 0.2, 0));
+    assert_eq!(thread.take(95), Ok(()));
+}
+
+#[test]
+fn it_is_forgotten_as_fast_by_a_thread_that_has_no_calls() {
+    let mut thread = Watched::new();
+    thread.looks(4, &seen(100, 0.3, 50));
+    thread.admission.rest();
+    let because = thread.take(95).expect_err("a moment later");
+    assert!(matches!(because, Overload::WasLate { .. }), "{because}");
+    thread.admission.rest();
+    thread.at += 5 * 60_000;
+    thread.admission.begin(ms(thread.at));
     assert_eq!(thread.take(95), Ok(()));
 }
 
