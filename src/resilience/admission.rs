@@ -51,7 +51,8 @@ const FORGET: f64 = 1.001;
 /// A thread that has not been looked at for so long does not run, in milliseconds.
 const STOPPED_MS: u64 = 1_000;
 
-/// Where a thread is closed to new calls. 0: never for this.
+/// Where a thread is closed to new calls. 0: never for this. One that does not run takes none
+/// all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadLimits {
     /// Lateness of due work that 99.9 % of it keeps, in milliseconds.
@@ -222,10 +223,11 @@ impl ThreadAdmission {
         self.stopped(now).or_else(|| self.closed.map(|closed| closed.because))
     }
 
-    /// A call on a thread that does not run is lost, however few there are.
+    /// A call on a thread that does not run is lost, however few there are and whatever the
+    /// limits are.
     fn stopped(&self, now: Now) -> Option<Overload> {
         let for_ms = self.looked_at.map_or(0, |at| now.ms_since(at));
-        (for_ms > STOPPED_MS && self.limits.late_ms_max > 0).then_some(Overload::Stopped { for_ms })
+        (for_ms > STOPPED_MS).then_some(Overload::Stopped { for_ms })
     }
 
     /// What became of it since it was asked last.

@@ -217,7 +217,16 @@ fn limits_of_zero_never_refuse() {
     let mut admission = ThreadAdmission::new(limits);
     admission.begin(ms(0));
     (1..20).for_each(|look| admission.look(ms(look * 200), seen(900, 1.0, 100)));
-    assert_eq!(admission.take(ms(600_000), 5_000), Ok(()));
+    assert_eq!(admission.take(ms(4_000), 5_000), Ok(()));
+}
+
+#[test]
+fn a_thread_that_does_not_run_takes_no_call_whatever_the_limits_are() {
+    let limits = ThreadLimits { late_ms_max: 0, busy_percent_max: 0 };
+    let mut admission = ThreadAdmission::new(limits);
+    admission.begin(ms(0));
+    admission.look(ms(200), seen(50, 0.2, 0));
+    assert_eq!(admission.take(ms(1_700), 50), Err(Overload::Stopped { for_ms: 1_500 }));
 }
 
 #[test]
