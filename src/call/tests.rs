@@ -225,6 +225,25 @@ fn a_caller_who_never_stops_speaking_holds_the_answer_back_for_so_long_and_no_lo
 }
 
 #[test]
+fn noise_that_ends_between_a_cut_and_the_limit_of_its_hold_is_no_noise_later() {
+    let mut stage = held_answer();
+    stage.wait_ms(29_900);
+    stage.turn(TurnInput::Utterance(UtteranceFacts {
+        utterance: UtteranceId(2),
+        audio_ms: 29_900,
+        end_of_speech_ms: 0,
+        sustained: true,
+        end: UtteranceEnd::MaxLength,
+    }));
+    stage.wait_ms(100);
+    assert_eq!(stage.outputs, [GO_ON]);
+    stage.wait_ms(400);
+    stage.feed(CallInput::SpeechStarted { at: MediaTime::default() });
+    let hold = CallOutput::HoldSpeaking { from: Some(SentenceId(1)) };
+    assert!(stage.did(|output| *output == hold), "{:?}", stage.outputs);
+}
+
+#[test]
 fn who_falls_silent_just_where_an_utterance_is_cut_holds_it_back_for_a_moment() {
     let mut stage = held_answer();
     stage.turn(TurnInput::Utterance(UtteranceFacts {

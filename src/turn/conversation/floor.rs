@@ -93,7 +93,6 @@ impl Conversation {
     /// What the caller says from now on holds nothing back until they were silent.
     pub(super) fn handle_hold_expired(&mut self) {
         self.floor.is_noise = self.floor.open.is_some() || self.floor.goes_on;
-        self.floor.goes_on = false;
         self.take_back();
     }
 

@@ -124,6 +124,19 @@ fn a_caller_who_never_stops_is_taken_for_noise_and_the_bot_speaks() {
 }
 
 #[test]
+fn noise_that_ends_just_where_an_utterance_was_cut_is_over() {
+    let mut story = asked();
+    story.then(TurnInput::SpeechStarted);
+    story.then(replied(1, says("For how many?")));
+    let cut = UtteranceFacts { end: UtteranceEnd::MaxLength, ..facts(2, true) };
+    story.then(TurnInput::Utterance(cut));
+    assert_eq!(story.then(TurnInput::HoldExpired), ["go on"]);
+    assert!(story.conversation.expects_more_speech(), "it may go on");
+    assert_eq!(story.then(TurnInput::SpeechEnded), NOTHING);
+    assert_eq!(story.then(TurnInput::SpeechStarted), ["hold from 1"], "it is no noise any more");
+}
+
+#[test]
 fn words_in_what_was_taken_for_noise_stop_the_bot() {
     let mut story = asked();
     story.all([TurnInput::SpeechStarted, TurnInput::SpeechSustained]);

@@ -20,6 +20,8 @@ enum Step {
     SpeechEnds {
         is_cut: bool,
     },
+    /// Behind an utterance that was cut.
+    NothingFollows,
     Transcript(u8),
     Reply {
         protects: bool,
@@ -44,6 +46,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => Just(Step::SpeechBegins),
         3 => Just(Step::SpeechIsSustained),
         4 => proptest::bool::weighted(0.1).prop_map(|is_cut| Step::SpeechEnds { is_cut }),
+        2 => Just(Step::NothingFollows),
         5 => (0u8..8).prop_map(Step::Transcript),
         5 => (any::<bool>(), 0u8..4, proptest::bool::weighted(0.02)).prop_map(
             |(protects, sentences, end_call)| Step::Reply { protects, sentences, end_call }
@@ -73,6 +76,8 @@ struct World {
     /// The utterance in progress, and the last one.
     speaking: bool,
     utterance: u32,
+    /// The last one was cut.
+    may_go_on: bool,
     transcribing: Vec<UtteranceId>,
     asking: Vec<TurnId>,
     asked: BTreeSet<TurnId>,
@@ -106,6 +111,7 @@ impl World {
             mail: VecDeque::from([TurnInput::CallBegan]),
             speaking: false,
             utterance: 0,
+            may_go_on: false,
             transcribing: Vec::new(),
             asking: Vec::new(),
             asked: BTreeSet::new(),
@@ -129,14 +135,23 @@ impl World {
         match step {
             Step::SpeechBegins if !self.speaking && !self.is_lost => {
                 (self.speaking, self.utterance) = (true, self.utterance + 1);
+                self.may_go_on = false;
                 self.mail.push_back(TurnInput::SpeechStarted);
             }
             Step::SpeechIsSustained if self.speaking => {
                 self.mail.push_back(TurnInput::SpeechSustained);
             }
             Step::SpeechEnds { is_cut: true } => {
+                self.may_go_on |= self.speaking;
                 self.end_speech(UtteranceEnd::MaxLength);
-                self.mail.push_back(TurnInput::SpeechEnded);
+            }
+            // Nobody can know before they have heard of the cut.
+            Step::NothingFollows if self.may_go_on && self.mail.is_empty() => {
+                self.may_go_on = false;
+                self.is_noise = false;
+                if self.story.conversation.expects_more_speech() {
+                    self.feed(TurnInput::SpeechEnded);
+                }
             }
             Step::SpeechEnds { is_cut: false } => self.end_speech(UtteranceEnd::Silence),
             Step::Transcript(what) => self.transcribe(what),
@@ -329,6 +344,7 @@ impl World {
             }
             for step in [
                 Step::Deliver,
+                Step::NothingFollows,
                 Step::Transcript(4),
                 Step::Reply { protects: false, sentences: 1, end_call: false },
                 Step::Audio { fails: false },
@@ -343,6 +359,7 @@ impl World {
 impl World {
     fn is_at_rest(&self) -> bool {
         self.mail.is_empty()
+            && !self.may_go_on
             && self.player.is_empty()
             && self.transcribing.is_empty()
             && self.asking.is_empty()
