@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use super::{CallCore, CallInput, CallOutput, Job};
 use crate::turn::{TurnInput, UtteranceFacts};
 use crate::types::{
-    CallEvent, CallEventKind, ChildKind, DialogReply, EndCause, ExitReason, Generation, LegId,
-    MediaTime, Now, ReplyOutput, Route, SentenceId, Transcript, TurnId, UtteranceEnd, UtteranceId,
+    CallEvent, CallEventKind, ChildKind, DialogReply, EndCause, Epoch, ExitReason, Generation,
+    LegId, MediaTime, Now, ReplyOutput, Route, SentenceId, Transcript, TurnId, UtteranceEnd,
+    UtteranceId,
 };
 
 struct Stage {
@@ -225,6 +226,27 @@ fn a_caller_who_never_stops_speaking_holds_the_answer_back_for_so_long_and_no_lo
 }
 
 #[test]
+fn on_a_line_that_is_never_silent_the_last_words_are_heard_before_the_call_ends() {
+    let mut stage = held_answer();
+    stage.wait_ms(10_000);
+    stage.turn(TurnInput::GiveUp { cause: EndCause::Drained });
+    let spoken = stage.outputs.iter().find_map(|output| match output {
+        CallOutput::Speak { sentence, .. } => Some(*sentence),
+        _ => None,
+    });
+    let sentence = spoken.expect("the fallback");
+    assert_eq!(stage.outputs.last(), Some(&GO_ON), "nothing is held");
+    stage.turn(TurnInput::SentenceReady { sentence, tts_ms: 10, audio_ms: Some(400) });
+    stage.turn(TurnInput::SpeakingStopped { epoch: Epoch(1), cuts: Vec::new() });
+    stage.turn(TurnInput::SentenceStarted { sentence });
+    assert_eq!(stage.events(), ["fallback_played"]);
+    assert!(!stage.did(|output| matches!(output, CallOutput::StopSpeaking { .. })));
+    // One that is never over does not keep the call.
+    stage.wait_ms(30_000);
+    assert_eq!(stage.events().last(), Some(&"call_ended"));
+}
+
+#[test]
 fn noise_that_ends_between_a_cut_and_the_limit_of_its_hold_is_no_noise_later() {
     let mut stage = held_answer();
     stage.wait_ms(29_900);
@@ -292,10 +314,7 @@ fn any_input() -> impl Strategy<Value = CallInput> {
         }),
         id.clone().prop_map(|id| TurnInput::SentenceStarted { sentence: SentenceId(id) }),
         id.clone().prop_map(|id| TurnInput::SentenceFinished { sentence: SentenceId(id) }),
-        id.clone().prop_map(|id| TurnInput::SpeakingStopped {
-            epoch: crate::types::Epoch(id),
-            cuts: Vec::new()
-        }),
+        id.clone().prop_map(|id| TurnInput::SpeakingStopped { epoch: Epoch(id), cuts: Vec::new() }),
     ];
     prop_oneof![
         6 => turn.prop_map(|turn| CallInput::Turn { turn }),

@@ -1,7 +1,7 @@
 //! Who has the floor: whether the caller speaks, and what waits until they have finished.
 //!
-//! A sentence that may be interrupted does not begin while the caller speaks. It is made
-//! meanwhile; the player is told from which sentence on nothing may begin.
+//! A sentence that may be interrupted does not begin while the caller speaks, except the last
+//! words of a call. It is made meanwhile; the player is told from which sentence on nothing may begin.
 
 use serde::{Deserialize, Serialize};
 
@@ -116,9 +116,11 @@ impl Conversation {
         (self.floor.open.is_some() || self.floor.goes_on) && !self.floor.is_noise
     }
 
-    /// Whether the bot has to wait.
+    /// Whether the bot has to wait. For its last words it does not: whatever the caller says
+    /// beside them changes nothing any more, and on a noisy line they would never be said.
     pub(super) fn floor_is_callers(&self) -> bool {
-        self.caller_speaks() || self.pause.is_some() || self.may_drop_answer()
+        let is_wanted = self.caller_speaks() || self.pause.is_some() || self.may_drop_answer();
+        is_wanted && self.ending.is_none()
     }
 
     /// Whether what is being recognised decides if an answer is to be heard at all.

@@ -5,7 +5,7 @@ use super::{
     utterance,
 };
 use crate::turn::{TurnInput, UtteranceFacts};
-use crate::types::{Prompt, ReplyOutput, UtteranceEnd};
+use crate::types::{EndCause, Prompt, ReplyOutput, UtteranceEnd};
 
 /// The caller has asked and the answer is on its way.
 fn asked() -> Story {
@@ -121,6 +121,28 @@ fn a_caller_who_never_stops_is_taken_for_noise_and_the_bot_speaks() {
     story.then(no_match(3));
     let interrupts = story.all([TurnInput::SpeechStarted, TurnInput::SpeechSustained]);
     assert_eq!(interrupts, ["stop, epoch 1", "hold from 1"]);
+}
+
+#[test]
+fn the_last_words_wait_for_nobody() {
+    let mut story = asked();
+    story.all([TurnInput::SpeechStarted, TurnInput::SpeechSustained]);
+    let mut goodbye = says("Goodbye. Take care.");
+    goodbye.end_call = true;
+    assert_eq!(story.then(replied(1, goodbye)), ["speak 1 Goodbye.", "speak 2 Take care."]);
+    assert_eq!(story.events(started(1)), ["turn_answered"]);
+    story.then(utterance(2));
+    // Nor does the next sentence.
+    assert_eq!(story.all([TurnInput::SpeechStarted, finished(1), started(2)]), NOTHING);
+    assert_eq!(story.then(finished(2)), ["end dialog_ended"]);
+    // What was held for the caller goes with it.
+    let mut story = asked();
+    story.then(TurnInput::SpeechStarted);
+    assert_eq!(story.then(replied(1, says("Well?"))), ["speak 1 Well?", "hold from 1"]);
+    let given_up = story.then(TurnInput::GiveUp { cause: EndCause::Drained });
+    assert_eq!(given_up[0], "drop 1");
+    assert!(given_up.last().is_some_and(|done| done == "go on"), "{given_up:?}");
+    assert!(!story.conversation.holds());
 }
 
 #[test]

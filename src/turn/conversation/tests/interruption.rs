@@ -200,8 +200,8 @@ fn a_goodbye_that_comes_while_an_interruption_is_undecided_is_said() {
     story.then(stopped(1, [cut(1, 100)]));
     let mut goodbye = says("Goodbye.");
     goodbye.end_call = true;
-    assert_eq!(story.then(replied(2, goodbye)), ["speak 3 Goodbye."]);
-    assert_eq!(story.then(utterance(3)), ["discard 3", "go on"]);
+    assert_eq!(story.then(replied(2, goodbye)), ["speak 3 Goodbye.", "go on"]);
+    assert_eq!(story.then(utterance(3)), ["discard 3"]);
     story.all([started(1), finished(1), started(2), finished(2), started(3)]);
     assert_eq!(story.then(finished(3)), ["end dialog_ended"]);
 }

@@ -228,6 +228,7 @@ impl World {
 
     fn play(&mut self, heard_ms: u16) {
         self.follow_orders(heard_ms);
+        let ends = self.ends();
         let Some(front) = self.player.front_mut() else { return };
         if front.began.is_some() {
             self.mail.push_back(TurnInput::SentenceFinished { sentence: front.id });
@@ -235,13 +236,18 @@ impl World {
         } else if front.is_ready && self.held_from.is_none_or(|from| front.id < from) {
             let is_protected = self.protected.contains(&front.id);
             assert!(
-                is_protected || !self.story.conversation.caller_speaks(),
+                is_protected || ends || !self.story.conversation.caller_speaks(),
                 "{} begins while the caller is known to speak",
                 front.id
             );
             front.began = Some(self.speaking.then_some(self.utterance));
             self.mail.push_back(TurnInput::SentenceStarted { sentence: front.id });
         }
+    }
+
+    /// Whether the bot says its last words, which wait for nobody.
+    fn ends(&self) -> bool {
+        self.story.conversation.ending().is_some()
     }
 
     fn follow_orders(&mut self, heard_ms: u16) {
@@ -261,7 +267,8 @@ impl World {
         if let Some(input) = self.mail.pop_front() {
             self.feed(input);
         }
-        if self.mail.is_empty() && !self.is_noise && self.speaking && !self.is_lost {
+        let bot_waits = !self.is_noise && !self.ends();
+        if self.mail.is_empty() && bot_waits && self.speaking && !self.is_lost {
             // Everybody knows everything.
             self.follow_orders(10);
             for queued in &self.player {
