@@ -8,8 +8,9 @@ use crate::config::{Config, ServerSettings};
 /// What a thread with a runtime holds.
 const OF_A_THREAD: u64 = 4;
 
-/// Ports, log, event file, speech workers, requests to providers, and some connections.
-const OF_THE_REST: u64 = 48;
+/// Ports, log, event file, speech workers, providers' threads and their requests, and some
+/// connections.
+const OF_THE_REST: u64 = 64;
 
 /// Lets the process hold as many as the system permits it; how many that is.
 pub(super) fn raise_limit() -> u64 {
@@ -53,7 +54,7 @@ mod tests {
     fn more_threads_need_more_handles() {
         let settings = ServerSettings { media_threads: 2, ..ServerSettings::default() };
         let threads = |configured| if configured == 0 { 8 } else { configured };
-        assert_eq!(needed(&settings, threads), 48 + 4 * (2 + 2 * 8 + 1));
+        assert_eq!(needed(&settings, threads), 64 + 4 * (2 + 2 * 8 + 1));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod generic_http;
 mod governor;
 mod growing_speech;
 mod http;
+mod isolated;
 mod jitter;
 mod json;
 mod live_speech;

@@ -18,6 +18,7 @@ use super::fixed::{FixedDialog, FixedStt};
 use super::generic_http::GenericTts;
 use super::governor::Governor;
 use super::http::HttpSetupError;
+use super::isolated::Isolated;
 use super::jitter;
 use super::openai_http::OpenAiStt;
 use super::speech::{WorkerStt, WorkerTts};
@@ -56,6 +57,14 @@ pub enum ProviderError {
     /// Its HTTP settings are unusable.
     #[error(transparent)]
     Http(#[from] HttpSetupError),
+    /// The system gives it no thread.
+    #[error("{name} gets no thread of its own: {reason}")]
+    Thread {
+        /// The provider.
+        name: &'static str,
+        /// What the system says.
+        reason: String,
+    },
     /// Two things are missing or wrong.
     #[error("{0}\n{1}")]
     Two(Box<Self>, Box<Self>),
@@ -208,20 +217,26 @@ fn dialog_backend(
         Governor::new(settings.in_flight_max, settings.waiting_max, meter)
     };
     Ok(match name {
-        "cognigy-dialogs" => Arc::new(CognigyDialogs::new(
-            &settings.cognigy_dialogs,
-            environment,
-            governor("cognigy-dialogs"),
-            breakers.before(Service::Dialog, "cognigy-dialogs"),
-            jitter::by_chance,
-        )?),
-        "cognigy-rest" => Arc::new(CognigyRest::new(
-            &settings.cognigy_rest,
-            environment,
-            governor("cognigy-rest"),
-            breakers.before(Service::Dialog, "cognigy-rest"),
-            jitter::by_chance,
-        )?),
+        "cognigy-dialogs" => isolated(
+            "cognigy-dialogs",
+            CognigyDialogs::new(
+                &settings.cognigy_dialogs,
+                environment,
+                governor("cognigy-dialogs"),
+                breakers.before(Service::Dialog, "cognigy-dialogs"),
+                jitter::by_chance,
+            )?,
+        )?,
+        "cognigy-rest" => isolated(
+            "cognigy-rest",
+            CognigyRest::new(
+                &settings.cognigy_rest,
+                environment,
+                governor("cognigy-rest"),
+                breakers.before(Service::Dialog, "cognigy-rest"),
+                jitter::by_chance,
+            )?,
+        )?,
         "fixed" => Arc::new(FixedDialog::new(&settings.fixed)),
         "echo" => Arc::new(EchoDialog),
         _ => return Err(unknown("dialog backend", name)),
@@ -238,17 +253,22 @@ fn recogniser(
     Ok(match name {
         "openai-http" => {
             let breaker = breakers.before(Service::Stt, "openai-http");
-            Arc::new(OpenAiStt::new(&settings.openai_http, environment, breaker)?)
+            isolated("openai-http", OpenAiStt::new(&settings.openai_http, environment, breaker)?)?
         }
         "deepgram" => {
             let breaker = breakers.before(Service::Stt, "deepgram");
             let settings = &settings.deepgram;
-            Arc::new(DeepgramStt::new(settings, environment, jitter::by_chance, breaker)?)
+            isolated(
+                "deepgram",
+                DeepgramStt::new(settings, environment, jitter::by_chance, breaker)?,
+            )?
         }
         "fixed" => Arc::new(FixedStt::new(&settings.fixed)),
         "coded" => Arc::new(CodedStt),
-        "pocketsphinx" => Arc::new(WorkerStt::pocketsphinx(&settings.pocketsphinx, telemetry)),
-        "worker" => Arc::new(WorkerStt::external(&settings.worker, telemetry)),
+        "pocketsphinx" => {
+            isolated("pocketsphinx", WorkerStt::pocketsphinx(&settings.pocketsphinx, telemetry))?
+        }
+        "worker" => isolated("stt-worker", WorkerStt::external(&settings.worker, telemetry))?,
         _ => return Err(unknown("recogniser", name)),
     })
 }
@@ -268,14 +288,26 @@ pub fn synthesiser(
     Ok(match name {
         "generic-http" => {
             let breaker = breakers.before(Service::Tts, "generic-http");
-            Arc::new(GenericTts::new(&settings.generic_http, environment, breaker)?)
+            isolated(
+                "generic-http",
+                GenericTts::new(&settings.generic_http, environment, breaker)?,
+            )?
         }
-        "flite" => Arc::new(WorkerTts::flite(&settings.flite, telemetry)),
+        "flite" => isolated("flite", WorkerTts::flite(&settings.flite, telemetry))?,
         "tone" => Arc::new(ToneTts::new(&settings.tone)),
         "coded" => Arc::new(CodedTts::new(&settings.coded)),
-        "worker" => Arc::new(WorkerTts::external(&settings.worker, telemetry)),
+        "worker" => isolated("tts-worker", WorkerTts::external(&settings.worker, telemetry))?,
         _ => return Err(unknown("synthesiser", name)),
     })
+}
+
+/// A provider that asks something outside of this process, on a thread of its own.
+fn isolated<P: Send + Sync + 'static>(
+    name: &'static str,
+    provider: P,
+) -> Result<Arc<Isolated<P>>, ProviderError> {
+    let thread = Isolated::start(name, provider);
+    thread.map(Arc::new).map_err(|error| ProviderError::Thread { name, reason: error.to_string() })
 }
 
 fn unknown(kind: &'static str, name: &str) -> ProviderError {
