@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait; one more is lost.
@@ -51,11 +52,12 @@ struct Writer<W> {
     batch: Vec<u8>,
     /// Of the lost lines, those that were told.
     lost_told: u64,
+    looked_at: Instant,
 }
 
 impl LogLines {
-    /// Starts the thread that writes to `out`. `look` is called every second at least, and
-    /// with the number of lines that were lost as soon as lines get through again.
+    /// Starts the thread that writes to `out`. `look` is called about once a second, with the
+    /// number of lines that were lost meanwhile.
     pub(super) fn start(
         out: impl Write + Send + 'static,
         look: impl Fn(u64) + Send + 'static,
@@ -68,6 +70,7 @@ impl LogLines {
             shared: Arc::clone(&shared),
             batch: Vec::with_capacity(BATCH_BYTES_MAX),
             lost_told: 0,
+            looked_at: Instant::now(),
         };
         // A panic costs the batch in hand.
         let write = move || while catch_unwind(AssertUnwindSafe(|| writer.run(&look))).is_err() {};
@@ -137,9 +140,12 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// What is told here is queued as a line itself, so there must be room.
+    /// What is told here is queued as a line itself: so there must be room, and to tell
+    /// something behind every batch would make the next one, without end where nobody reads.
     fn look(&mut self, look: &impl Fn(u64)) {
-        if self.entries.len() < LINES_MAX / 2 {
+        let is_due = self.looked_at.elapsed() >= LOOK_EVERY;
+        if is_due && self.entries.len() < LINES_MAX / 2 {
+            self.looked_at = Instant::now();
             let lost = self.shared.lost.load(Ordering::Relaxed);
             look(lost - std::mem::replace(&mut self.lost_told, lost));
         }
@@ -170,6 +176,8 @@ impl Write for LineWriter<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use crossbeam_channel::unbounded;
 
     use super::*;
@@ -257,6 +265,26 @@ mod tests {
         lines.put(b"a line\n");
         assert!(lines.flush(PATIENCE));
         assert_eq!(told.recv_timeout(PATIENCE), Ok(1));
+    }
+
+    #[test]
+    fn what_is_told_of_the_log_itself_does_not_go_round_in_it() {
+        let begun = Instant::now();
+        let (tell, told) = bounded(2_000);
+        let lines = Arc::new(OnceLock::<LogLines>::new());
+        let own = Arc::clone(&lines);
+        let look = move |_| {
+            tell.send(()).expect("the test listens");
+            own.get().into_iter().for_each(|lines| lines.put(b"told\n"));
+        };
+        let _only_one = lines.set(LogLines::start(io::sink(), look).expect("a thread"));
+        let lines = lines.get().expect("it was just set");
+        for _ in 0..1_000 {
+            lines.put(b"a line\n");
+            assert!(lines.flush(PATIENCE));
+        }
+        let seconds = begun.elapsed().as_secs();
+        assert!(told.try_iter().count() as u64 <= seconds + 1, "once a second");
     }
 
     #[test]
