@@ -137,7 +137,7 @@ impl Engine {
         let (telemetry, queue, spans) = telemetry(&config);
         let clock = Clock::start();
         let services = ServiceThreads::start(config.server.service_threads)?;
-        let traces = export(&config, spans, services.handle(), &telemetry)?;
+        let traces = export(&config, spans, &telemetry)?;
         let tls = tls(&config.server, &telemetry)?;
         let table = config.routes();
         let routes: Vec<Arc<Route>> = table.all().cloned().collect();
@@ -279,12 +279,11 @@ fn providers(
 fn export(
     config: &Config,
     spans: Option<SpanQueue>,
-    services: &Handle,
     telemetry: &Telemetry,
 ) -> Result<Option<TraceExport>, ProviderError> {
     let endpoint = &config.telemetry.otlp.endpoint;
-    let start = |spans| TraceExport::start(endpoint, spans, services, telemetry.clone());
-    Ok(spans.map(start).transpose()?)
+    let start = |spans| TraceExport::start(endpoint, spans, telemetry.clone());
+    spans.map(start).transpose()
 }
 
 /// Looks for keys that are refused; then checks the providers and renders the prompts, and goes

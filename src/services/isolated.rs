@@ -1,4 +1,5 @@
-//! A thread of its own for each provider that asks something outside of this process.
+//! A thread of its own for each provider that asks something outside of this process, and for
+//! the export of traces.
 //!
 //! Whatever comes back, and however much of it, costs those who asked the same provider and
 //! nobody else: an answer that is announced without end (HTTP's 1xx), a sentence that comes byte
@@ -27,24 +28,43 @@ use crate::types::{
     TtsFailure,
 };
 
-/// A provider on its thread, which ends with it.
-pub(super) struct Isolated<P> {
-    provider: Arc<P>,
+/// A thread that runs requests until this is dropped.
+pub(super) struct OwnThread {
     handle: Handle,
-    /// The thread runs until this is dropped.
     _running: oneshot::Sender<Infallible>,
 }
 
-impl<P: Send + Sync + 'static> Isolated<P> {
-    /// Starts the thread. Its name is the provider's, as far as the system shows it.
-    pub(super) fn start(name: &str, provider: P) -> io::Result<Self> {
+impl OwnThread {
+    /// Starts it. Its name is shown by the system, up to 15 bytes.
+    pub(super) fn start(name: &str) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _dropped = runtime.block_on(ended);
         })?;
-        Ok(Self { provider: Arc::new(provider), handle, _running: running })
+        Ok(Self { handle, _running: running })
+    }
+
+    /// Runs a task on it.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.handle.spawn(task)
+    }
+}
+
+/// A provider on its thread, which ends with it.
+pub(super) struct Isolated<P> {
+    provider: Arc<P>,
+    thread: OwnThread,
+}
+
+impl<P: Send + Sync + 'static> Isolated<P> {
+    /// Starts the thread, which has the provider's name.
+    pub(super) fn start(name: &str, provider: P) -> io::Result<Self> {
+        Ok(Self { provider: Arc::new(provider), thread: OwnThread::start(name)? })
     }
 
     fn run<'a, T, F>(&self, request: impl FnOnce(Arc<P>) -> F) -> ServiceFuture<'a, T>
@@ -52,7 +72,7 @@ impl<P: Send + Sync + 'static> Isolated<P> {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let mut task = Wanted(self.handle.spawn(request(Arc::clone(&self.provider))));
+        let mut task = Wanted(self.thread.spawn(request(Arc::clone(&self.provider))));
         Box::pin(async move {
             match (&mut task.0).await {
                 Ok(answer) => answer,
@@ -98,7 +118,7 @@ impl<P: SpeechToText> SpeechToText for Isolated<P> {
 
     fn forget(&self, call_id: &CallId) {
         // What it closes belongs to its own thread.
-        let _there = self.handle.enter();
+        let _there = self.thread.handle.enter();
         self.provider.forget(call_id);
     }
 

@@ -2,20 +2,21 @@
 //!
 //! A batch that is not taken for a reason that may pass is sent again, [`ATTEMPTS_MAX`] times
 //! in all, within some fifteen seconds; then it is given up. What comes meanwhile waits in a
-//! queue that does not grow: traces are a courtesy. Runs on the service runtime, away from
-//! the calls.
+//! queue that does not grow: traces are a courtesy. Runs on a thread of its own, away from
+//! the calls and from what they ask.
 
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::http::{self, ExchangeError, HttpSetupError};
+use super::http::{self, ExchangeError};
+use super::isolated::OwnThread;
 use super::jitter::by_chance;
+use super::providers::ProviderError;
 use crate::resilience::Backoff;
 use crate::telemetry::{SpanQueue, Telemetry, keep_running};
 
@@ -27,6 +28,8 @@ const BATCH_EVERY: Duration = Duration::from_secs(1);
 const ATTEMPTS_MAX: u32 = 5;
 /// Between them.
 const BACKOFF: Backoff = Backoff::new(1_000, 8_000);
+/// The name of its thread.
+const THREAD: &str = "traces";
 /// Longest time for one request.
 const EXPORT_MS_MAX: u32 = 5_000;
 /// Longest time for the last spans when the engine stops.
@@ -38,6 +41,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub struct TraceExport {
     stop: watch::Sender<()>,
     running: JoinHandle<()>,
+    /// What the collector answers, however much of it, is no burden on anything else.
+    _thread: OwnThread,
 }
 
 impl TraceExport {
@@ -45,21 +50,22 @@ impl TraceExport {
     /// the batch in hand, which is counted as dropped.
     ///
     /// # Errors
-    /// An address that cannot be used.
+    /// An address that cannot be used, or no thread.
     pub fn start(
         endpoint: &str,
         queue: SpanQueue,
-        runtime: &Handle,
         telemetry: Telemetry,
-    ) -> Result<Self, HttpSetupError> {
+    ) -> Result<Self, ProviderError> {
         const SETTING: &str = "telemetry.otlp.endpoint";
         let base = http::address(SETTING, endpoint)?;
         let client = http::client(SETTING, &base)?;
         let traces = http::below_v1(&base, "/traces");
         let (stop, told) = watch::channel(());
         let collector = HttpCollector { client, traces };
-        let running = runtime.spawn(keep_exporting(telemetry, collector, queue, Stop { told }));
-        Ok(Self { stop, running })
+        let thread = OwnThread::start(THREAD)
+            .map_err(|error| ProviderError::Thread { name: THREAD, reason: error.to_string() })?;
+        let running = thread.spawn(keep_exporting(telemetry, collector, queue, Stop { told }));
+        Ok(Self { stop, running, _thread: thread })
     }
 
     /// Exports what still waits, for a moment, and ends.
